@@ -1,0 +1,27 @@
+// The textual form of graphs (.hir), which round-trips, and drawings of them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ir/graph.h"
+
+namespace heed::ir {
+
+/// One line a node in Order(), regions nested; axes table first, outputs last.
+std::string Print(const Graph& graph);
+
+struct ParseResult {
+  std::shared_ptr<Graph> graph;  ///< null on error
+  std::string error;             ///< "line 3: ..."
+};
+ParseResult ParseGraph(std::string_view text);
+
+struct DrawOptions {
+  bool unroll = false;   ///< false: equal layers folded into one cluster marked "x 6"
+  std::string title;
+};
+/// Graphviz source: modules as nested clusters, axes on the edges, constants folded into their users' labels.
+std::string Dot(const Graph& graph, const DrawOptions& options);
+
+}  // namespace heed::ir
