@@ -1,0 +1,53 @@
+// The pipeline: graphs in, graphs out. passes.def lists the passes in order, one sentence each and what holds after.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace heed::passes {
+
+/// A property of the program that a pass proved false; becomes a diagnostic of the front end.
+struct Complaint {
+  std::string kind;     ///< "NotCausal", "PastTheEnd", ...
+  std::string where;    ///< Origin::where of the value at fault
+  std::string message;
+  std::vector<std::string> notes;
+};
+
+/// What is derived from one entry's graph.
+enum class Variant {
+  Train,    ///< minimize: batched, with dropout; outputs loss, per (sums over the batch) and d.PARAMETER
+  Loss,     ///< minimize: batched, without dropout; outputs loss, per
+  Forward,  ///< value or generate: batched; output `value` or `logits`
+  Next,     ///< generate: batched; output `logits` of the last position of each example only: [batch, vocab]
+};
+std::string_view Name(Variant variant);
+
+struct PassOptions {
+  std::vector<std::string> print_after;  ///< names of passes; the printer is called with the graph after each
+  std::function<void(std::string_view pass, const ir::Graph& graph)> print;
+  bool verify = true;                    ///< after every pass; a complaint is an InternalError
+  int bisect = -1;                       ///< run only the first N optional rewrites (counted over all passes)
+  std::vector<std::pair<std::string, double>>* times = nullptr;  ///< seconds by pass, appended
+  std::vector<std::string>* remarks = nullptr;  ///< why attention was fused or not, one line a site
+};
+
+/// Per-example checks of an entry: reads past the end, causality of `generate`.
+std::vector<Complaint> CheckEntry(const ir::Graph& graph);
+
+/// Runs the whole pipeline for one variant of an entry's per-example graph.
+ir::Graph RunPipeline(const ir::Graph& entry, Variant variant, const PassOptions& options);
+
+/// Runs named passes on any graph, for tests from text. Unknown name: nullopt.
+std::optional<ir::Graph> RunPasses(const ir::Graph& graph, const std::vector<std::string>& names,
+                                   const PassOptions& options);
+std::vector<std::string_view> PassNames();
+
+}  // namespace heed::passes
