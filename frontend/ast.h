@@ -54,6 +54,7 @@ struct Expr {
   ExprPtr predicate;
   std::vector<ExprPtr> children;
   bool parenthesized = false;  ///< written in parentheses: kept by the formatter
+  int height = 1;              ///< longest path down, this node included: bounded by the parser (kMaxHeight)
 };
 
 /// `[name] [axes]`: no name is float. `vocab[seq]`, `int[seq]`, `bool[pos]`, `[model]`.
@@ -95,8 +96,10 @@ struct Stmt {
   Name axis;                          ///< For
   ExprPtr value;                      ///< Let, Tuple, Result
   std::vector<Stmt> body;             ///< For
-  std::vector<std::string> comments;  ///< comment lines before it, for the formatter
+  std::vector<std::string> comments;  ///< comment lines before it ("" is a blank line), for the formatter
   std::string trailing_comment;
+  std::string open_comment;           ///< For: after the {
+  std::vector<std::string> final_comments;  ///< For: before the }
   bool blank_before = false;
 };
 
@@ -119,6 +122,8 @@ struct FunctionDecl {              // def or module
   TypeExpr result;
   bool expression_body = false;    ///< `= expr`: the body is one Result statement
   std::vector<Stmt> body;
+  std::string open_comment;        ///< after the {
+  std::vector<std::string> final_comments;  ///< before the }
 };
 struct Option {
   Name name;

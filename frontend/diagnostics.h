@@ -27,7 +27,7 @@ struct Diagnostic {
   std::vector<Label> labels;   ///< further places; those on the line of `loc` are drawn with it
   std::vector<std::string> notes;  ///< `= ` lines: the axis picture, then the suggestion
 };
-std::string_view Name(DiagnosticKind kind);      ///< "MissingAxis"
+std::string_view KindName(DiagnosticKind kind);  ///< "MissingAxis"
 Severity SeverityOf(DiagnosticKind kind);
 
 /// Collects messages. At most 20 errors are kept; the rest are counted.
