@@ -1,0 +1,35 @@
+// Errors in user input travel as values: a Result is a value or a message fit to be printed as it is.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace heed {
+
+struct Error {
+  std::string message;  ///< where, what was found, what was expected, what to do
+};
+
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : value_(std::move(value)) {}
+  Result(Error error) : error_(std::move(error)) {}
+  explicit operator bool() const { return value_.has_value(); }
+  T& operator*() { return *value_; }
+  const T& operator*() const { return *value_; }
+  T* operator->() { return &*value_; }
+  const T* operator->() const { return &*value_; }
+  const Error& error() const { return error_; }
+
+ private:
+  std::optional<T> value_;
+  Error error_;
+};
+
+/// Success without a value.
+struct Done {};
+using Status = Result<Done>;
+
+}  // namespace heed
