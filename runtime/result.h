@@ -1,4 +1,5 @@
-// Errors in user input travel as values: a Result is a value or a message fit to be printed as it is.
+// Errors in user input travel as values: a Result is a value or a message fit to be printed as it is. Nothing
+// here prints, and nothing here is for bugs (those may throw).
 #pragma once
 
 #include <optional>
@@ -9,7 +10,10 @@ namespace heed {
 
 struct Error {
   std::string message;  ///< where, what was found, what was expected, what to do
+  bool usage = false;   ///< the command line itself was wrong: exit code 2 instead of 1
 };
+/// For options whose values make no sense together or for this program.
+inline Error UsageError(std::string message) { return {std::move(message), true}; }
 
 template <typename T>
 class [[nodiscard]] Result {

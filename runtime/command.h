@@ -1,0 +1,85 @@
+// The command line of a generated program: a command is a class; main.cpp calls one RegisterXxx function a
+// file, in the order in which --help lists the commands. What is common (--threads, exit codes, messages,
+// Ctrl-C) is here; what a command does is in command_NAME.cpp. Nothing here computes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/abi.h"
+#include "runtime/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace heed {
+
+enum ExitCode : int { kExitDone = 0, kExitError = 1, kExitUsage = 2, kExitInterrupted = 130 };
+
+/// One sub-command. Lives from registration to the end of the program, so options may be bound to members.
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual std::string Name() const = 0;
+  virtual std::string Summary() const = 0;  ///< one line for --help
+  /// Adds options, bound to members. --threads and --help are there already. An option group may serve
+  /// several commands (see DeclareOptimizer in optimizer_options.h).
+  virtual void Declare(CLI::App& app) = 0;
+  /// The exit code, or an error, which is printed; the exit code is then 1, or 2 for UsageError(...).
+  virtual Result<int> Run() = 0;
+  /// If true, the first Ctrl-C only makes Interrupted() true (the second ends the process); the command
+  /// should then stop at a good place and return kExitInterrupted. If false, Ctrl-C ends the process with 130
+  /// at once.
+  virtual bool StopsByItself() const { return false; }
+};
+
+/// The commands of one program.
+class CommandLine {
+ public:
+  explicit CommandLine(const HeedProgram& program) : program_(program) {}
+  const HeedProgram& program() const { return program_; }
+  /// --threads, or the number of cores this process may use; valid from Run on.
+  int threads() const { return threads_; }
+  /// A name that is taken already is skipped: train, score, info and call go before entries of the same name.
+  void Add(std::unique_ptr<Command> command);
+  bool Has(const std::string& name) const;
+  /// Parses, runs the command, prints its error. Returns the exit code.
+  int Run(int argc, const char* const* argv);
+
+ private:
+  const HeedProgram& program_;
+  int threads_ = 0;
+  std::vector<std::unique_ptr<Command>> commands_;
+};
+
+void RegisterInfo(CommandLine& line);      ///< info
+void RegisterTrain(CommandLine& line);     ///< train, if the program has a `minimize` entry
+void RegisterScore(CommandLine& line);     ///< score
+void RegisterGenerate(CommandLine& line);  ///< one command for each `generate` entry, by its name
+void RegisterCall(CommandLine& line);      ///< call, and one command for each other entry, by its name
+
+/// Everything main() does.
+int Main(const HeedProgram& program, int argc, const char* const* argv);
+
+/// True after Ctrl-C (or SIGTERM), see Command::StopsByItself.
+bool Interrupted();
+/// "error: MESSAGE" or "warning: MESSAGE" or "note: MESSAGE" on stderr, in colour on a terminal.
+void PrintError(const std::string& message);
+void PrintWarning(const std::string& message);
+void PrintNote(const std::string& message);
+
+/// The entry of that name, or an error that lists what there is.
+Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string& name);
+/// The entries of a kind, in the order of the program.
+std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind);
+/// "NAME", "the closest of the names" for messages; empty if nothing is near.
+std::string ClosestName(const std::string& name, const std::vector<std::string>& names);
+
+class ParameterBlock;
+/// Loads --weights for a command that only reads them: announces the prefix, warns of tensors the program
+/// does not have. An empty path is fine for a program without parameters, else a usage error.
+Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters);
+
+}  // namespace heed
