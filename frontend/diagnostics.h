@@ -13,6 +13,7 @@ namespace heed::frontend {
 enum class DiagnosticKind {
 #define HEED_DIAG(Kind, Severity, doc) Kind,
 #include "frontend/diagnostics.def"
+#undef HEED_DIAG
 };
 enum class Severity { Error, Warning };
 
@@ -30,7 +31,11 @@ struct Diagnostic {
 std::string_view KindName(DiagnosticKind kind);  ///< "MissingAxis"
 Severity SeverityOf(DiagnosticKind kind);
 
-/// Collects messages. At most 20 errors are kept; the rest are counted.
+std::string_view KindDoc(DiagnosticKind kind);   ///< its line in diagnostics.def
+const std::vector<DiagnosticKind>& AllKinds();
+
+/// Collects messages. At most 20 errors are kept; the rest are counted. A message that repeats an earlier one at the
+/// same place (a module instantiated twice) is dropped.
 class Diagnostics {
  public:
   /// The message is added at once; labels and notes may be added to what is returned until the next Report.
