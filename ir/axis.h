@@ -6,9 +6,9 @@
 //   key~1      a fresh copy, made by the hygiene of axis parameters
 //   seq^       storage at the bound of a dynamic axis (parameters, caches)
 //   seq'%256   ring storage of 256 slots
-// All variants share the root; the plain, twin and fresh ones of a dynamic root share one extent, free until run
-// time. Axes are interned: copying and comparing one costs what an int costs. What this file leaves alone: which
-// axes a value has (type.h), and every order of storage (the back end's affair).
+// All variants share the root; the plain, twin and fresh ones of a dynamic root share one extent, free until
+// run time. Axes are interned: copying and comparing one costs what an int costs. What this file leaves
+// alone: which axes a value has (type.h), and every order of storage (the back end's affair).
 #pragma once
 
 #include <cstdint>
@@ -22,15 +22,15 @@ namespace heed::ir {
 
 class Axis {
  public:
-  constexpr Axis() = default;                  ///< no axis
-  explicit Axis(std::string_view text);        ///< interns `text`; thread-safe
-  const std::string& text() const;             ///< as written above; "" for no axis
-  Axis root() const;                           ///< seq for seq', seq~1, seq^, seq'%256
-  bool stored() const;                         ///< storage at the bound: ends in ^
-  int64_t ring() const;                        ///< slots of a ring, 0 for every other axis
+  constexpr Axis() = default;            ///< no axis
+  explicit Axis(std::string_view text);  ///< interns `text`; thread-safe
+  const std::string& text() const;       ///< as written above; "" for no axis
+  Axis root() const;                     ///< seq for seq', seq~1, seq^, seq'%256
+  bool stored() const;                   ///< storage at the bound: ends in ^
+  int64_t ring() const;                  ///< slots of a ring, 0 for every other axis
   Axis Twin() const { return Axis(text() + "'"); }
-  Axis Fresh(int number) const;                ///< replaces an earlier ~number
-  Axis WithoutFresh() const;                   ///< key~1 -> key
+  Axis Fresh(int number) const;  ///< replaces an earlier ~number
+  Axis WithoutFresh() const;     ///< key~1 -> key
   Axis Stored() const { return Axis(text() + "^"); }
   Axis Ring(int64_t slots) const { return Axis(text() + "%" + std::to_string(slots)); }
   uint32_t id() const { return id_; }
@@ -52,7 +52,7 @@ AxisList Union(const AxisList& a, const AxisList& b);
 AxisList Minus(const AxisList& a, const AxisList& b);
 AxisList Intersection(const AxisList& a, const AxisList& b);
 bool SameSet(const AxisList& a, const AxisList& b);
-std::string Text(const AxisList& axes);        ///< "heads, key, seq"
+std::string Text(const AxisList& axes);  ///< "heads, key, seq"
 
 /// What is known of a root at compile time.
 struct Extent {
@@ -63,7 +63,7 @@ struct Extent {
   };
   Kind kind = Kind::Static;
   int64_t size = 0;
-  std::vector<std::string> enumerators;        ///< names of the elements of an enumerated axis, else empty
+  std::vector<std::string> enumerators;  ///< names of the elements of an enumerated axis, else empty
 };
 
 /// Extents by root. Shared by all graphs of a program.
@@ -71,7 +71,7 @@ class AxisTable {
  public:
   void Set(Axis root, Extent extent) { extents_[root] = std::move(extent); }
   bool Has(Axis axis) const { return extents_.count(axis.root()) != 0; }
-  const Extent& Of(Axis axis) const;           ///< of the axis' root, which must be known
+  const Extent& Of(Axis axis) const;  ///< of the axis' root, which must be known
   /// True for the variants whose extent is free until run time: not for ^ and %.
   bool IsDynamic(Axis axis) const;
   bool IsLifted(Axis axis) const;

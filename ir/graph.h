@@ -1,18 +1,21 @@
 // The graph: values in SSA form on named axes, hash-consed, and the typed construction of every op.
 //
-// One node is one value. A graph is built through the functions below and never edited in place: a pass makes a new
-// graph (Rebuild). Construction infers the type, folds constants of pointwise ops and, once `ragged` lists lengths,
-// adds the length masks that a reduction over a ragged axis needs: the one place where that is done.
-// Violated preconditions are compiler bugs (InternalError), never messages for a user: the front end checks first.
+// One node is one value. A graph is built through the functions below and never edited in place: a pass makes
+// a new graph (Rebuild). Construction infers the type, folds constants of pointwise ops and, once `ragged`
+// lists lengths, adds the length masks that a reduction over a ragged axis needs: the one place where that is
+// done. Violated preconditions are compiler bugs (InternalError), never messages for a user: the front end
+// checks first.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -50,23 +53,24 @@ class Graph;
 
 /// What is fused into an attention: copies of the pointwise expressions around the product of query and key.
 struct AttentionRegions {
-  std::shared_ptr<const Graph> score;     ///< inputs s (the product), c0, c1 ...; outputs score, mask, weight
-  std::shared_ptr<const Graph> gradient;  ///< the same inputs, ds, dw; outputs dr (of s) and dc0 ... where needed
+  std::shared_ptr<const Graph> score;  ///< inputs s (the product), c0, c1 ...; outputs score, mask, weight
+  std::shared_ptr<const Graph>
+      gradient;  ///< the same inputs, ds, dw; outputs dr (of s) and dc0 ... where needed
 };
 
 /// Everything about a node but its inputs. Which fields an op uses stands in ops.def; the others stay empty.
 struct Attributes {
-  AxisList axes;
-  AxisList to;
-  std::vector<std::pair<Axis, Axis>> renames;
-  Axis axis;
-  Axis indexes;
+  AxisList axes = {};
+  AxisList to = {};
+  std::vector<std::pair<Axis, Axis>> renames = {};
+  Axis axis = {};
+  Axis indexes = {};
   DType dtype = DType::Float;
-  std::string name;
+  std::string name = {};
   double number = 0;
   int64_t index = 0;
   int64_t captures = 0;  ///< Attention, AttentionGrad: how many inputs after q, k, v are captures
-  std::shared_ptr<const AttentionRegions> regions;
+  std::shared_ptr<const AttentionRegions> regions = {};
 };
 // Attention: axis = the key axis, axes = those the product of q and k sums over, to = all axes of the score.
 
@@ -76,6 +80,8 @@ struct Node {
   Attributes attributes;
   Type type;
   Origin origin;
+  /// Made while gradients were built: rebuilding it adds no more masks than building it did (Graph::adjoint).
+  bool adjoint = false;
 };
 
 /// How a `generate` entry was written; the options are numbers by name.
@@ -93,6 +99,7 @@ class Graph {
 
   const AxisTable& axes() const { return *axes_; }
   std::shared_ptr<const AxisTable> shared_axes() const { return axes_; }
+  /// References to nodes stay valid while the graph lives.
   const Node& operator[](NodeId id) const { return nodes_[id.value]; }
   const Type& type(NodeId id) const { return nodes_[id.value].type; }
   OpKind op(NodeId id) const { return nodes_[id.value].op; }
@@ -104,13 +111,14 @@ class Graph {
   NodeId Output(std::string_view name) const;  ///< none if absent
   void SetOutput(std::string_view name, NodeId value);
 
-  /// Root of a ragged axis -> its length per example (an Input `len.ROOT` on the batch axis). Filled by `batch`.
+  /// Root of a ragged axis -> its length per example (an Input `len.ROOT` on the batch axis). Filled by
+  /// `batch`.
   std::map<Axis, NodeId> ragged;
   /// While gradients are built: a cotangent without the batch axis is already summed and is not masked again.
   bool adjoint = false;
   /// Given to every node made from now on.
   Origin origin;
-  std::shared_ptr<const GenerateInfo> generate;  ///< of a generate entry; its NodeIds are meaningless after a pass
+  std::shared_ptr<const GenerateInfo> generate;  ///< of a generate entry; Rebuild carries its NodeIds over
 
   // ---- Construction
   NodeId Make(OpKind op, std::vector<NodeId> inputs, Attributes attributes = {});  ///< infers, hash-conses
@@ -127,14 +135,18 @@ class Graph {
   NodeId Div(NodeId a, NodeId b) { return Pointwise(OpKind::Div, {a, b}); }
   NodeId Neg(NodeId a) { return Pointwise(OpKind::Neg, {a}); }
   NodeId And(NodeId a, NodeId b) { return Pointwise(OpKind::And, {a, b}); }
-  NodeId Select(NodeId condition, NodeId yes, NodeId no) { return Pointwise(OpKind::Select, {condition, yes, no}); }
-  /// Reduce over `axes` (x is broadcast to them); `mask` may be none. Adds length masks. No axes: select(mask, x, 0).
+  NodeId Select(NodeId condition, NodeId yes, NodeId no) {
+    return Pointwise(OpKind::Select, {condition, yes, no});
+  }
+  /// Reduce over `axes` (x is broadcast to them); `mask` may be none. Adds length masks. No axes:
+  /// select(mask, x, 0).
   NodeId Reduce(OpKind op, NodeId x, const AxisList& axes, NodeId mask = {});
   NodeId Contract(NodeId a, NodeId b, const AxisList& axes, NodeId mask = {});
   NodeId ScatterAdd(NodeId dy, NodeId index, Axis axis, const AxisList& to);
   NodeId Broadcast(NodeId x, const AxisList& axes);  ///< to the union; x itself if it has them all
   NodeId Rename(NodeId x, const std::vector<std::pair<Axis, Axis>>& renames);  ///< axes x lacks are ignored
-  /// The same op on other inputs (length masks included), at the origin of `node`; `node` may be of another graph.
+  /// The same op on other inputs (length masks included), at the origin of `node`; `node` may be of another
+  /// graph.
   NodeId Again(const Node& node, std::vector<NodeId> inputs);
   NodeId Again(const Node& node, std::vector<NodeId> inputs, Attributes attributes);
 
@@ -142,21 +154,26 @@ class Graph {
   /// Nodes that the roots (default: all outputs) need, inputs before users; deterministic.
   std::vector<NodeId> Order(std::span<const NodeId> roots = {}) const;
   /// Users of each node among Order(); indexed by node number.
+  /// A user stands once for every operand: x * x is two users of x.
   std::vector<std::vector<NodeId>> Users() const;
 
  private:
-  NodeId LengthMask(const AxisList& reduced, const AxisList& have);  ///< see middle of docs/internals
+  NodeId LengthMask(const AxisList& reduced, const AxisList& have);  ///< which of the ragged axes need one
   NodeId WithLengthMask(NodeId mask, const AxisList& reduced, const AxisList& have);
 
   std::shared_ptr<const AxisTable> axes_;
-  std::vector<Node> nodes_;
+  std::deque<Node> nodes_;  // a deque: references to nodes stay valid while nodes are made
   std::unordered_map<std::string, NodeId> interned_;
 };
 
-/// A copy of `graph` for the same program: `replace(copy, id, node, inputs)` may return another value for a node, or
-/// none to copy it as it is. The one way passes make new graphs. Ragged lengths and `generate` are carried over.
-using Replace = std::function<NodeId(Graph& copy, NodeId id, const Node& node, const std::vector<NodeId>& inputs)>;
+/// A copy of `graph` for the same program: `replace(copy, id, node, inputs)` may return another value for a
+/// node, or none to copy it as it is. The one way passes make new graphs. Ragged lengths and `generate` are
+/// carried over.
+using Replace =
+    std::function<NodeId(Graph& copy, NodeId id, const Node& node, const std::vector<NodeId>& inputs)>;
 Graph Rebuild(const Graph& graph, const Replace& replace);
+/// The same into a given graph, which may have `ragged` already (then that of `graph` is not carried over).
+void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace);
 
 /// The conjuncts of a mask: the leaves of its `and` tree.
 std::vector<NodeId> Conjuncts(const Graph& graph, NodeId mask);

@@ -1,5 +1,5 @@
-// The reference evaluator: every value in f64, one op at a time. The oracle of the back end; speed does not matter
-// beyond tests at small sizes.
+// The reference evaluator: every value in f64, one op at a time. The oracle of the back end; speed does not
+// matter beyond tests at small sizes.
 #pragma once
 
 #include <map>
@@ -21,11 +21,12 @@ struct Tensor {
 Tensor Transposed(const Tensor& tensor, const AxisList& order);
 
 struct EvalOptions {
-  std::map<std::string, Tensor> values;  ///< by name of Input and Param; Param data in the order of the node's axes
-  std::map<Axis, int64_t> extents;       ///< by root, for dynamic and lifted ones
-  uint64_t seed = 0, step = 0;           ///< of Keep
-  bool dropout = true;                   ///< false: Keep is 1 everywhere
-  std::map<NodeId, Tensor> frozen;       ///< values taken as given (arguments of `stop` in finite differences)
+  std::map<std::string, Tensor>
+      values;  ///< by name of Input and Param; Param data in the order of the node's axes
+  std::map<Axis, int64_t> extents;  ///< by root, for dynamic and lifted ones
+  uint64_t seed = 0, step = 0;      ///< of Keep
+  bool dropout = true;              ///< false: Keep is 1 everywhere
+  std::map<NodeId, Tensor> frozen;  ///< values taken as given (arguments of `stop` in finite differences)
 };
 
 class Interpreter {

@@ -1,7 +1,7 @@
 // What there is to know about an op: its family, type rule, meaning and derivative, in one record.
 //
-// The table is generated from ops.def; the records stand in op_<family>.cpp. What a machine needs to know of an op is
-// not here but in backend/.
+// The table is generated from ops.def; the records stand in op_<family>.cpp. What a machine needs to know of
+// an op is not here but in backend/.
 #pragma once
 
 #include <optional>
@@ -22,17 +22,17 @@ struct OpInfo {
   OpKind kind;
   std::string_view name;  ///< as in the text form
   Family family;
-  int inputs;             ///< -1: varies
-  std::string_view doc;   ///< one sentence
-  bool differentiable;    ///< false: no cotangent ever flows through (comparisons, positions, argmax ...)
+  int inputs;            ///< -1: varies
+  std::string_view doc;  ///< one sentence
+  bool differentiable;   ///< false: no cotangent ever flows through (comparisons, positions, argmax ...)
   Domain sample;
   /// The type of the result, or InternalError.
   Type (*infer)(const Graph& graph, std::span<const NodeId> inputs, const Attributes& attributes);
   /// Pointwise only: the meaning on numbers (bools are 0 and 1). Null for other families (see interp.h).
   double (*eval)(std::span<const double> arguments);
-  /// Cotangents of the inputs, none where there is none; `d` is the cotangent of `node`. Cotangents may still have
-  /// axes the input lacks, or lack axes it has: the caller sums and broadcasts. Null: not differentiable.
-  /// Slice is the exception: passes/grad gathers the slices of one value into one stack.
+  /// Cotangents of the inputs, none where there is none; `d` is the cotangent of `node`. Cotangents may still
+  /// have axes the input lacks, or lack axes it has: the caller sums and broadcasts. Null: not
+  /// differentiable. Slice is the exception: passes/grad gathers the slices of one value into one stack.
   std::vector<NodeId> (*vjp)(Graph& graph, NodeId node, NodeId d);
 };
 

@@ -9,8 +9,8 @@ namespace heed::ir {
 
 enum class DType : uint8_t { Float, Int, Bool };
 
-/// `float[batch, seq]`, `int<vocab>[seq]` (token ids), `int<seq>[seq']` (positions), `int[]`, `bool[seq', seq]`.
-/// The axes are a set; their order here is that of first appearance and means nothing for storage.
+/// `float[batch, seq]`, `int<vocab>[seq]` (token ids), `int<seq>[seq']` (positions), `int[]`, `bool[seq',
+/// seq]`. The axes are a set; their order here is that of first appearance and means nothing for storage.
 struct Type {
   AxisList axes;
   DType dtype = DType::Float;

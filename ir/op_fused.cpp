@@ -1,0 +1,70 @@
+// Fused attention and its gradient. Score, mask and weight are regions; the derivative of the score region
+// stands in the node as a second region, so that differentiating an attention only makes AttentionGrad nodes.
+//
+// With p = exp(score - lse) under the mask and weight w: D = sum(d o), dv = (p w) d, ds = p (w (d v) - D),
+// dw = p (d v); ds goes through the gradient region to the product of q and k and to the captures.
+#include "ir/op_record.h"
+
+namespace heed::ir {
+namespace {
+
+void CheckAttention(const Graph& graph, Inputs inputs, const Attributes& at) {
+  Require(static_cast<int64_t>(inputs.size()) >= 3 + at.captures && at.captures >= 0, "captures are missing");
+  Require(at.regions && at.regions->score, "no score region");
+  Require(ContainsAll(graph.axes_of(inputs[0]), at.axes) && ContainsAll(graph.axes_of(inputs[1]), at.axes),
+          "query or key lacks an axis of the product");
+  Require(Contains(at.to, at.axis) && Contains(graph.axes_of(inputs[1]), at.axis) &&
+              Contains(graph.axes_of(inputs[2]), at.axis),
+          "key, value or score lacks the key axis");
+}
+
+}  // namespace
+
+template <>
+struct Op<OpKind::Attention> {
+  static constexpr std::string_view kDoc =
+      "the values averaged with weights softmax(score(q k)) over the key axis; or the log-sum-exp of the "
+      "scores";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
+    CheckAttention(graph, inputs, at);
+    Require(static_cast<int64_t>(inputs.size()) == 3 + at.captures, "takes q, k, v and the captures");
+    Require(at.index == 0 || at.index == 1, "has two results");
+    const AxisList all = at.index == 1 ? at.to : Union(at.to, graph.axes_of(inputs[2]));
+    return {Minus(all, {at.axis}), DType::Float, {}};
+  }
+  static Cotangents Vjp(Graph& graph, const Node& node, NodeId self, NodeId d) {
+    Require(node.attributes.index == 0, "the log-sum-exp is saved, not differentiated");
+    Require(node.attributes.regions->gradient != nullptr, "attention without a gradient region");
+    Attributes at = node.attributes;
+    at.index = 1;
+    std::vector<NodeId> all = node.inputs;
+    const NodeId lse = graph.Make(OpKind::Attention, node.inputs, at);
+    all.insert(all.end(), {self, lse, graph.Broadcast(d, node.type.axes)});
+    const Graph& gradient = *at.regions->gradient;
+    Cotangents cotangents(node.inputs.size());
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (i < 2 && !gradient.Output("dr")) continue;
+      if (i > 2 && !gradient.Output("dc" + std::to_string(i - 3))) continue;
+      at.index = static_cast<int64_t>(i);
+      cotangents[i] = graph.Make(OpKind::AttentionGrad, all, at);
+    }
+    return cotangents;
+  }
+};
+
+template <>
+struct Op<OpKind::AttentionGrad> {
+  static constexpr std::string_view kDoc = "the cotangent of one input of an attention";
+  static constexpr std::string_view kNoGradient = "second derivatives of fused attention are not supported";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
+    CheckAttention(graph, inputs, at);
+    Require(static_cast<int64_t>(inputs.size()) == 6 + at.captures,
+            "takes q, k, v, the captures, output, log-sum-exp and d output");
+    Require(at.index >= 0 && at.index < 3 + at.captures, "no such input");
+    return {graph.axes_of(inputs[at.index]), DType::Float, {}};
+  }
+};
+
+template void DescribeFamily<Family::Fused>(std::span<OpInfo>);
+
+}  // namespace heed::ir

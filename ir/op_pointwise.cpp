@@ -1,0 +1,320 @@
+// Pointwise ops: they broadcast by name and act on each element. Meaning and derivative of each stand side by
+// side; the derivative is written on values: d is the cotangent, x (a, b) the arguments, y the result. What a
+// machine does instead of these functions stands in backend/.
+#include <cmath>
+#include <numbers>
+
+#include "ir/op_record.h"
+
+namespace heed::ir {
+namespace {
+
+/// What the elements of the result are.
+enum class Gives { Same, Float, Bool };
+
+Type InferPointwise(const Graph& graph, Inputs inputs, Gives gives, size_t first_number, bool keeps_root,
+                    bool difference) {
+  Type type;
+  type.axes = UnionOfAxes(graph, inputs);
+  const Inputs numbers = inputs.subspan(first_number);
+  if (gives == Gives::Bool) {
+    type.dtype = DType::Bool;
+    return type;
+  }
+  type.dtype = gives == Gives::Float ? DType::Float : graph.type(numbers[0]).dtype;
+  for (NodeId id : numbers)
+    if (graph.type(id).dtype == DType::Float) type.dtype = DType::Float;
+  if (type.dtype != DType::Int || !keeps_root) return type;
+  if (difference && graph.type(numbers.back()).indexes) return type;  // a distance indexes nothing
+  for (NodeId id : numbers) {
+    if (!graph.type(id).indexes) continue;
+    type.indexes = graph.type(id).indexes;
+    break;
+  }
+  return type;
+}
+
+template <Gives kGives, bool kKeepsRoot = false, bool kDifference = false>
+struct PointwiseOp {
+  static constexpr bool kPointwise = true;
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes&) {
+    return InferPointwise(graph, inputs, kGives, 0, kKeepsRoot, kDifference);
+  }
+};
+
+/// Comparisons: numbers (or bools) in, bools out.
+struct CompareOp : PointwiseOp<Gives::Bool> {
+  static constexpr std::string_view kNoGradient = "steps are flat";
+};
+
+/// On bools only.
+struct LogicOp {
+  static constexpr bool kPointwise = true;
+  static constexpr std::string_view kNoGradient = "truth values do not vary";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes&) {
+    for (NodeId id : inputs) Require(graph.type(id).dtype == DType::Bool, "needs truth values");
+    return InferPointwise(graph, inputs, Gives::Bool, 0, false, false);
+  }
+};
+
+}  // namespace
+
+template <>
+struct Op<OpKind::Abs> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc = "the absolute value";
+  static double Eval(double x) { return std::fabs(x); }
+  static Cotangents Vjp(Expr d, Expr x, Expr) {
+    const Expr zero = d.Number(0);
+    return {Where(x.Apply(OpKind::Gt, zero), d, Where(x.Apply(OpKind::Lt, zero), -d, zero))};
+  }
+};
+
+template <>
+struct Op<OpKind::Add> : PointwiseOp<Gives::Same, true> {
+  static constexpr std::string_view kDoc = "the sum of two values";
+  static double Eval(double a, double b) { return a + b; }
+  static Cotangents Vjp(Expr d, Expr, Expr, Expr) { return {d, d}; }
+};
+
+template <>
+struct Op<OpKind::And> : LogicOp {
+  static constexpr std::string_view kDoc = "true where both are";
+  static double Eval(double a, double b) { return a != 0 && b != 0; }
+};
+
+template <>
+struct Op<OpKind::Cast> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the value as a float";
+  static double Eval(double x) { return x; }
+  static Cotangents Vjp(Expr d, Expr, Expr) { return {d}; }  // of whole numbers: dropped
+};
+
+template <>
+struct Op<OpKind::Cos> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the cosine";
+  static double Eval(double x) { return std::cos(x); }
+  static Cotangents Vjp(Expr d, Expr x, Expr) { return {-(d * x.Apply(OpKind::Sin))}; }
+};
+
+template <>
+struct Op<OpKind::Div> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the quotient, a float also for whole numbers";
+  static constexpr Domain kSample{0.5, 3};
+  static double Eval(double a, double b) { return a / b; }
+  static Cotangents Vjp(Expr d, Expr, Expr b, Expr y) {
+    return {Guarded(d, d / b), Guarded(d, -(d * y) / b)};
+  }
+};
+
+template <>
+struct Op<OpKind::Eq> : CompareOp {
+  static constexpr std::string_view kDoc = "a = b";
+  static double Eval(double a, double b) { return a == b; }
+};
+
+template <>
+struct Op<OpKind::Erf> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the error function";
+  static double Eval(double x) { return std::erf(x); }
+  static Cotangents Vjp(Expr d, Expr x, Expr) {
+    return {d * ((-(x * x)).Apply(OpKind::Exp) * (2 * std::numbers::inv_sqrtpi))};
+  }
+};
+
+template <>
+struct Op<OpKind::Exp> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the exponential function";
+  static double Eval(double x) { return std::exp(x); }
+  static Cotangents Vjp(Expr d, Expr, Expr y) { return {d * y}; }
+};
+
+template <>
+struct Op<OpKind::Floor> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc = "the largest whole number not above x; keeps the element type";
+  static constexpr std::string_view kNoGradient = "steps are flat";
+  static double Eval(double x) { return std::floor(x); }
+};
+
+template <>
+struct Op<OpKind::Ge> : CompareOp {
+  static constexpr std::string_view kDoc = "a >= b";
+  static double Eval(double a, double b) { return a >= b; }
+};
+
+template <>
+struct Op<OpKind::Gt> : CompareOp {
+  static constexpr std::string_view kDoc = "a > b";
+  static double Eval(double a, double b) { return a > b; }
+};
+
+template <>
+struct Op<OpKind::Le> : CompareOp {
+  static constexpr std::string_view kDoc = "a <= b";
+  static double Eval(double a, double b) { return a <= b; }
+};
+
+template <>
+struct Op<OpKind::Log> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the natural logarithm";
+  static constexpr Domain kSample{0.2, 4};
+  static double Eval(double x) { return std::log(x); }
+  static Cotangents Vjp(Expr d, Expr x, Expr) { return {Guarded(d, d / x)}; }
+};
+
+template <>
+struct Op<OpKind::Lt> : CompareOp {
+  static constexpr std::string_view kDoc = "a < b";
+  static double Eval(double a, double b) { return a < b; }
+};
+
+template <>
+struct Op<OpKind::Maximum> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc = "the larger of two; the gradient of a tie goes to the first";
+  static double Eval(double a, double b) { return a < b ? b : a; }
+  static Cotangents Vjp(Expr d, Expr a, Expr b, Expr) {
+    const Expr first = a.Apply(OpKind::Ge, b), zero = d.Number(0);
+    return {Where(first, d, zero), Where(first, zero, d)};
+  }
+};
+
+template <>
+struct Op<OpKind::Minimum> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc = "the smaller of two; the gradient of a tie goes to the first";
+  static double Eval(double a, double b) { return b < a ? b : a; }
+  static Cotangents Vjp(Expr d, Expr a, Expr b, Expr) {
+    const Expr first = a.Apply(OpKind::Le, b), zero = d.Number(0);
+    return {Where(first, d, zero), Where(first, zero, d)};
+  }
+};
+
+template <>
+struct Op<OpKind::Mod> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc =
+      "the remainder, with the sign of the divisor; of a whole number by 0: 0";
+  static constexpr Domain kSample{0.5, 3};
+  static double Eval(double a, double b) {
+    const double rest = std::fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+  }
+  static Cotangents Vjp(Expr d, Expr a, Expr b, Expr) {
+    return {d, Guarded(d, -(d * (a / b).Apply(OpKind::Floor)))};
+  }
+};
+
+template <>
+struct Op<OpKind::Mul> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc = "the product of two values";
+  static double Eval(double a, double b) { return a * b; }
+  static Cotangents Vjp(Expr d, Expr a, Expr b, Expr) { return {d * b, d * a}; }
+};
+
+template <>
+struct Op<OpKind::Ne> : CompareOp {
+  static constexpr std::string_view kDoc = "a and b differ";
+  static double Eval(double a, double b) { return a != b; }
+};
+
+template <>
+struct Op<OpKind::Neg> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc = "-x";
+  static double Eval(double x) { return -x; }
+  static Cotangents Vjp(Expr d, Expr, Expr) { return {-d}; }
+};
+
+template <>
+struct Op<OpKind::Not> : LogicOp {
+  static constexpr std::string_view kDoc = "true where x is false";
+  static double Eval(double x) { return x == 0; }
+};
+
+template <>
+struct Op<OpKind::Or> : LogicOp {
+  static constexpr std::string_view kDoc = "true where one of both is";
+  static double Eval(double a, double b) { return a != 0 || b != 0; }
+};
+
+template <>
+struct Op<OpKind::Pow> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "a to the power of b, a float also for whole numbers";
+  static constexpr Domain kSample{0.3, 2.5};
+  static double Eval(double a, double b) { return std::pow(a, b); }
+  static Cotangents Vjp(Expr d, Expr a, Expr b, Expr y) {
+    // 0 ^ b varies neither with b > 0 nor, for b > 1, with the base: those products are 0 before they meet
+    // infinity.
+    const Expr base = d * b, exponent = d * y;
+    return {Guarded(base, base * a.Apply(OpKind::Pow, b - b.Number(1))),
+            Guarded(exponent, exponent * a.Apply(OpKind::Log))};
+  }
+};
+
+template <>
+struct Op<OpKind::Relu> : PointwiseOp<Gives::Same> {
+  static constexpr std::string_view kDoc = "x where positive, else 0";
+  static double Eval(double x) { return x < 0 ? 0 : x; }
+  static Cotangents Vjp(Expr d, Expr x, Expr) {
+    const Expr zero = d.Number(0);
+    return {Where(x.Apply(OpKind::Gt, zero), d, zero)};
+  }
+};
+
+template <>
+struct Op<OpKind::Select> {
+  static constexpr bool kPointwise = true;
+  static constexpr std::string_view kDoc = "the second argument where the first is true, else the third";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes&) {
+    Require(graph.type(inputs[0]).dtype == DType::Bool, "the condition is no truth value");
+    return InferPointwise(graph, inputs, Gives::Same, 1, true, false);
+  }
+  static double Eval(double condition, double yes, double no) { return condition != 0 ? yes : no; }
+  static Cotangents Vjp(Expr d, Expr condition, Expr, Expr, Expr) {
+    const Expr zero = d.Number(0);
+    return {NodeId{}, Where(condition, d, zero), Where(condition, zero, d)};
+  }
+};
+
+template <>
+struct Op<OpKind::Sigmoid> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "1 / (1 + exp(-x))";
+  static double Eval(double x) { return 1 / (1 + std::exp(-x)); }
+  static Cotangents Vjp(Expr d, Expr, Expr y) { return {d * y * (1.0 - y)}; }
+};
+
+template <>
+struct Op<OpKind::Sin> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the sine";
+  static double Eval(double x) { return std::sin(x); }
+  static Cotangents Vjp(Expr d, Expr x, Expr) { return {d * x.Apply(OpKind::Cos)}; }
+};
+
+template <>
+struct Op<OpKind::Sqrt> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the square root";
+  static constexpr Domain kSample{0.2, 4};
+  static double Eval(double x) { return std::sqrt(x); }
+  static Cotangents Vjp(Expr d, Expr, Expr y) { return {Guarded(d, d / (y * 2.0))}; }
+};
+
+template <>
+struct Op<OpKind::Stop> : PointwiseOp<Gives::Same, true> {
+  static constexpr std::string_view kDoc = "the value itself, through which no gradient flows";
+  static constexpr std::string_view kNoGradient = "that is its purpose";
+  static double Eval(double x) { return x; }
+};
+
+template <>
+struct Op<OpKind::Sub> : PointwiseOp<Gives::Same, true, true> {
+  static constexpr std::string_view kDoc = "the difference of two values";
+  static double Eval(double a, double b) { return a - b; }
+  static Cotangents Vjp(Expr d, Expr, Expr, Expr) { return {d, -d}; }
+};
+
+template <>
+struct Op<OpKind::Tanh> : PointwiseOp<Gives::Float> {
+  static constexpr std::string_view kDoc = "the hyperbolic tangent";
+  static double Eval(double x) { return std::tanh(x); }
+  static Cotangents Vjp(Expr d, Expr, Expr y) { return {d * (1.0 - y * y)}; }
+};
+
+template void DescribeFamily<Family::Pointwise>(std::span<OpInfo>);
+
+}  // namespace heed::ir
