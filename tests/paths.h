@@ -1,0 +1,20 @@
+// Where tests find files.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+namespace heed::test {
+
+inline std::string Source(const std::string& path) { return std::string(HEED_SOURCE_DIR) + "/" + path; }
+inline std::string Binary(const std::string& path) { return std::string(HEED_BINARY_DIR) + "/" + path; }
+
+/// A file of the shared data (oracles of PyTorch, corpora), or "" where it is absent: then the test skips.
+inline std::string Shared(const std::string& path) {
+  const char* folder = std::getenv("HEED_SHARED");
+  const std::string full = (folder ? std::string(folder) : Source("../shared")) + "/" + path;
+  return std::filesystem::exists(full) ? full : "";
+}
+
+}  // namespace heed::test
