@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 namespace heed::frontend {
 namespace {
@@ -244,8 +245,9 @@ class Renderer {
       by_length.push_back(&mark);
       width = std::max(width, mark.end);
     }
-    std::stable_sort(by_length.begin(), by_length.end(),
-                     [](const Mark* a, const Mark* b) { return a->end - a->begin > b->end - b->begin; });
+    std::sort(by_length.begin(), by_length.end(), [](const Mark* a, const Mark* b) {
+      return std::pair(b->end - b->begin, a) < std::pair(a->end - a->begin, b);
+    });
     std::string underline(width, ' ');
     for (const Mark* mark : by_length) {
       for (int i = mark->begin; i < mark->end; ++i) underline[i] = i == mark->begin ? '^' : '~';
@@ -254,8 +256,8 @@ class Renderer {
     for (const Mark& mark : marks) {
       if (!mark.text.empty()) texts.push_back(&mark);
     }
-    std::stable_sort(texts.begin(), texts.end(),
-                     [](const Mark* a, const Mark* b) { return a->begin > b->begin; });
+    std::sort(texts.begin(), texts.end(),
+              [](const Mark* a, const Mark* b) { return std::pair(b->begin, a) < std::pair(a->begin, b); });
     // The text of the last mark goes behind it, the others below their marks from right to left.
     size_t next = 0;
     std::string after;
@@ -310,9 +312,9 @@ std::string Diagnostics::Render(bool color) const {
   for (const Diagnostic& diagnostic : all_) file_order.emplace(diagnostic.loc.file, file_order.size());
   std::vector<const Diagnostic*> sorted;
   for (const Diagnostic& diagnostic : all_) sorted.push_back(&diagnostic);
-  std::stable_sort(sorted.begin(), sorted.end(), [&](const Diagnostic* a, const Diagnostic* b) {
-    return std::pair(file_order.at(a->loc.file), a->loc.offset) <
-           std::pair(file_order.at(b->loc.file), b->loc.offset);
+  std::sort(sorted.begin(), sorted.end(), [&](const Diagnostic* a, const Diagnostic* b) {
+    return std::tuple(file_order.at(a->loc.file), a->loc.offset, a) <
+           std::tuple(file_order.at(b->loc.file), b->loc.offset, b);
   });
   Renderer renderer(color);
   for (const Diagnostic* diagnostic : sorted) renderer.Add(*diagnostic);
