@@ -1,0 +1,219 @@
+// The evaluator of fused attention and its gradient: straight from the formulas, on whole score matrices.
+//
+// Regions are graphs of their own and evaluated by an interpreter of their own. What this file leaves alone:
+// tiles, skipping and anything else a fast kernel does.
+#include <cmath>
+#include <limits>
+
+#include "ir/interp.h"
+#include "ir/op.h"
+#include "ir/tensor_walk.h"
+
+namespace heed::ir {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+AxisList Followed(AxisList axes, const AxisList& last) {
+  axes.insert(axes.end(), last.begin(), last.end());
+  return axes;
+}
+
+}  // namespace
+
+/// Everything on `axes`, the key axis last.
+struct Interpreter::AttentionScores {
+  AxisList axes;
+  std::map<std::string, Tensor> values;  ///< of the region's inputs
+  Tensor score, mask, weight;
+};
+
+Tensor Interpreter::Region(const Graph& region, std::string_view output,
+                           const std::map<std::string, Tensor>& values, const AxisList& axes) const {
+  EvalOptions options = options_;
+  options.frozen.clear();
+  for (const auto& [name, value] : values) options.values[name] = value;
+  Interpreter interpreter(region, std::move(options));
+  return Full(interpreter.Value(region.Output(output)), axes);
+}
+
+Interpreter::AttentionScores Interpreter::Scores(const Node& node) const {
+  const Attributes& at = node.attributes;
+  const Graph& region = *at.regions->score;
+  const Tensor& q = values_.at(node.inputs[0]);
+  const Tensor& k = values_.at(node.inputs[1]);
+  AttentionScores scores;
+  scores.axes = Followed(Minus(at.to, {at.axis}), {at.axis});
+  const AxisList dot_axes = Minus(Union(q.axes, k.axes), at.axes);
+  Tensor dot = Filled(dot_axes);
+  const std::array<Strides, 2> inner = {StridesAlong(q, at.axes), StridesAlong(k, at.axes)};
+  const std::vector<int64_t> terms = Shape(at.axes);
+  Walk<3>(dot.shape, {StridesAlong(q, dot_axes), StridesAlong(k, dot_axes), StridesAlong(dot, dot_axes)},
+          [&](const auto& to) {
+            double total = 0;
+            Walk<2>(terms, inner, {to[0], to[1]},
+                    [&](const auto& term) { total += q.data[term[0]] * k.data[term[1]]; });
+            dot.data[to[2]] = total;
+          });
+  scores.values["s"] = std::move(dot);
+  for (int64_t i = 0; i < at.captures; ++i)
+    scores.values["c" + std::to_string(i)] = values_.at(node.inputs[3 + i]);
+  scores.score = Region(region, "score", scores.values, scores.axes);
+  scores.mask =
+      region.Output("mask") ? Region(region, "mask", scores.values, scores.axes) : Filled(scores.axes, 1);
+  scores.weight =
+      region.Output("weight") ? Region(region, "weight", scores.values, scores.axes) : Filled(scores.axes, 1);
+  return scores;
+}
+
+std::vector<Tensor> Interpreter::EvaluateAttention(const Node& node) const {
+  const Attributes& at = node.attributes;
+  const AttentionScores scores = Scores(node);
+  const Tensor& v = values_.at(node.inputs[2]);
+  const AxisList rows = Minus(scores.axes, {at.axis});
+  const int64_t keys = Extent(at.axis);
+  Tensor exponentials = Filled(scores.axes), normalizer = Filled(rows), lse = Filled(rows);
+  for (size_t row = 0; row < normalizer.data.size(); ++row) {
+    const size_t first = row * keys;
+    double largest = -kInfinity, total = 0;
+    for (int64_t i = 0; i < keys; ++i)
+      if (scores.mask.data[first + i] != 0) largest = std::max(largest, scores.score.data[first + i]);
+    if (!std::isfinite(largest)) largest = 0;
+    for (int64_t i = 0; i < keys; ++i) {
+      if (scores.mask.data[first + i] == 0) continue;
+      exponentials.data[first + i] = std::exp(scores.score.data[first + i] - largest);
+      total += exponentials.data[first + i];
+    }
+    if (total == 0) total = 1;
+    normalizer.data[row] = total;
+    lse.data[row] = largest + std::log(total);
+  }
+  const AxisList out = Minus(Union(at.to, v.axes), {at.axis});
+  Tensor result = Filled(out);
+  const int64_t v_stride = StridesAlong(v, {at.axis})[0];
+  Walk<4>(result.shape,
+          {StridesAlong(exponentials, out), StridesAlong(normalizer, out), StridesAlong(v, out),
+           StridesAlong(result, out)},
+          [&](const auto& to) {
+            double total = 0;
+            for (int64_t i = 0; i < keys; ++i) {
+              const int64_t place = to[0] + i;
+              if (scores.mask.data[place] == 0) continue;
+              total += exponentials.data[place] * scores.weight.data[place] * v.data[to[2] + i * v_stride];
+            }
+            result.data[to[3]] = total / normalizer.data[to[1]];
+          });
+  return {std::move(result), Transposed(lse, Minus(at.to, {at.axis}))};
+}
+
+/// A gradient sums over the rows of every ragged axis of the score: those beyond the length are not there.
+void Interpreter::HideBeyondLengths(Tensor& mask) {
+  for (Axis axis : mask.axes) {
+    const auto found = graph_.ragged.find(axis.root());
+    if (found == graph_.ragged.end() || !graph_.axes().IsDynamic(axis)) continue;
+    const Tensor& length = Value(found->second);
+    if (!ContainsAll(mask.axes, length.axes)) continue;
+    Tensor positions = Filled({axis});
+    for (size_t i = 0; i < positions.data.size(); ++i) positions.data[i] = static_cast<double>(i);
+    Walk<3>(
+        mask.shape,
+        {StridesAlong(mask, mask.axes), StridesAlong(length, mask.axes), StridesAlong(positions, mask.axes)},
+        [&](const auto& at) {
+          if (positions.data[at[2]] >= length.data[at[1]]) mask.data[at[0]] = 0;
+        });
+  }
+}
+
+std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
+  const Attributes& at = node.attributes;
+  const size_t captures = static_cast<size_t>(at.captures);
+  AttentionScores scores = Scores(node);
+  HideBeyondLengths(scores.mask);
+  const Tensor& q = values_.at(node.inputs[0]);
+  const Tensor& k = values_.at(node.inputs[1]);
+  const Tensor& v = values_.at(node.inputs[2]);
+  const Tensor& output = values_.at(node.inputs[3 + captures]);
+  const Tensor& lse = values_.at(node.inputs[4 + captures]);
+  const Tensor& d = values_.at(node.inputs[5 + captures]);
+  const AxisList& axes = scores.axes;
+  const AxisList rows = Minus(axes, {at.axis}), features = Minus(v.axes, axes);
+  const AxisList wide = Followed(axes, features);
+
+  // D = sum(d o), dp = d v, both over the features of v.
+  const std::vector<int64_t> feature_shape = Shape(features);
+  const auto dot = [&](const Tensor& a, const Tensor& b, const AxisList& to) {
+    Tensor result = Filled(to);
+    Walk<3>(result.shape, {StridesAlong(a, to), StridesAlong(b, to), StridesAlong(result, to)},
+            [&](const auto& place) {
+              double total = 0;
+              Walk<2>(feature_shape, {StridesAlong(a, features), StridesAlong(b, features)},
+                      {place[0], place[1]},
+                      [&](const auto& term) { total += a.data[term[0]] * b.data[term[1]]; });
+              result.data[place[2]] = total;
+            });
+    return result;
+  };
+  const Tensor dp = dot(d, v, axes), row_sums = Full(dot(d, output, rows), axes), lse_full = Full(lse, axes);
+  Tensor ds = Filled(axes), dw = Filled(axes), pw = Filled(axes);
+  for (size_t i = 0; i < ds.data.size(); ++i) {
+    if (scores.mask.data[i] == 0) continue;
+    const double p = std::exp(scores.score.data[i] - lse_full.data[i]), w = scores.weight.data[i];
+    pw.data[i] = p * w;
+    ds.data[i] = p * (w * dp.data[i] - row_sums.data[i]);
+    dw.data[i] = p * dp.data[i];
+  }
+
+  std::vector<Tensor> results(3 + captures);
+  Tensor dv = Filled(wide);
+  Walk<4>(dv.shape,
+          {StridesAlong(pw, wide), StridesAlong(d, wide), StridesAlong(scores.mask, wide),
+           StridesAlong(dv, wide)},
+          [&](const auto& to) {
+            if (scores.mask.data[to[2]] != 0) dv.data[to[3]] = pw.data[to[0]] * d.data[to[1]];
+          });
+  results[2] = SumTo(dv, v.axes);
+
+  const auto region = [&](const std::string& name) {
+    Tensor result = Region(*at.regions->gradient, name, scores.values, axes);
+    for (size_t i = 0; i < result.data.size(); ++i)
+      if (scores.mask.data[i] == 0) result.data[i] = 0;
+    return result;
+  };
+  const Graph& gradient = *at.regions->gradient;
+  scores.values["ds"] = std::move(ds);
+  scores.values["dw"] = std::move(dw);
+  for (size_t i = 0; i < captures; ++i) {
+    const std::string name = "dc" + std::to_string(i);
+    const Tensor& capture = values_.at(node.inputs[3 + i]);
+    if (gradient.Output(name)) results[3 + i] = SumTo(region(name), capture.axes);
+  }
+  if (gradient.Output("dr")) {
+    const Tensor dr = region("dr");
+    const AxisList both = Followed(axes, at.axes);
+    const auto times = [&](const Tensor& other) {
+      Tensor product = Filled(both);
+      Walk<4>(product.shape,
+              {StridesAlong(dr, both), StridesAlong(other, both), StridesAlong(scores.mask, both),
+               StridesAlong(product, both)},
+              [&](const auto& to) {
+                if (scores.mask.data[to[2]] != 0) product.data[to[3]] = dr.data[to[0]] * other.data[to[1]];
+              });
+      return product;
+    };
+    results[0] = SumTo(times(k), q.axes);
+    results[1] = SumTo(times(q), k.axes);
+  }
+  return results;
+}
+
+const Tensor& Interpreter::EvaluateFused(const Node& node) {
+  const FusedKey key{node.op, node.inputs, node.attributes.regions.get()};
+  auto found = fused_.find(key);
+  if (found == fused_.end()) {
+    auto results = node.op == OpKind::Attention ? EvaluateAttention(node) : EvaluateAttentionGrad(node);
+    found = fused_.emplace(key, std::move(results)).first;
+  }
+  return found->second.at(node.attributes.index);
+}
+
+}  // namespace heed::ir
