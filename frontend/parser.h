@@ -1,5 +1,5 @@
-// Text -> syntax tree. Recursive descent; recovers at the next declaration or statement, so one run reports several
-// mistakes.
+// Text -> syntax tree. Recursive descent; recovers at the next declaration or statement, so one run reports
+// several mistakes.
 #pragma once
 
 #include "frontend/ast.h"
@@ -7,7 +7,8 @@
 
 namespace heed::frontend {
 
-/// Always returns a tree; it is complete only if no error was reported. Nesting is bounded (an error, not a crash).
+/// Always returns a tree; it is complete only if no error was reported. Nesting is bounded (an error, not a
+/// crash).
 SyntaxTree Parse(const SourceFile& file, Diagnostics& diagnostics);
 
 /// The program in its normal layout (`heed fmt`), comments kept. `parens`: with every grouping written out.
