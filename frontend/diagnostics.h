@@ -2,6 +2,7 @@
 // and the renderer (source line, carets, labels, `=` notes). Never aborts; several errors a run.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,11 +44,14 @@ class Diagnostics {
   bool HasErrors() const { return errors_ > 0; }
   int errors() const { return errors_; }
   const std::vector<Diagnostic>& all() const { return all_; }
+  /// The texts that messages point into must outlive Render: a file that no Program owns is kept here.
+  void Keep(std::unique_ptr<SourceFile> file) { files_.push_back(std::move(file)); }
   /// All messages as in section 10 of the language document, in the order of their places.
   std::string Render(bool color) const;
 
  private:
   std::vector<Diagnostic> all_;
+  std::vector<std::unique_ptr<SourceFile>> files_;
   Diagnostic dropped_;
   int errors_ = 0;
 };
