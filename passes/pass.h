@@ -1,4 +1,5 @@
-// The pipeline: graphs in, graphs out. passes.def lists the passes in order, one sentence each and what holds after.
+// The pipeline: graphs in, graphs out. passes.def lists the passes in order, one sentence each and what holds
+// after.
 #pragma once
 
 #include <functional>
@@ -15,8 +16,8 @@ namespace heed::passes {
 
 /// A property of the program that a pass proved false; becomes a diagnostic of the front end.
 struct Complaint {
-  std::string kind;     ///< "NotCausal", "PastTheEnd", ...
-  std::string where;    ///< Origin::where of the value at fault
+  std::string kind;   ///< "NotCausal", "PastTheEnd", ...
+  std::string where;  ///< Origin::where of the value at fault
   std::string message;
   std::vector<std::string> notes;
 };
@@ -33,8 +34,8 @@ std::string_view Name(Variant variant);
 struct PassOptions {
   std::vector<std::string> print_after;  ///< names of passes; the printer is called with the graph after each
   std::function<void(std::string_view pass, const ir::Graph& graph)> print;
-  bool verify = true;                    ///< after every pass; a complaint is an InternalError
-  int bisect = -1;                       ///< run only the first N optional rewrites (counted over all passes)
+  bool verify = true;  ///< after every pass; a complaint is an InternalError
+  int bisect = -1;     ///< run only the first N optional rewrites (counted over all passes)
   std::vector<std::pair<std::string, double>>* times = nullptr;  ///< seconds by pass, appended
   std::vector<std::string>* remarks = nullptr;  ///< why attention was fused or not, one line a site
 };

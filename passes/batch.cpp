@@ -1,0 +1,57 @@
+// Lifts one example's graph over the axis `batch`.
+//
+// Every input gets the axis and everything else follows by inference. Dynamic axes become ragged: |a| is the
+// input len.a, a number per example, and construction adds `position < len.a` to each reduction that needs
+// it. `loss` and `per` are summed over the examples. Left alone: order of axes, and whether examples are
+// packed or padded.
+#include <set>
+
+#include "passes/context.h"
+
+namespace heed::passes {
+namespace {
+
+std::set<Axis> DynamicRoots(const Graph& graph) {
+  std::set<Axis> roots;
+  for (NodeId id : graph.Order()) {
+    const Node& node = graph[id];
+    for (Axis a : node.type.axes)
+      if (graph.axes().IsDynamic(a)) roots.insert(a.root());
+    if (node.op == OpKind::Length) roots.insert(node.attributes.axis.root());
+  }
+  return roots;
+}
+
+}  // namespace
+
+Graph Batch(const Graph& graph, Context& context) {
+  if (!graph.ragged.empty()) throw InternalError("batch: the graph is batched already");
+  const Axis batch("batch");
+  auto axes = std::make_shared<ir::AxisTable>(graph.axes());
+  if (axes->Has(batch) && !axes->IsLifted(batch))
+    throw InternalError("batch: the program has an axis of that name");
+  ir::Extent extent;
+  extent.kind = ir::Extent::Kind::Lifted;
+  axes->Set(batch, extent);
+  Graph lifted(axes);
+  for (Axis root : DynamicRoots(graph))
+    lifted.ragged[root] = lifted.Make(
+        OpKind::Input, {}, {.axes = {batch}, .dtype = ir::DType::Int, .name = "len." + root.text()});
+  RebuildInto(lifted, graph,
+              [&](Graph& copy, NodeId, const Node& node, const std::vector<NodeId>&) -> NodeId {
+                if (node.op == OpKind::Length) return copy.ragged.at(node.attributes.axis.root());
+                if (node.op != OpKind::Input) return {};
+                Attributes attributes = node.attributes;
+                attributes.axes.insert(attributes.axes.begin(), batch);
+                return copy.Make(OpKind::Input, {}, attributes);
+              });
+  for (const char* name : {"loss", "per"})
+    if (const NodeId value = lifted.Output(name)) {
+      lifted.origin = lifted[value].origin;
+      lifted.SetOutput(name, lifted.Reduce(OpKind::Sum, lifted.Broadcast(value, {batch}), {batch}));
+    }
+  lifted.origin = {};
+  return lifted;
+}
+
+}  // namespace heed::passes

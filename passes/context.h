@@ -1,0 +1,54 @@
+// What the passes share: the state of one run of the pipeline, and the names of the graph's types.
+//
+// Private to passes/; users of the pipeline include pass.h.
+#pragma once
+
+#include <set>
+#include <string>
+#include <utility>
+
+#include "ir/graph.h"
+#include "ir/op.h"
+#include "passes/pass.h"
+
+namespace heed::passes {
+
+using ir::Attributes;
+using ir::Axis;
+using ir::AxisList;
+using ir::Graph;
+using ir::InternalError;
+using ir::Node;
+using ir::NodeId;
+using ir::OpKind;
+
+/// State of one run: options, and what one pass tells a later one.
+struct Context {
+  Variant variant = Variant::Forward;
+  const PassOptions& options;
+  int rewrites = 0;  ///< optional rewrites made so far
+  /// Where attention is fused: origins of softmaxes, as (instance, where). Unset: FuseAttention decides
+  /// itself.
+  std::optional<std::set<std::pair<std::string, std::string>>> sites = std::nullopt;
+
+  /// Asked before every optional rewrite; false once `bisect` of them have been made.
+  bool Allow() {
+    if (options.bisect >= 0 && rewrites >= options.bisect) return false;
+    ++rewrites;
+    return true;
+  }
+  void Remark(std::string text) {
+    if (options.remarks) options.remarks->push_back(std::move(text));
+  }
+};
+
+#define HEED_PASS(Function, name, what, after) Graph Function(const Graph& graph, Context& context);
+#include "passes/passes.def"
+
+/// `where` of an origin and the instance it belongs to, for remarks.
+std::string Place(const ir::Origin& origin);
+
+/// "softmax[seq']": an op and the axes it acts along, as an author would write it.
+std::string Call(const Node& node);
+
+}  // namespace heed::passes

@@ -1,0 +1,120 @@
+// The driver: which passes make up a variant, and the running of them with printing, timing and verification.
+//
+// Knows no pass but by name: passes.def lists them. Checks (bounds, depend) are not part of the pipelines;
+// the front end asks for them once an entry with CheckEntry and turns complaints into diagnostics.
+#include "passes/pass.h"
+
+#include <chrono>
+
+#include "ir/verify.h"
+#include "passes/bounds.h"
+#include "passes/context.h"
+#include "passes/depend.h"
+
+namespace heed::passes {
+namespace {
+
+struct PassInfo {
+  std::string_view name;
+  Graph (*run)(const Graph&, Context&);
+};
+
+constexpr PassInfo kPasses[] = {
+#define HEED_PASS(Function, name, what, after) {name, Function},
+#include "passes/passes.def"
+};
+
+const PassInfo* Find(std::string_view name) {
+  for (const PassInfo& pass : kPasses)
+    if (pass.name == name) return &pass;
+  return nullptr;
+}
+
+std::vector<std::string_view> Pipeline(Variant variant) {
+  // Sites come before last_row, which takes the query axis away, so that every variant decides alike.
+  std::vector<std::string_view> names{"sites"};
+  if (variant == Variant::Next) names.push_back("last_row");
+  for (std::string_view name : {"batch", "canonicalize", "fuse_attention"}) names.push_back(name);
+  if (variant == Variant::Train) names.push_back("grad");
+  for (std::string_view name : {"canonicalize", "cse"}) names.push_back(name);
+  return names;
+}
+
+Graph Run(const PassInfo& pass, const Graph& graph, Context& context) {
+  const auto start = std::chrono::steady_clock::now();
+  Graph result = pass.run(graph, context);
+  const PassOptions& options = context.options;
+  if (options.times) {
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    options.times->emplace_back(pass.name, seconds.count());
+  }
+  if (options.print)
+    for (const std::string& name : options.print_after)
+      if (name == pass.name || name == "all") {
+        options.print(pass.name, result);
+        break;
+      }
+  if (options.verify)
+    if (const std::vector<std::string> complaints = ir::Verify(result); !complaints.empty())
+      throw InternalError("after pass " + std::string(pass.name) + ": " + complaints.front());
+  return result;
+}
+
+}  // namespace
+
+std::string_view Name(Variant variant) {
+  switch (variant) {
+    case Variant::Train:
+      return "train";
+    case Variant::Loss:
+      return "loss";
+    case Variant::Forward:
+      return "forward";
+    case Variant::Next:
+      return "next";
+  }
+  return "";
+}
+
+std::string Place(const ir::Origin& origin) {
+  if (origin.instance.empty()) return origin.where;
+  return origin.where.empty() ? origin.instance : origin.where + " (" + origin.instance + ")";
+}
+
+std::string Call(const Node& node) {
+  return std::string(ir::Info(node.op).name) + "[" + Text(node.attributes.axes) + "]";
+}
+
+std::vector<Complaint> CheckEntry(const Graph& graph) {
+  std::vector<Complaint> complaints = ReadsPastTheEnd(graph);
+  if (graph.generate) {
+    for (Complaint& complaint : AnalyzeCausality(graph).complaints)
+      complaints.push_back(std::move(complaint));
+  }
+  return complaints;
+}
+
+Graph RunPipeline(const Graph& entry, Variant variant, const PassOptions& options) {
+  Context context{.variant = variant, .options = options};
+  Graph graph = entry;
+  for (std::string_view name : Pipeline(variant)) graph = Run(*Find(name), graph, context);
+  return graph;
+}
+
+std::optional<Graph> RunPasses(const Graph& graph, const std::vector<std::string>& names,
+                               const PassOptions& options) {
+  for (const std::string& name : names)
+    if (!Find(name)) return std::nullopt;
+  Context context{.variant = graph.Output("loss") ? Variant::Train : Variant::Forward, .options = options};
+  Graph result = graph;
+  for (const std::string& name : names) result = Run(*Find(name), result, context);
+  return result;
+}
+
+std::vector<std::string_view> PassNames() {
+  std::vector<std::string_view> names;
+  for (const PassInfo& pass : kPasses) names.push_back(pass.name);
+  return names;
+}
+
+}  // namespace heed::passes
