@@ -1,0 +1,190 @@
+// The character and byte tokenizers, and the door to all kinds: restoring from a checkpoint, loading from a
+// file.
+#include "runtime/tokenizer.h"
+
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+
+#include "runtime/base64.h"
+#include "runtime/checkpoint.h"
+#include "runtime/tokenizer_piece.h"
+#include "runtime/utf8.h"
+
+namespace heed {
+namespace {
+constexpr int32_t kFirstId = 3;
+constexpr std::string_view kUnknownSurface = "\xE2\x81\x87";  // U+2047
+const char* const kSpecialNames[] = {"<unk>", "<s>", "</s>"};
+
+std::string ShowBytes(std::string_view bytes) {
+  static const char* const kHex = "0123456789ABCDEF";
+  std::string out;
+  for (char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      out += std::string("<0x") + kHex[byte >> 4] + kHex[byte & 15] + ">";
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+class ByteTokenizer final : public Tokenizer {
+ public:
+  std::vector<int32_t> Encode(std::string_view text) const override {
+    std::vector<int32_t> ids;
+    ids.reserve(text.size());
+    for (char c : text) ids.push_back(static_cast<unsigned char>(c) + kFirstId);
+    return ids;
+  }
+  std::string Decode(std::span<const int32_t> ids) const override {
+    std::string out;
+    for (int32_t id : ids) {
+      if (id >= kFirstId && id < size()) {
+        out.push_back(static_cast<char>(id - kFirstId));
+      } else if (id != bos_ && id != eos_) {
+        out += kUnknownSurface;
+      }
+    }
+    return RepairUtf8(out);
+  }
+  std::string Show(int32_t id) const override {
+    if (id >= 0 && id < kFirstId) return kSpecialNames[id];
+    if (id < 0 || id >= size()) return "<" + std::to_string(id) + ">";
+    const char byte = static_cast<char>(id - kFirstId);
+    if (static_cast<unsigned char>(byte) >= 0x80) {
+      char text[8];
+      std::snprintf(text, sizeof text, "<0x%02X>", static_cast<unsigned>(static_cast<unsigned char>(byte)));
+      return text;
+    }
+    return ShowBytes(std::string_view(&byte, 1));
+  }
+  int64_t size() const override { return kFirstId + 256; }
+  std::string_view kind() const override { return "bytes"; }
+  std::string Serialize() const override { return "bytes\n"; }
+};
+
+class CharacterTokenizer final : public Tokenizer {
+ public:
+  explicit CharacterTokenizer(std::vector<std::string> characters) : characters_(std::move(characters)) {
+    for (size_t i = 0; i < characters_.size(); ++i)
+      ids_.emplace(characters_[i], kFirstId + static_cast<int32_t>(i));
+  }
+  std::vector<int32_t> Encode(std::string_view text) const override {
+    std::vector<int32_t> ids;
+    ids.reserve(text.size());
+    for (size_t at = 0; at < text.size();) {
+      const size_t length = static_cast<size_t>(std::max(DecodeUtf8(text, at).length, 1));
+      const auto found = ids_.find(text.substr(at, length));
+      ids.push_back(found == ids_.end() ? unk_ : found->second);
+      at += length;
+    }
+    return ids;
+  }
+  std::string Decode(std::span<const int32_t> ids) const override {
+    std::string out;
+    for (int32_t id : ids) {
+      if (id >= kFirstId && id < size()) {
+        out += characters_[static_cast<size_t>(id - kFirstId)];
+      } else if (id != bos_ && id != eos_) {
+        out += kUnknownSurface;
+      }
+    }
+    return out;
+  }
+  std::string Show(int32_t id) const override {
+    if (id >= 0 && id < kFirstId) return kSpecialNames[id];
+    if (id < 0 || id >= size()) return "<" + std::to_string(id) + ">";
+    return ShowBytes(characters_[static_cast<size_t>(id - kFirstId)]);
+  }
+  int64_t size() const override { return kFirstId + static_cast<int64_t>(characters_.size()); }
+  std::string_view kind() const override { return "chars"; }
+  std::string Serialize() const override {
+    std::string out = "chars\n";
+    for (const std::string& c : characters_) out += c;
+    return out;
+  }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::vector<std::string> characters_;
+  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> ids_;
+};
+
+TokenizerPtr CharactersOf(const std::set<char32_t>& characters) {
+  std::vector<std::string> list;
+  for (char32_t c : characters) AppendUtf8(list.emplace_back(), c);
+  return std::make_shared<CharacterTokenizer>(std::move(list));
+}
+
+std::string FileName(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+
+}  // namespace
+
+TokenizerPtr MakeByteTokenizer() { return std::make_shared<ByteTokenizer>(); }
+
+TokenizerPtr MakeCharacterTokenizer(std::span<const std::string_view> texts) {
+  std::set<char32_t> characters;
+  std::vector<bool> seen(0x110000);  // most characters repeat: ask the set once for each
+  for (std::string_view text : texts) {
+    for (size_t at = 0; at < text.size();) {
+      const CodePoint c = DecodeUtf8(text, at);
+      if (c.length > 0 && !seen[c.value]) {
+        seen[c.value] = true;
+        characters.insert(c.value);
+      }
+      at += static_cast<size_t>(std::max(c.length, 1));
+    }
+  }
+  return CharactersOf(characters);
+}
+
+Result<TokenizerPtr> DeserializeTokenizer(std::string_view bytes) {
+  const Error damaged{"the tokenizer in the checkpoint is damaged"};
+  const size_t line = bytes.find('\n');
+  if (line == std::string_view::npos) return damaged;
+  const std::string_view kind = bytes.substr(0, line), rest = bytes.substr(line + 1);
+  if (kind == "bytes") return MakeByteTokenizer();
+  if (kind == "chars") {
+    if (FindInvalidUtf8(rest)) return damaged;
+    return MakeCharacterTokenizer(std::span(&rest, 1));
+  }
+  if (kind == "sentencepiece") {
+    Result<PieceModel> model = ParseSentencePiece(rest, "the tokenizer in the checkpoint");
+    if (!model) return model.error();
+    return TokenizerPtr(std::make_shared<PieceTokenizer>(std::move(*model)));
+  }
+  return Error{"the checkpoint's tokenizer is of a kind this program does not know: `" +
+               RepairUtf8(kind.substr(0, 40)) + "`"};
+}
+
+Result<TokenizerPtr> LoadTokenizer(const std::string& path) {
+  const std::string name = FileName(path);
+  if (path.ends_with(".safetensors")) {
+    Result<SafetensorsFile> file = SafetensorsFile::Open(path);
+    if (!file) return file.error();
+    const auto found = file->metadata().find("tokenizer");
+    if (found == file->metadata().end()) return Error{path + " carries no tokenizer"};
+    const auto bytes = DecodeBase64(found->second);
+    if (!bytes) return Error{path + ": the tokenizer in the metadata is damaged"};
+    return DeserializeTokenizer(*bytes);
+  }
+  if (path.ends_with(".json") || path.ends_with("merges.txt")) {
+    return Error{"cannot use " + path + ": " + name +
+                 " files are not read yet; use a SentencePiece .model, or --tokenizer bpe, chars or bytes"};
+  }
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return Error{"cannot open " + path + " (--tokenizer takes bpe, chars, bytes or a file)"};
+  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  Result<PieceModel> model = ParseSentencePiece(bytes, path);
+  if (!model) return model.error();
+  return TokenizerPtr(std::make_shared<PieceTokenizer>(std::move(*model)));
+}
+
+}  // namespace heed
