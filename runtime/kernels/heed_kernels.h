@@ -1,9 +1,10 @@
-// The kernels that generated programs call: descriptors and C signatures, shared by the kernels, their tests and the
-// back end (which builds the descriptors in LLVM IR: plain 64-bit fields, no padding, order fixed).
+// The kernels that generated programs call: descriptors and C signatures, shared by the kernels, their tests
+// and the back end (which builds the descriptors in LLVM IR: plain 64-bit fields, no padding, order fixed).
 //
-// Every kernel runs the `part`-th of `parts` shares of its outputs. No sum is ever split over parts, so results do
-// not depend on `parts`. Strides count elements and may be anything, 0 included (an operand that lacks an axis).
-// `scratch` has at least the bytes that the matching *_scratch function returned, 64-byte aligned, one a thread.
+// Every kernel runs the `part`-th of `parts` shares of its outputs. No sum is ever split over parts, so
+// results do not depend on `parts`. Strides count elements and may be anything, 0 included (an operand that
+// lacks an axis). `scratch` has at least the bytes that the matching *_scratch function returned, 64-byte
+// aligned, one a thread.
 #ifndef HEED_RUNTIME_KERNELS_HEED_KERNELS_H_
 #define HEED_RUNTIME_KERNELS_HEED_KERNELS_H_
 
@@ -16,8 +17,8 @@ extern "C" {
 enum { kHeedMaxAxes = 12 };
 
 // ---- Matrix product: c[loop, m, n] = epilogue(sum over k of a[loop, m, k] * b[loop, k, n])
-// m, n, k and loop are each a row-major nest of axes. Terms are added by fused multiply-adds in the order of k, in
-// blocks of 384 at absolute multiples of it; the same for one row as for many.
+// m, n, k and loop are each a row-major nest of axes. Terms are added by fused multiply-adds in the order of
+// k, in blocks of 384 at absolute multiples of it; the same for one row as for many.
 struct HeedMatmulAxis {
   int64_t extent;
   int64_t a, b, c, mask;  // strides; those an operand or the mask lacks are 0
@@ -26,15 +27,16 @@ struct HeedMatmul {
   const float* a;
   const float* b;
   float* c;
-  const uint8_t* mask;    // null, or [loop, k]: 0 = the term is not there (never read)
-  const void* context;    // passed to the epilogue
-  int64_t loops, ms, ns, ks;                  // number of axes of each kind, in this order in `axes`
+  const uint8_t* mask;        // null, or [loop, k]: 0 = the term is not there (never read)
+  const void* context;        // passed to the epilogue
+  int64_t loops, ms, ns, ks;  // number of axes of each kind, in this order in `axes`
   struct HeedMatmulAxis axes[kHeedMaxAxes];
 };
 int64_t heed_matmul_scratch(const struct HeedMatmul* matmul);  // bytes a part
 void heed_matmul(const struct HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
-// Hole: `count` <= lanes values of row m at columns n..., `offset` = element of c of the first. Called once for each
-// output, when its sum is complete. Only called with lanes adjacent in c where the plan asks for an epilogue.
+// Hole: `count` <= lanes values of row m at columns n..., `offset` = element of c of the first. Called once
+// for each output, when its sum is complete. Only called with lanes adjacent in c where the plan asks for an
+// epilogue.
 //   V heed_hole_epilogue(V sum, int64_t m, int64_t n, int64_t count, int64_t offset, const void* context);
 
 // ---- Attention, one pass over the keys (Dao et al. 2022; online softmax: Milakov & Gimelshein 2018)
@@ -51,34 +53,37 @@ struct HeedAttention {
   const float* v;
   float* o;
   float* lse;
-  const float* d_o;         // backward only; strides of o
-  float* dq;                // backward only; strides of q, k, v; any of the three may be null
+  const float* d_o;  // backward only; strides of o
+  float* dq;         // backward only; strides of q, k, v; any of the three may be null
   float* dk;
   float* dv;
-  const void* context;      // passed to the holes
-  int64_t queries, keys, dots, values;        // extents
+  const void* context;                                                                // passed to the holes
+  int64_t queries, keys, dots, values;                                                // extents
   int64_t q_query, q_dot, k_key, k_dot, v_key, v_value, o_query, o_value, lse_query;  // strides
   int64_t loops;
   struct HeedAttentionLoop loop[kHeedMaxAxes];
 };
 int64_t heed_attention_scratch(const struct HeedAttention* attention);
 void heed_attention(const struct HeedAttention* attention, int64_t part, int64_t parts, void* scratch);
-// Gradients of q, k, v; overwrites them. A loop axis that an operand lacks (stride 0, extent > 1) is summed in its
-// gradient, in order, within one part.
+// Gradients of q, k, v; overwrites them. A loop axis that an operand lacks (stride 0, extent > 1) is summed
+// in its gradient, in order, within one part.
 int64_t heed_attention_backward_scratch(const struct HeedAttention* attention);
-void heed_attention_backward(const struct HeedAttention* attention, int64_t part, int64_t parts, void* scratch);
-// Holes; lanes are keys key, key + 1 ...; what a lane past the end of the keys gives is ignored, but reads must stay
-// inside (count lanes are real).
+void heed_attention_backward(const struct HeedAttention* attention, int64_t part, int64_t parts,
+                             void* scratch);
+// Holes; lanes are keys key, key + 1 ...; what a lane past the end of the keys gives is ignored, but reads
+// must stay inside (count lanes are real).
 //   V heed_hole_score(V s, int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
 //       the score; -infinity where masked
 //   V heed_hole_score_unmasked(the same): the same for tiles of which heed_hole_tile said `all`
 //   V heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
-//   V heed_hole_score_gradient(V s, V dt, int64_t loop, int64_t query, int64_t key, int64_t count, const void* ctx);
+//   V heed_hole_score_gradient(V s, V dt, int64_t loop, int64_t query, int64_t key, int64_t count, const
+//   void* ctx);
 //       cotangent of s, given that of the score
 //   int64_t heed_hole_tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
 //                          int64_t key_last, const void* context);   0 none, 1 all, 2 mixed; bounds inclusive
 
-// ---- Scatter: out[.., index, ..] += dy. `out` is set to 0 first. Sums in row-major order of the summed nest.
+// ---- Scatter: out[.., index, ..] += dy. `out` is set to 0 first. Sums in row-major order of the summed
+// nest.
 struct HeedScatterAxis {
   int64_t extent;
   int64_t out, dy, index, mask;  // strides
@@ -86,11 +91,12 @@ struct HeedScatterAxis {
 struct HeedScatter {
   float* out;
   const float* dy;
-  const int32_t* index;   // outside 0 <= index < size: dropped
-  const uint8_t* mask;    // null, or 0 = not there
-  int64_t size;           // extent of the indexed axis
-  int64_t out_stride;     // its stride in out
-  int64_t kept, summed;   // kept axes (in out; split over parts; the last should be contiguous), then summed ones
+  const int32_t* index;  // outside 0 <= index < size: dropped
+  const uint8_t* mask;   // null, or 0 = not there
+  int64_t size;          // extent of the indexed axis
+  int64_t out_stride;    // its stride in out
+  int64_t kept,
+      summed;  // kept axes (in out; split over parts; the last should be contiguous), then summed ones
   struct HeedScatterAxis axes[kHeedMaxAxes];
 };
 void heed_scatter_add(const struct HeedScatter* scatter, int64_t part, int64_t parts, void* scratch);

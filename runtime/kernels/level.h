@@ -1,0 +1,18 @@
+// Included by every kernel that becomes bitcode: checks that the compiler flags of the CPU level really
+// select the Highway target they are meant to select (Highway falls back silently when a feature is missing).
+#ifndef HEED_RUNTIME_KERNELS_LEVEL_H_
+#define HEED_RUNTIME_KERNELS_LEVEL_H_
+
+#include "hwy/highway.h"
+
+#if !defined(HEED_LEVEL_LANES)
+#error "HEED_LEVEL_LANES comes from backend/target.def by way of CMake"
+#endif
+#if defined(__x86_64__)
+static_assert(HWY_STATIC_TARGET == (HEED_LEVEL_LANES == 16 ? HWY_AVX3 : HWY_AVX2),
+              "the clang flags of this level in backend/target.def select another Highway target");
+#endif
+static_assert(hwy::HWY_NAMESPACE::MaxLanes(hwy::HWY_NAMESPACE::ScalableTag<float>()) == HEED_LEVEL_LANES,
+              "lanes of this level in backend/target.def");
+
+#endif  // HEED_RUNTIME_KERNELS_LEVEL_H_

@@ -1,0 +1,352 @@
+// Matrix product of arbitrary nests of strided axes (heed_kernels.h says what exactly), with an epilogue
+// applied to each sum when it is complete.
+//
+// Scheme (Goto and van de Geijn 2008): blocks of kBlockDepth terms; of each, blocks of rows of a packed as
+// [term][kTileRows]; panels of columns of b packed right before use; a register tile per (rows, panel). An
+// output's terms are always added by fused multiply-adds in the order of k within a block of kBlockDepth, and
+// blocks in order, so an output depends neither on the tile it lands in nor on the number of parts. Padding
+// rows and columns of a tile are computed and thrown away; they never mix with real ones.
+//
+// Left alone: the choice of what is m and what is n (the caller should make the columns of c adjacent),
+// threads.
+#if defined(HEED_RUNTIME_KERNELS_MATMUL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HEED_RUNTIME_KERNELS_MATMUL_INL_H_
+#undef HEED_RUNTIME_KERNELS_MATMUL_INL_H_
+#else
+#define HEED_RUNTIME_KERNELS_MATMUL_INL_H_
+#endif
+
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+#include "runtime/kernels/heed_kernels.h"
+#include "runtime/kernels/lines-inl.h"
+#include "runtime/kernels/pack-inl.h"
+#include "runtime/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed {
+namespace HWY_NAMESPACE {
+
+constexpr int64_t kBlockDepth = 384;            // terms between additions to c; part of the results
+constexpr int64_t kBlockRows = 24 * kTileRows;  // packed rows of a: 500 KB of L2 on AVX-512
+constexpr int64_t kBlockColumns = 64 * kPanel;  // packed columns of b when there are several blocks of rows
+constexpr int64_t kDirectRows = kTileRows;      // up to here a panel of b is used in place if it can be
+constexpr int kSingleRowVectors = 8;            // panel of a one-row product: hides the latency of additions
+static_assert(kBlockDepth % 16 == 0);
+
+/// A product with its descriptor read: lines, and which terms are there for the current loop element.
+struct MatmulState {
+  const HeedMatmul* matmul;
+  int64_t rows, columns, terms;
+  Line a_m, c_m, b_n, c_n, a_k, b_k, mask_k;
+  bool c_vectors_adjacent;  // every full vector of columns at a multiple of kLanes is adjacent in c
+  int64_t* present_a;       // tables of the terms that are there
+  int64_t* present_b;
+  float* packed_a;
+  float* packed_b;
+  // Of the current loop element:
+  const float* a;
+  const float* b;
+  int64_t c_offset;
+  Line a_term, b_term;
+  int64_t present;
+};
+
+/// Sums of kRows x (kVectors * kLanes) outputs over `depth` terms. a is packed [term][kRows]; term k of b is
+/// at b + k * b_stride.
+template <int kRows, int kVectors>
+HWY_NOINLINE void MatmulTile(int64_t depth, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
+                             int64_t b_stride, float* HWY_RESTRICT sums) {
+  const FloatTag d;
+  Floats sum[kRows][kVectors];
+  Unroll<kRows>([&](auto i)
+                    HWY_ATTR { Unroll<kVectors>([&](auto j) HWY_ATTR { sum[i][j] = hn::Zero(d); }); });
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t k = 0; k < depth; ++k) {
+    Floats column[kVectors];
+    Unroll<kVectors>([&](auto j) HWY_ATTR { column[j] = hn::LoadU(d, b + j * kLanes); });
+    Unroll<kRows>([&](auto i) HWY_ATTR {
+      const Floats row = hn::Set(d, a[i]);
+      Unroll<kVectors>([&](auto j) HWY_ATTR { sum[i][j] = hn::MulAdd(row, column[j], sum[i][j]); });
+    });
+    a += kRows;
+    b += b_stride;
+  }
+  Unroll<kRows>([&](auto i) HWY_ATTR {
+    Unroll<kVectors>([&](auto j) HWY_ATTR { hn::Store(sum[i][j], d, sums + (i * kVectors + j) * kLanes); });
+  });
+}
+
+/// Adds a tile of sums to c (stores it if this is the first block), through the epilogue after the last
+/// block. Kept rolled and out of line: there is one copy of the epilogue.
+template <class Epilogue>
+HWY_NOINLINE void FinishTile(const MatmulState& state, const float* HWY_RESTRICT sums, int64_t stride,
+                             int64_t m, int64_t rows, int64_t n, int64_t columns, bool first, bool last) {
+  const FloatTag d;
+  float* const c = state.matmul->c;
+  const void* const context = state.matmul->context;
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t row = state.c_offset + state.c_m.At(m + i);
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int64_t j = 0; j < columns;) {
+      int64_t count = Min(kLanes, columns - j);
+      const int64_t offset = row + state.c_n.At(n + j);
+      bool adjacent = true;
+      if (HWY_UNLIKELY(!state.c_vectors_adjacent)) {
+        // Either split at the ends of runs, or lanes lie apart.
+        if (state.c_n.run > 1) {
+          count = Min(count, state.c_n.run - (n + j) % state.c_n.run);
+        } else {
+          adjacent = false;
+        }
+      }
+      Floats value = hn::LoadU(d, sums + i * stride + j);
+      if (HWY_LIKELY(adjacent)) {
+        float* const to = c + offset;
+        if (count == kLanes) {
+          if (!first) value = hn::Add(hn::LoadU(d, to), value);
+          if (last) value = Wrap(Epilogue::Apply(value.raw, m + i, n + j, count, offset, context));
+          hn::StoreU(value, d, to);
+        } else {
+          if (!first) value = hn::Add(LoadFirst(to, count), value);
+          if (last) value = Wrap(Epilogue::Apply(value.raw, m + i, n + j, count, offset, context));
+          StoreFirst(value, to, count);
+        }
+      } else {
+        HWY_ALIGN float lanes[kLanes];
+        if (!first) {
+#pragma clang loop unroll(disable) vectorize(disable)
+          for (int64_t lane = 0; lane < count; ++lane) lanes[lane] = c[row + state.c_n.At(n + j + lane)];
+#pragma clang loop unroll(disable) vectorize(disable)
+          for (int64_t lane = count; lane < kLanes; ++lane) lanes[lane] = 0;
+          value = hn::Add(hn::Load(d, lanes), value);
+        }
+        if (last) value = Wrap(Epilogue::Apply(value.raw, m + i, n + j, count, offset, context));
+        hn::Store(value, d, lanes);
+#pragma clang loop unroll(disable) vectorize(disable)
+        for (int64_t lane = 0; lane < count; ++lane) c[row + state.c_n.At(n + j + lane)] = lanes[lane];
+      }
+      j += count;
+    }
+  }
+}
+
+/// Height of the tile that starts with `left` rows to go; the last one may be padded.
+HWY_INLINE int64_t TileHeight(int64_t left, bool single) {
+  if (single) return 1;
+  return left > Max(kTileRows - 2, kSmallTileRows) ? kTileRows : kSmallTileRows;
+}
+
+/// The share [m_first, m_end) x [n_first, n_end) of one loop element's product.
+template <class Epilogue>
+HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t m_end, int64_t n_first,
+                              int64_t n_end) {
+  HWY_ALIGN float sums[kTileRows * kPanel + kSingleRowVectors * kLanes + kLanes];
+  const int64_t rows = m_end - m_first;
+  const bool single = rows == 1;
+  const int64_t panel = single ? kSingleRowVectors * kLanes : kPanel;
+  const bool several = rows > kBlockRows;  // then panels are kept for the later blocks of rows
+  const int64_t column_step = several ? kBlockColumns : Max(n_end - n_first, 1);
+  const bool direct = rows <= kDirectRows && state.b_n.run == kWhole && state.b_term.table == nullptr;
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t n_block = n_first; n_block < n_end; n_block += column_step) {
+    const int64_t n_block_end = Min(n_end, n_block + column_step);
+    int64_t k = 0;
+    do {  // once also without terms: the sum is 0 then
+      const int64_t depth = Min(kBlockDepth, state.present - k);
+      const bool first = k == 0, last = k + depth == state.present;
+#pragma clang loop unroll(disable) vectorize(disable)
+      for (int64_t m_block = m_first; m_block < m_end; m_block += kBlockRows) {
+        const int64_t m_block_end = Min(m_end, m_block + kBlockRows);
+        float* packed = state.packed_a;
+#pragma clang loop unroll(disable) vectorize(disable)
+        for (int64_t m = m_block; m < m_block_end;) {
+          const int64_t height = TileHeight(m_block_end - m, single);
+          PackRows(state.a, state.a_m, state.a_term, m, Min(height, m_block_end - m), state.rows, k, depth,
+                   height, packed);
+          packed += height * depth;
+          m += height;
+        }
+#pragma clang loop unroll(disable) vectorize(disable)
+        for (int64_t n = n_block; n < n_block_end; n += panel) {
+          const int64_t columns = Min(panel, n_block_end - n);
+          const float* b;
+          int64_t b_stride = panel;
+          if (direct && columns == panel) {
+            b = state.b + n * state.b_n.stride + k * state.b_term.stride;
+            b_stride = state.b_term.stride;
+          } else {
+            float* const to = state.packed_b + (several ? (n - n_block) * depth : 0);
+            if (m_block == m_first) {
+              PackColumns(state.b, state.b_n, state.b_term, n, columns, k, depth, panel, to);
+            }
+            b = to;
+          }
+          packed = state.packed_a;
+#pragma clang loop unroll(disable) vectorize(disable)
+          for (int64_t m = m_block; m < m_block_end;) {
+            const int64_t height = TileHeight(m_block_end - m, single);
+            const int64_t tile_rows = Min(height, m_block_end - m);
+            if (depth >= 64 && state.c_n.table == nullptr && state.c_n.stride == 1) {
+#pragma clang loop unroll(disable) vectorize(disable)
+              for (int64_t i = 0; i < tile_rows; ++i) {
+                const float* const to = state.matmul->c + state.c_offset + state.c_m.At(m + i) + n;
+                hwy::Prefetch(to);
+                hwy::Prefetch(to + 16);
+              }
+            }
+            if (height == kTileRows) {
+              MatmulTile<kTileRows, kPanelVectors>(depth, packed, b, b_stride, sums);
+            } else if (height == 1) {
+              MatmulTile<1, kSingleRowVectors>(depth, packed, b, b_stride, sums);
+            } else {
+              MatmulTile<kSmallTileRows, kPanelVectors>(depth, packed, b, b_stride, sums);
+            }
+            FinishTile<Epilogue>(state, sums, panel, m, tile_rows, n, columns, first, last);
+            packed += height * depth;
+            m += height;
+          }
+        }
+      }
+      k += depth;
+    } while (k < state.present);
+  }
+}
+
+/// Finds out which terms the mask leaves. A prefix stays a line; anything else becomes tables.
+HWY_INLINE void ApplyMask(MatmulState& state, const uint8_t* mask) {
+  int64_t count = 0, prefix = 0;
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t k = 0; k < state.terms; ++k) {
+    if (mask[state.mask_k.At(k)] == 0) continue;
+    if (prefix == k) ++prefix;
+    state.present_a[count] = state.a_k.At(k);
+    state.present_b[count] = state.b_k.At(k);
+    ++count;
+  }
+  state.present = count;
+  state.a_term = state.a_k;
+  state.b_term = state.b_k;
+  if (prefix != count) {
+    state.a_term = Line{state.present_a, 0, 1};
+    state.b_term = Line{state.present_b, 0, 1};
+  }
+}
+
+/// Reads the descriptor. With null scratch only lines' sizes are found out; `bytes` gets what scratch must
+/// have.
+HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64_t& bytes) {
+  using Axis = HeedMatmulAxis;
+  MatmulState state;
+  state.matmul = &matmul;
+  const Axis* const loop = matmul.axes;
+  const Axis* const m = loop + matmul.loops;
+  const Axis* const n = m + matmul.ms;
+  const Axis* const k = n + matmul.ns;
+  state.rows = NestSize(m, matmul.ms);
+  state.columns = NestSize(n, matmul.ns);
+  state.terms = NestSize(k, matmul.ks);
+  int64_t* tables = static_cast<int64_t*>(scratch);
+  int64_t entries = 0;
+  auto line = [&](const Axis* axes, int64_t count, int64_t Axis::* stride) HWY_ATTR {
+    if (scratch) return MakeLine(axes, count, stride, tables);
+    bool collapses;
+    const Line collapsed = CollapseLine(axes, count, stride, &collapses);
+    if (!collapses) entries += NestSize(axes, count);
+    return collapsed;
+  };
+  state.a_m = line(m, matmul.ms, &Axis::a);
+  state.c_m = line(m, matmul.ms, &Axis::c);
+  state.b_n = line(n, matmul.ns, &Axis::b);
+  state.c_n = line(n, matmul.ns, &Axis::c);
+  state.a_k = line(k, matmul.ks, &Axis::a);
+  state.b_k = line(k, matmul.ks, &Axis::b);
+  state.mask_k = matmul.mask ? line(k, matmul.ks, &Axis::mask) : Line();
+  state.c_vectors_adjacent = state.c_n.AdjacentBlocks(kLanes);
+  state.present_a = tables;
+  state.present_b = tables + state.terms;
+  if (matmul.mask) {
+    entries += 2 * state.terms;
+    if (scratch) tables += 2 * state.terms;
+  }
+  const int64_t depth = Min(state.terms, kBlockDepth);
+  // Rows of the last tile may be padded, and a part may have a single row.
+  const int64_t a_floats = RoundUp((Min(state.rows, kBlockRows) + kTileRows) * depth + kLanes, 16);
+  const int64_t panels =
+      state.rows > kBlockRows ? Min(RoundUp(state.columns, kPanel), kBlockColumns) : kPanel;
+  const int64_t single_panel = state.rows % kTileRows == 1 ? kSingleRowVectors * kLanes : 0;
+  const int64_t b_floats = Max(single_panel, panels) * depth;
+  if (scratch) {
+    const uintptr_t end = reinterpret_cast<uintptr_t>(tables);
+    state.packed_a = reinterpret_cast<float*>(end + (64 - end % 64) % 64);
+    state.packed_b = state.packed_a + a_floats;
+  }
+  bytes = RoundUp(entries * 8, 64) + (a_floats + b_floats + kLanes) * 4;
+  return state;
+}
+
+HWY_INLINE int64_t MatmulScratch(const HeedMatmul& matmul) {
+  int64_t bytes = 0;
+  ReadMatmul(matmul, nullptr, bytes);
+  return RoundUp(bytes, 64);
+}
+
+template <class Epilogue>
+HWY_INLINE void Matmul(const HeedMatmul& matmul, int64_t part, int64_t parts, void* scratch) {
+  using Axis = HeedMatmulAxis;
+  int64_t bytes = 0;
+  MatmulState state = ReadMatmul(matmul, scratch, bytes);
+  const int64_t loops = NestSize(matmul.axes, matmul.loops);
+  if (loops == 0 || state.rows == 0 || state.columns == 0) return;
+
+  // Shares: whole loop elements when they divide well, else tiles of rows or panels of columns of each.
+  int64_t loop_first = 0, loop_end = loops;
+  int64_t m_first = 0, m_end = state.rows, n_first = 0, n_end = state.columns;
+  if (parts > 1) {
+    const int64_t m_tiles = (state.rows + kTileRows - 1) / kTileRows;
+    const int64_t n_panels = (state.columns + kPanel - 1) / kPanel;
+    if (loops >= 8 * parts || loops % parts == 0 || (loops > 1 && Max(m_tiles, n_panels) < parts)) {
+      loop_first = loops * part / parts;
+      loop_end = loops * (part + 1) / parts;
+    } else if (n_panels >= m_tiles) {
+      n_first = Min(n_panels * part / parts * kPanel, state.columns);
+      n_end = Min(n_panels * (part + 1) / parts * kPanel, state.columns);
+    } else {
+      m_first = Min(m_tiles * part / parts * kTileRows, state.rows);
+      m_end = Min(m_tiles * (part + 1) / parts * kTileRows, state.rows);
+    }
+    if (loop_first == loop_end || m_first == m_end || n_first == n_end) return;
+  }
+
+  static constexpr int64_t Axis::* kStrides[] = {&Axis::a, &Axis::b, &Axis::c, &Axis::mask};
+  LoopWalk<Axis, 4> walk;
+  walk.Start(matmul.axes, matmul.loops, kStrides, loop_first);
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t l = loop_first; l < loop_end; ++l) {
+    state.a = matmul.a + walk.offset[0];
+    state.b = matmul.b + walk.offset[1];
+    state.c_offset = walk.offset[2];
+    if (matmul.mask) {
+      ApplyMask(state, matmul.mask + walk.offset[3]);
+    } else {
+      state.a_term = state.a_k;
+      state.b_term = state.b_k;
+      state.present = state.terms;
+    }
+    MatmulBlock<Epilogue>(state, m_first, m_end, n_first, n_end);
+    walk.Next();
+  }
+}
+
+/// The epilogue that leaves sums as they are.
+struct NoEpilogue {
+  static HWY_INLINE RawFloats Apply(RawFloats sum, int64_t, int64_t, int64_t, int64_t, const void*) {
+    return sum;
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace heed
+HWY_AFTER_NAMESPACE();
+#endif
