@@ -1,8 +1,8 @@
-// The plan: what a graph becomes before code is generated. A list of steps (fused loops, matrix products, attention,
-// scatters) on views of buffers whose sizes are products of extents. Private to the back end.
+// The plan: what a graph becomes before code is generated. A list of steps (fused loops, matrix products,
+// attention, scatters) on views of buffers whose sizes are products of extents. Private to the back end.
 //
-// Made by plan.cpp and its parts (layout, fusion into loops, memory); turned into LLVM by emit_*.cpp. A plan holds no
-// pointers into the graph it came from, except the regions of attention (shared).
+// Made by plan.cpp and its parts (layout, fusion into loops, memory); turned into LLVM by emit_*.cpp. A plan
+// holds no pointers into the graph it came from, except the regions of attention (shared).
 #pragma once
 
 #include <cstdint>
@@ -38,26 +38,28 @@ struct Buffer {
   int index = 0;                       ///< Input, Output: into Plan's lists; Param: into `param_names`
   ir::DType dtype = ir::DType::Float;  ///< Float: 4 bytes, Int: int32, Bool: one byte
   Size elements;
-  int first = 0, last = 0;             ///< steps of first and last use (Arena)
+  int first = 0, last = 0;  ///< steps of first and last use (Arena)
 };
 
-// ---- Fused loops ----------------------------------------------------------------------------------------------------
+// ---- Fused loops
+// ----------------------------------------------------------------------------------------------------
 //
 // for each index of the outer axes (split over threads):
 //   Column mode: for each block of the lane axis (vectorized; also split over threads):
 //     for each stage: run its nest over the inner axes; then values between stages
 //   Row mode: for each stage: run its nest over the inner axes, the last of them vectorized
 //
-// A `row` value does not vary along the inner axes: it is computed once between stages (in Column mode it is a vector
-// over the lane axis). Every other value is computed inside a stage, where it is needed, again in each stage that
-// needs it. Float arithmetic is exactly what the ops say: no contraction, no reassociation. In Row mode a Sum adds
-// lane-wise (lane l adds elements l, l + lanes, ...; masked and missing ones add nothing) and then its lanes in a
-// fixed tree; over several inner axes the lanes keep adding. In Column mode terms are added one by one in row-major
-// order of the inner axes.
+// A `row` value does not vary along the inner axes: it is computed once between stages (in Column mode it is
+// a vector over the lane axis). Every other value is computed inside a stage, where it is needed, again in
+// each stage that needs it. Float arithmetic is exactly what the ops say: no contraction, no reassociation.
+// In Row mode a Sum adds lane-wise (lane l adds elements l, l + lanes, ...; masked and missing ones add
+// nothing) and then its lanes in a fixed tree; over several inner axes the lanes keep adding. In Column mode
+// terms are added one by one in row-major order of the inner axes.
 
-/// An operand in memory. Strides are in elements, one for each axis of the kernel (0: does not vary along it).
+/// An operand in memory. Strides are in elements, one for each axis of the kernel (0: does not vary along
+/// it).
 struct LoopOperand {
-  Base base;                       ///< buffer -1: a row of scratch (float, contiguous along the inner axes)
+  Base base;  ///< buffer -1: a row of scratch (float, contiguous along the inner axes)
   ir::DType dtype = ir::DType::Float;
   std::vector<Size> strides;
 };
@@ -69,10 +71,11 @@ struct LoopValue {
     Extent,    ///< `size` as an Int
     Load,      ///< operand
     Gather,    ///< operand[... + args[0] * gather_stride], 0 where args[0] is outside [0, size)
-    Op,        ///< pointwise `op` of args; Int arithmetic is int32, comparisons give Bool, the rest Float. Cast: to Float
-    Keep,      ///< dropout factor: args[0] = number of the example (Int), args[1] = element number (Int, < 2^31),
-               ///< site, number = p
-    Reduced,   ///< result of reduction `reduction`; a row value
+    Op,  ///< pointwise `op` of args; Int arithmetic is int32, comparisons give Bool, the rest Float. Cast: to
+         ///< Float
+    Keep,  ///< dropout factor: args[0] = number of the example (Int), args[1] = element number (Int, < 2^31),
+           ///< site, number = p
+    Reduced,  ///< result of reduction `reduction`; a row value
   };
   Kind kind = Kind::Const;
   ir::DType dtype = ir::DType::Float;
@@ -88,9 +91,10 @@ struct LoopValue {
 };
 
 struct LoopReduction {
-  ir::OpKind op = ir::OpKind::Sum;   ///< Sum, Max (of nothing: -infinity) or Argmax (index along the single inner axis)
+  ir::OpKind op =
+      ir::OpKind::Sum;  ///< Sum, Max (of nothing: -infinity) or Argmax (index along the single inner axis)
   int value = -1;
-  int mask = -1;                     ///< Bool value or -1
+  int mask = -1;  ///< Bool value or -1
 };
 struct LoopStore {
   int value = -1;
@@ -101,13 +105,13 @@ struct LoopStage {
   std::vector<LoopStore> stores;          ///< of values that are not rows
 };
 
-/// The kernel without its place in the program: what is equal is emitted once. Axis numbers: outer, then the lane
-/// axis (Column mode only), then inner.
+/// The kernel without its place in the program: what is equal is emitted once. Axis numbers: outer, then the
+/// lane axis (Column mode only), then inner.
 struct LoopKernel {
   bool column = false;
-  std::vector<Size> outer;     ///< extents
-  Size lane;                   ///< Column mode
-  std::vector<Size> inner;     ///< may be empty in Column mode without stages: everything is a row value
+  std::vector<Size> outer;  ///< extents
+  Size lane;                ///< Column mode
+  std::vector<Size> inner;  ///< may be empty in Column mode without stages: everything is a row value
   std::vector<LoopOperand> operands;
   std::vector<LoopValue> values;  ///< arguments before users
   std::vector<LoopStage> stages;
@@ -115,19 +119,20 @@ struct LoopKernel {
   int scratch_rows = 0;               ///< operands with buffer -1; each has its own row
 };
 
-// ---- Steps ----------------------------------------------------------------------------------------------------------
+// ---- Steps
+// ----------------------------------------------------------------------------------------------------------
 
 struct MatmulAxis {
   Size extent, a, b, c, mask;
 };
 struct MatmulStep {
   Base a, b, c;
-  Base mask;                        ///< buffer -1: none; else Bool
+  Base mask;  ///< buffer -1: none; else Bool
   std::vector<MatmulAxis> loops, ms, ns, ks;
 };
 struct AttentionLoop {
   Size extent, q, k, v, o, lse;
-  ir::Axis axis;                    ///< for the regions: which axis of the score this is
+  ir::Axis axis;  ///< for the regions: which axis of the score this is
 };
 /// A capture as memory: strides for each loop axis, the query axis and the key axis.
 struct AttentionCapture {
@@ -142,7 +147,7 @@ struct AttentionStep {
   Size queries, keys, dots, values;
   Size q_query, q_dot, k_key, k_dot, v_key, v_value, o_query, o_value, lse_query;
   std::vector<AttentionLoop> loops;
-  ir::Axis query_axis, key_axis;    ///< query_axis none: one query
+  ir::Axis query_axis, key_axis;  ///< query_axis none: one query
   std::vector<AttentionCapture> captures;
   std::shared_ptr<const ir::AttentionRegions> regions;
 };
@@ -150,21 +155,21 @@ struct ScatterAxis {
   Size extent, out, dy, index, mask;
 };
 struct ScatterStep {
-  Base out, dy, index, mask;        ///< mask.buffer -1: none
+  Base out, dy, index, mask;  ///< mask.buffer -1: none
   Size size, out_stride;
   std::vector<ScatterAxis> kept, summed;
 };
 
 struct Step {
   enum class Kind { Loop, Matmul, Attention, Scatter } kind;
-  std::string origin;               ///< instance path and op names, for --emit=plan and traces
+  std::string origin;  ///< instance path and op names, for --emit=plan and traces
   LoopKernel loop;
   MatmulStep matmul;
   AttentionStep attention;
   ScatterStep scatter;
 };
 
-struct TensorInfo {                 ///< an input or output: dense, row-major in `axes`
+struct TensorInfo {  ///< an input or output: dense, row-major in `axes`
   std::string name;
   ir::DType dtype;
   ir::AxisList axes;
@@ -172,8 +177,8 @@ struct TensorInfo {                 ///< an input or output: dense, row-major in
 };
 
 struct Plan {
-  std::string name;                 ///< "train/Train"
-  std::vector<ir::Axis> extents;    ///< roots of dynamic and lifted axes
+  std::string name;               ///< "train/Train"
+  std::vector<ir::Axis> extents;  ///< roots of dynamic and lifted axes
   std::vector<TensorInfo> inputs, outputs;
   std::vector<std::string> param_names;
   std::vector<Buffer> buffers;

@@ -1,0 +1,69 @@
+#include "backend/expand.h"
+
+#include <limits>
+
+#include "ir/op.h"
+
+namespace heed::backend {
+
+using ir::Graph;
+using ir::Node;
+using ir::NodeId;
+using ir::OpKind;
+
+namespace {
+
+/// exp(x - max) where the mask holds, else 0, and its sum; the row maximum is taken off first so that nothing
+/// overflows. An empty row has maximum 0 and sum 0.
+struct Exponentials {
+  NodeId centered, exponential, sum;
+};
+Exponentials MakeExponentials(Graph& graph, NodeId x, const ir::AxisList& axes, NodeId mask) {
+  const NodeId largest = graph.Reduce(OpKind::Max, x, axes, mask);
+  const NodeId lowest = graph.Const(-std::numeric_limits<double>::infinity());
+  const NodeId finite =
+      graph.Select(graph.Pointwise(OpKind::Gt, {largest, lowest}), largest, graph.Const(0.0));
+  Exponentials made;
+  made.centered = graph.Sub(x, finite);
+  const NodeId exponential = graph.Pointwise(OpKind::Exp, {made.centered});
+  made.exponential = mask ? graph.Select(mask, exponential, graph.Const(0.0)) : exponential;
+  const NodeId sum = graph.Reduce(OpKind::Sum, exponential, axes, mask);
+  made.sum =
+      mask ? graph.Select(graph.Pointwise(OpKind::Gt, {sum, graph.Const(0.0)}), sum, graph.Const(1.0)) : sum;
+  return made;
+}
+
+}  // namespace
+
+Graph Expand(const Graph& graph) {
+  return ir::Rebuild(
+      graph, [](Graph& copy, NodeId, const Node& node, const std::vector<NodeId>& inputs) -> NodeId {
+        const ir::Attributes& attributes = node.attributes;
+        switch (node.op) {
+          case OpKind::Softmax: {
+            const NodeId mask = inputs.size() > 1 ? inputs[1] : NodeId{};
+            const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
+            return copy.Div(e.exponential, e.sum);
+          }
+          case OpKind::LogSoftmax: {
+            const NodeId mask = inputs.size() > 1 ? inputs[1] : NodeId{};
+            const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
+            const NodeId value = copy.Sub(e.centered, copy.Pointwise(OpKind::Log, {e.sum}));
+            return mask ? copy.Select(mask, value, copy.Const(-std::numeric_limits<double>::infinity()))
+                        : value;
+          }
+          case OpKind::Onehot: {
+            const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[0], copy.Positions(attributes.axis)});
+            return copy.Select(hit, copy.Const(1.0), copy.Const(0.0));
+          }
+          case OpKind::Write: {
+            const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[2], copy.Positions(attributes.axis)});
+            return copy.Select(hit, inputs[1], inputs[0]);
+          }
+          default:
+            return {};
+        }
+      });
+}
+
+}  // namespace heed::backend

@@ -1,0 +1,45 @@
+// Which values are computed together, and which get memory: the graph as an ordered list of items, each one
+// matrix product, attention, scatter or fused loop.
+//
+// A value is a root if it must lie in memory: operands of products, attention and scatters, outputs, results
+// of reductions, sources of views. Every other value is virtual: recomputed wherever a root needs it, unless
+// that costs more than memory (then it becomes a root too). Roots over the same axes join one loop when
+// everything they need is there before it. What a loop looks like inside is build_loop.cpp's affair.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "backend/layout.h"
+
+namespace heed::backend {
+
+struct Item {
+  enum class Kind { Loop, Matmul, Attention, Scatter } kind;
+  std::vector<ir::NodeId> nodes;  ///< Loop: its roots; Attention: every result that is used; else one
+  // Loop only: axes outside and inside (reduced; for a loop without reductions the inner one is the last in
+  // order).
+  bool reduces = false;
+  bool column = false;
+  ir::AxisList outer, inner;
+};
+
+struct Fusion {
+  std::vector<Item> items;
+  std::vector<bool> is_root;  ///< by node
+};
+
+/// Layout is asked for orders only.
+Fusion Fuse(const ir::Graph& graph, const Layout& layout);
+
+/// Values that are recomputed in every loop that needs them: constants, positions, whole-number and bool
+/// arithmetic, dropout factors.
+bool IsInline(const ir::Graph& graph, ir::NodeId id);
+
+/// The axes of a loop root's iteration space: those reduced and those kept.
+struct Domain {
+  ir::AxisList kept, reduced;
+};
+Domain DomainOf(const ir::Graph& graph, ir::NodeId id);
+
+}  // namespace heed::backend

@@ -1,0 +1,360 @@
+#include "backend/layout.h"
+
+#include <algorithm>
+#include <set>
+
+#include "ir/op.h"
+
+namespace heed::backend {
+
+using ir::Axis;
+using ir::AxisList;
+using ir::Graph;
+using ir::Node;
+using ir::NodeId;
+using ir::OpKind;
+
+Size View::Stride(Axis axis) const {
+  for (const auto& [known, stride] : strides) {
+    if (known == axis) return stride;
+  }
+  return Size{.factor = 0};
+}
+
+bool IsViewOp(const Graph& graph, NodeId id) {
+  const Node& node = graph[id];
+  switch (node.op) {
+    case OpKind::Rename:
+    case OpKind::Slice:
+    case OpKind::Split:
+    case OpKind::Merge:
+    case OpKind::Broadcast:
+    case OpKind::Element:
+    case OpKind::Stop:
+      return true;
+    case OpKind::Gather: {
+      // x at the positions of an axis that runs along x's own, from its start: wpe^[seq] is wpe read as
+      // [seq].
+      const Node& index = graph[node.inputs[1]];
+      return index.op == OpKind::Positions && index.attributes.axis.root() == node.attributes.axis.root() &&
+             node.attributes.axis.ring() == 0;
+    }
+    default:
+      return false;
+  }
+}
+
+Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
+    : graph_(graph), plan_(plan), orders_(graph.size()), views_(graph.size()) {
+  plan.axes = graph.shared_axes();
+  // Extents: roots in alphabetical order, lifted ones first, so that equal graphs give equal plans.
+  std::set<std::pair<bool, Axis>> roots;
+  const auto visit = [&](Axis axis) {
+    if (graph.axes().IsLifted(axis) || graph.axes().IsDynamic(axis)) {
+      roots.insert({!graph.axes().IsLifted(axis), axis.root()});
+    }
+  };
+  const std::vector<NodeId> order = graph.Order();
+  for (NodeId id : order) {
+    for (Axis axis : graph.axes_of(id)) visit(axis);
+    if (graph.op(id) == OpKind::Positions) visit(graph[id].attributes.axis);
+  }
+  for (const auto& [dynamic, root] : roots) {
+    extent_index_[root] = static_cast<int>(plan.extents.size());
+    plan.extents.push_back(root);
+  }
+  ChooseOrders(orders);
+  for (NodeId id : order) {
+    const Node& node = graph[id];
+    if (node.op != OpKind::Input && node.op != OpKind::Param) continue;
+    Buffer buffer;
+    buffer.dtype = node.type.dtype;
+    buffer.elements = Elements(node.type.axes);
+    if (node.op == OpKind::Input) {
+      buffer.kind = BufferKind::Input;
+      buffer.index = static_cast<int>(plan.inputs.size());
+      TensorInfo info{node.attributes.name, node.type.dtype, node.type.axes, {}};
+      for (Axis axis : node.type.axes) info.extents.push_back(ExtentOf(axis));
+      plan.inputs.push_back(std::move(info));
+    } else {
+      buffer.kind = BufferKind::Param;
+      buffer.index = static_cast<int>(plan.param_names.size());
+      plan.param_names.push_back(node.attributes.name);
+    }
+    plan.buffers.push_back(buffer);
+    views_[id.value] = MakeView(static_cast<int>(plan.buffers.size()) - 1, node.type.axes);
+    views_[id.value]->dtype = node.type.dtype;
+  }
+  for (const auto& [name, value] : graph.outputs) {
+    AxisList axes;
+    for (const auto& [wanted, order] : orders) {
+      if (wanted == name) axes = order;
+    }
+    if (!ir::SameSet(axes, graph.axes_of(value))) axes = orders_[value.value];
+    TensorInfo info{name, graph.type(value).dtype, axes, {}};
+    for (Axis axis : axes) info.extents.push_back(ExtentOf(axis));
+    Buffer buffer;
+    buffer.kind = BufferKind::Output;
+    buffer.index = static_cast<int>(plan.outputs.size());
+    buffer.dtype = info.dtype;
+    buffer.elements = Elements(axes);
+    plan.outputs.push_back(std::move(info));
+    plan.buffers.push_back(buffer);
+  }
+  output_bound_.assign(plan.outputs.size(), false);
+}
+
+Size Layout::ExtentOf(Axis axis) const {
+  if (const int64_t ring = axis.ring()) return Size{.factor = ring};
+  const auto& axes = graph_.axes();
+  if (axes.IsLifted(axis) || axes.IsDynamic(axis))
+    return Size{.factor = 1, .terms = {extent_index_.at(axis.root())}};
+  return Size{.factor = axes.Bound(axis)};
+}
+
+Size Layout::Elements(const AxisList& axes) const {
+  Size elements;
+  for (Axis axis : axes) elements = elements * ExtentOf(axis);
+  return elements;
+}
+
+Axis Layout::InnermostOf(NodeId id) const {
+  if (HasMemory(id)) {
+    for (const auto& [axis, stride] : ViewOf(id).strides) {
+      if (stride == Size{}) return axis;
+    }
+    return {};
+  }
+  return orders_[id.value].empty() ? Axis{} : orders_[id.value].back();
+}
+
+AxisList Layout::DefaultOrder(const ir::Type& type) const {
+  const auto rank = [&](Axis axis) {
+    if (graph_.axes().IsLifted(axis)) return 0;
+    const bool twin = axis.text().find('\'') != std::string::npos;
+    if (graph_.axes().IsDynamic(axis)) return twin ? 3 : 1;
+    return axis.stored() || axis.ring() ? 1 : 2;
+  };
+  AxisList order;
+  for (int wanted = 0; wanted <= 3; ++wanted) {
+    for (Axis axis : type.axes) {
+      if (rank(axis) == wanted) order.push_back(axis);
+    }
+  }
+  return order;
+}
+
+void Layout::ChooseOrders(const OutputOrders& orders) {
+  const std::vector<NodeId> order = graph_.Order();
+  std::vector<AxisList> wanted(graph_.size());
+  for (const auto& [name, axes] : orders) {
+    const NodeId value = graph_.Output(name);
+    if (value && wanted[value.value].empty() && ir::SameSet(axes, graph_.axes_of(value)))
+      wanted[value.value] = axes;
+  }
+  for (const auto& [name, value] : graph_.outputs) {
+    // Gradients are stored as their parameters are: the order of the output's own type.
+    if (name.starts_with("d.") && wanted[value.value].empty()) wanted[value.value] = graph_.axes_of(value);
+  }
+  // Wishes travel from users to the values they are made of.
+  for (auto it = order.rbegin(); it != order.rend(); ++it) {
+    const Node& node = graph_[*it];
+    const AxisList& own = wanted[it->value];
+    const auto wish = [&](NodeId input, const AxisList& axes) {
+      if (wanted[input.value].empty() && ir::SameSet(axes, graph_.axes_of(input))) wanted[input.value] = axes;
+    };
+    if (node.op == OpKind::Merge) {
+      AxisList base = own.empty() ? DefaultOrder(node.type) : own;
+      AxisList axes;
+      for (Axis axis : base) {
+        if (axis == node.attributes.axis) {
+          axes.insert(axes.end(), node.attributes.axes.begin(), node.attributes.axes.end());
+        } else {
+          axes.push_back(axis);
+        }
+      }
+      wish(node.inputs[0], axes);
+    } else if (node.op == OpKind::Rename && !own.empty()) {
+      AxisList axes;
+      for (Axis axis : own) {
+        for (const auto& [from, to] : node.attributes.renames) {
+          if (to == axis) {
+            axis = from;
+            break;
+          }
+        }
+        axes.push_back(axis);
+      }
+      wish(node.inputs[0], axes);
+    } else if (!own.empty() && (ir::IsPointwise(node.op) || node.op == OpKind::Broadcast)) {
+      for (NodeId input : node.inputs) wish(input, own);
+    }
+  }
+  for (NodeId id : order) {
+    const Node& node = graph_[id];
+    AxisList& chosen = orders_[id.value];
+    chosen = wanted[id.value];
+    if (!chosen.empty() || node.type.axes.empty()) continue;
+    if (node.op == OpKind::Input || node.op == OpKind::Param) {
+      chosen = node.type.axes;
+      continue;
+    }
+    if (ir::IsPointwise(node.op) || ir::IsReduce(node.op)) {
+      // Like the largest input: what was adjacent stays adjacent.
+      for (NodeId input : node.inputs) {
+        if (graph_.type(input).dtype == ir::DType::Float &&
+            ir::ContainsAll(graph_.axes_of(input), node.type.axes)) {
+          for (Axis axis : orders_[input.value]) {
+            if (ir::Contains(node.type.axes, axis)) chosen.push_back(axis);
+          }
+          break;
+        }
+      }
+      if (!chosen.empty()) continue;
+    }
+    if (node.op == OpKind::Contract) {
+      // Scores of queries and keys: the second operand's dynamic axis last, so that rows of scores are
+      // adjacent.
+      AxisList dynamic;
+      for (Axis axis : node.type.axes) {
+        if (graph_.axes().IsDynamic(axis)) dynamic.push_back(axis);
+      }
+      if (dynamic.size() == 2) {
+        const AxisList& right = graph_.axes_of(node.inputs[1]);
+        const Axis last = ir::Contains(right, dynamic[1]) ? dynamic[1] : dynamic[0];
+        if (!ir::Contains(graph_.axes_of(node.inputs[0]), last)) {
+          ir::Type rest = node.type;
+          rest.axes = ir::Minus(rest.axes, {last});
+          chosen = DefaultOrder(rest);
+          chosen.push_back(last);
+          continue;
+        }
+      }
+    }
+    chosen = DefaultOrder(node.type);
+  }
+}
+
+View Layout::MakeView(int buffer, const AxisList& order) const {
+  View view;
+  view.base.buffer = buffer;
+  view.dtype = plan_.buffers[buffer].dtype;
+  Size stride;
+  for (auto it = order.rbegin(); it != order.rend(); ++it) {
+    view.strides.insert(view.strides.begin(), {*it, stride});
+    stride = stride * ExtentOf(*it);
+  }
+  return view;
+}
+
+int Layout::NewArenaBuffer(ir::DType dtype, const AxisList& axes) {
+  Buffer buffer;
+  buffer.dtype = dtype;
+  buffer.elements = Elements(axes);
+  buffer.first = -1;
+  plan_.buffers.push_back(buffer);
+  return static_cast<int>(plan_.buffers.size()) - 1;
+}
+
+void Layout::Allocate(NodeId id) {
+  for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+    if (graph_.outputs[i].second != id || output_bound_[i]) continue;
+    output_bound_[i] = true;
+    views_[id.value] = OutputView(static_cast<int>(i));
+    return;
+  }
+  views_[id.value] = MakeView(NewArenaBuffer(graph_.type(id).dtype, graph_.axes_of(id)), orders_[id.value]);
+}
+
+View Layout::OutputView(int index) {
+  for (size_t b = 0; b < plan_.buffers.size(); ++b) {
+    if (plan_.buffers[b].kind == BufferKind::Output && plan_.buffers[b].index == index) {
+      return MakeView(static_cast<int>(b), plan_.outputs[index].axes);
+    }
+  }
+  throw ir::InternalError("output without a buffer");
+}
+
+bool Layout::DeriveView(NodeId id) {
+  const Node& node = graph_[id];
+  const NodeId source = node.inputs[0];
+  if (!HasMemory(source)) return false;
+  View view = ViewOf(source);
+  const ir::Attributes& at = node.attributes;
+  const auto take = [&](Axis axis) {
+    const Size stride = view.Stride(axis);
+    std::erase_if(view.strides, [&](const auto& entry) { return entry.first == axis; });
+    return stride;
+  };
+  switch (node.op) {
+    case OpKind::Rename:
+      for (auto& [axis, stride] : view.strides) {
+        for (const auto& [from, to] : at.renames) {
+          if (from == axis) {
+            axis = to;
+            break;
+          }
+        }
+      }
+      break;
+    case OpKind::Gather: {
+      const Axis positions = graph_[node.inputs[1]].attributes.axis;
+      const Size stride = take(at.axis);
+      view.strides.emplace_back(positions, stride);
+      break;
+    }
+    case OpKind::Slice: {
+      const Size step = take(at.axis) * Size{.factor = at.index};
+      if (!step.IsZero()) view.base.offset.push_back(step);
+      break;
+    }
+    case OpKind::Split: {
+      Size stride = take(at.axis);
+      for (auto it = at.to.rbegin(); it != at.to.rend(); ++it) {
+        view.strides.emplace_back(*it, stride);
+        stride = stride * ExtentOf(*it);
+      }
+      break;
+    }
+    case OpKind::Merge: {
+      Size inner;
+      bool first = true;
+      for (auto it = at.axes.rbegin(); it != at.axes.rend(); ++it) {
+        const Size stride = view.Stride(*it);
+        if (!first && !(stride == inner)) return false;
+        if (first) inner = stride;
+        inner = inner * ExtentOf(*it);
+        first = false;
+      }
+      const Size innermost = view.Stride(at.axes.back());
+      for (Axis axis : at.axes) take(axis);
+      view.strides.emplace_back(at.axis, innermost);
+      break;
+    }
+    case OpKind::Broadcast:
+    case OpKind::Element:
+    case OpKind::Stop:
+      break;
+    default:
+      return false;
+  }
+  views_[id.value] = std::move(view);
+  return true;
+}
+
+View Layout::AllocateForMerge(NodeId merge) {
+  const Node& node = graph_[merge];
+  AxisList order;
+  for (Axis axis : orders_[merge.value]) {
+    if (axis == node.attributes.axis) {
+      order.insert(order.end(), node.attributes.axes.begin(), node.attributes.axes.end());
+    } else {
+      order.push_back(axis);
+    }
+  }
+  const int buffer = NewArenaBuffer(node.type.dtype, order);
+  views_[merge.value] = MakeView(buffer, orders_[merge.value]);
+  return MakeView(buffer, order);
+}
+
+}  // namespace heed::backend

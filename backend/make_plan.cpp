@@ -1,0 +1,453 @@
+// From a graph to the list of steps: layout, fusion into items, one step an item, lifetimes.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "backend/build_loop.h"
+#include "backend/expand.h"
+#include "backend/fuse.h"
+#include "backend/layout.h"
+#include "backend/plan.h"
+#include "ir/op.h"
+#include "runtime/kernels/heed_kernels.h"
+
+namespace heed::backend {
+
+using ir::Axis;
+using ir::AxisList;
+using ir::Graph;
+using ir::InternalError;
+using ir::Node;
+using ir::NodeId;
+using ir::OpKind;
+
+namespace {
+
+const Size kZero{.factor = 0};
+
+class Planner {
+ public:
+  Planner(const Graph& graph, std::string name, const OutputOrders& orders)
+      : graph_(graph), layout_(graph, plan_, orders), fusion_(Fuse(graph, layout_)) {
+    plan_.name = std::move(name);
+  }
+
+  Plan Run() {
+    FindStored();
+    for (const Item& item : fusion_.items) {
+      switch (item.kind) {
+        case Item::Kind::Loop:
+          Loop(item);
+          break;
+        case Item::Kind::Matmul:
+          Matmul(item.nodes[0]);
+          break;
+        case Item::Kind::Attention:
+          Attention(item.nodes);
+          break;
+        case Item::Kind::Scatter:
+          Scatter(item.nodes[0]);
+          break;
+      }
+    }
+    CopyOutputs();
+    PlaceLifetimes();
+    return std::move(plan_);
+  }
+
+ private:
+  bool IsLeaf(NodeId id) const { return graph_.op(id) == OpKind::Input || graph_.op(id) == OpKind::Param; }
+
+  /// Loop roots that something outside their loop reads.
+  void FindStored() {
+    std::map<NodeId, int> item_of;
+    for (size_t i = 0; i < fusion_.items.size(); ++i) {
+      for (NodeId id : fusion_.items[i].nodes) item_of[id] = static_cast<int>(i);
+    }
+    for (size_t i = 0; i < fusion_.items.size(); ++i) {
+      std::set<NodeId> seen;
+      const std::function<void(NodeId)> visit = [&](NodeId id) {
+        if (!seen.insert(id).second) return;
+        for (NodeId input : graph_[id].inputs) {
+          const auto found = item_of.find(input);
+          if (found == item_of.end()) {
+            visit(input);
+          } else if (found->second != static_cast<int>(i)) {
+            stored_.insert(input);
+          } else {
+            visit(input);
+          }
+        }
+      };
+      for (NodeId id : fusion_.items[i].nodes) visit(id);
+    }
+    for (const auto& [name, value] : graph_.outputs) {
+      NodeId id = value;
+      while (item_of.find(id) == item_of.end() && IsViewOp(graph_, id)) id = graph_[id].inputs[0];
+      stored_.insert(id);
+    }
+  }
+
+  std::string OriginOf(NodeId id) const {
+    const Node& node = graph_[id];
+    std::string text = std::string(ir::Info(node.op).name);
+    if (!node.origin.instance.empty()) text += " " + node.origin.instance;
+    const std::string where = node.origin.where.substr(0, node.origin.where.find(" < "));
+    return where.empty() ? text : text + " " + where;
+  }
+
+  /// The view of a value that must be in memory, deriving views of views on the way.
+  const View& Memory(NodeId id) {
+    if (layout_.HasMemory(id)) return layout_.ViewOf(id);
+    if (!IsViewOp(graph_, id)) throw InternalError("value without memory: " + OriginOf(id));
+    const NodeId source = graph_[id].inputs[0];
+    const View from = Memory(source);
+    if (!layout_.DeriveView(id)) {
+      const View to = layout_.AllocateForMerge(id);
+      Step step{.kind = Step::Kind::Loop};
+      step.origin = OriginOf(id);
+      step.loop = BuildCopy(layout_, from, to, OrderOfStrides(to, graph_.axes_of(source)));
+      plan_.steps.push_back(std::move(step));
+    }
+    return layout_.ViewOf(id);
+  }
+
+  /// Axes in the order a view stores them; those it lacks last.
+  AxisList OrderOfStrides(const View& view, const AxisList& axes) const {
+    AxisList order;
+    for (const auto& [axis, stride] : view.strides) {
+      if (ir::Contains(axes, axis)) order.push_back(axis);
+    }
+    return ir::Union(order, axes);
+  }
+
+  /// Views inside a loop's expressions are derived before the loop is built, where their sources have memory.
+  void PrepareViews(const Item& item) {
+    std::set<NodeId> seen;
+    const std::set<NodeId> own(item.nodes.begin(), item.nodes.end());
+    const std::function<void(NodeId)> visit = [&](NodeId id) {
+      if (!seen.insert(id).second || (layout_.HasMemory(id) && !own.count(id))) return;
+      for (NodeId input : graph_[id].inputs) visit(input);
+      if (IsViewOp(graph_, id) && !own.count(id) && layout_.HasMemory(graph_[id].inputs[0]) &&
+          !own.count(graph_[id].inputs[0])) {
+        Memory(id);
+      }
+    };
+    for (NodeId id : item.nodes) visit(id);
+  }
+
+  void Loop(const Item& item) {
+    PrepareViews(item);
+    std::set<NodeId> stored;
+    for (NodeId id : item.nodes) {
+      if (stored_.count(id)) stored.insert(id);
+    }
+    if (stored.empty()) return;
+    for (NodeId id : stored) layout_.Allocate(id);
+    Step step{.kind = Step::Kind::Loop};
+    for (NodeId id : item.nodes) step.origin += (step.origin.empty() ? "" : "; ") + OriginOf(id);
+    step.loop = BuildLoop(graph_, layout_, fusion_, item, stored);
+    plan_.steps.push_back(std::move(step));
+  }
+
+  void Matmul(NodeId id) {
+    const Node& node = graph_[id];
+    NodeId left = node.inputs[0], right = node.inputs[1];
+    View a = Memory(left), b = Memory(right);
+    const NodeId mask = ir::MaskOf(node);
+    View mask_view;
+    if (mask) mask_view = Memory(mask);
+    layout_.Allocate(id);
+    const View& c = layout_.ViewOf(id);
+    AxisList a_axes = graph_.axes_of(left), b_axes = graph_.axes_of(right);
+    const AxisList mask_axes = mask ? graph_.axes_of(mask) : AxisList{};
+    // The axis that is adjacent in the result must be one of columns.
+    const AxisList& order = layout_.OrderOf(id);
+    if (!order.empty()) {
+      const Axis innermost = order.back();
+      if (ir::Contains(a_axes, innermost) && !ir::Contains(b_axes, innermost)) {
+        std::swap(a, b);
+        std::swap(a_axes, b_axes);
+      }
+    }
+    Step step{.kind = Step::Kind::Matmul};
+    step.origin = OriginOf(id);
+    MatmulStep& matmul = step.matmul;
+    matmul.a = a.base;
+    matmul.b = b.base;
+    matmul.c = c.base;
+    if (mask) matmul.mask = mask_view.base;
+    const auto axis_of = [&](Axis axis) {
+      return MatmulAxis{layout_.ExtentOf(axis), a.Stride(axis), b.Stride(axis), c.Stride(axis),
+                        mask ? mask_view.Stride(axis) : kZero};
+    };
+    for (Axis axis : order) {
+      const bool in_a = ir::Contains(a_axes, axis), in_b = ir::Contains(b_axes, axis);
+      if ((in_a && in_b) || ir::Contains(mask_axes, axis)) {
+        matmul.loops.push_back(axis_of(axis));
+      } else {
+        (in_a ? matmul.ms : matmul.ns).push_back(axis_of(axis));
+      }
+    }
+    for (Axis axis : node.attributes.axes) matmul.ks.push_back(axis_of(axis));
+    Join(matmul.loops);
+    Join(matmul.ms);
+    Join(matmul.ns);
+    Join(matmul.ks);
+    if (matmul.loops.size() + matmul.ms.size() + matmul.ns.size() + matmul.ks.size() > kHeedMaxAxes) {
+      throw InternalError("matrix product over too many axes: " + OriginOf(id));
+    }
+    plan_.steps.push_back(std::move(step));
+  }
+
+  /// Neighbours that every operand walks as one axis become one.
+  static void Join(std::vector<MatmulAxis>& nest) {
+    for (size_t i = 0; i + 1 < nest.size();) {
+      const MatmulAxis &outer = nest[i], &inner = nest[i + 1];
+      const auto adjacent = [&](const Size& o, const Size& n) { return o == n * inner.extent; };
+      if (adjacent(outer.a, inner.a) && adjacent(outer.b, inner.b) && adjacent(outer.c, inner.c) &&
+          adjacent(outer.mask, inner.mask)) {
+        nest[i + 1].extent = outer.extent * inner.extent;
+        nest.erase(nest.begin() + i);
+      } else {
+        ++i;
+      }
+    }
+  }
+
+  /// One stride for a nest of axes that lies adjacent in `view`; the fused op is only made where that holds.
+  Size OneStride(const View& view, const AxisList& axes, NodeId id) const {
+    if (axes.empty()) return Size{};
+    const Size stride = view.Stride(axes.back());
+    Size next = stride;
+    for (auto it = axes.rbegin(); it != axes.rend(); ++it) {
+      if (!(view.Stride(*it) == next))
+        throw InternalError("axes of an attention do not lie adjacent: " + OriginOf(id));
+      next = next * layout_.ExtentOf(*it);
+    }
+    return stride;
+  }
+
+  void Attention(const std::vector<NodeId>& results) {
+    const Node& node = graph_[results[0]];
+    const ir::Attributes& at = node.attributes;
+    const bool backward = node.op == OpKind::AttentionGrad;
+    const int64_t captures = at.captures;
+    const auto input = [&](int64_t i) { return node.inputs[i]; };
+    std::vector<View> views;
+    for (NodeId in : node.inputs) views.push_back(Memory(in));
+    const View &q = views[0], &k = views[1], &v = views[2];
+    const AxisList &q_axes = graph_.axes_of(input(0)), &k_axes = graph_.axes_of(input(1)),
+                   &v_axes = graph_.axes_of(input(2));
+    const Axis key = at.axis;
+    const AxisList dots = at.axes;
+    const AxisList value_axes = ir::Minus(ir::Minus(v_axes, at.to), {key});
+    const AxisList score = ir::Minus(at.to, {key});
+
+    // The query axis: in the score, not with the keys; the longest such axis, dynamic ones first.
+    Axis query;
+    for (Axis axis : score) {
+      if (ir::Contains(k_axes, axis) || ir::Contains(v_axes, axis) || !ir::Contains(q_axes, axis)) continue;
+      const auto rank = [&](Axis a) {
+        return std::pair(graph_.axes().IsDynamic(a) && !graph_.axes().IsLifted(a), graph_.axes().Bound(a));
+      };
+      if (!query || rank(axis) > rank(query)) query = axis;
+    }
+    View o, lse;
+    if (backward) {
+      o = views[3 + captures];
+      lse = views[4 + captures];
+    }
+    Step step{.kind = Step::Kind::Attention};
+    step.origin = OriginOf(results[0]);
+    AttentionStep& attention = step.attention;
+    attention.backward = backward;
+    for (NodeId id : results) {
+      layout_.Allocate(id);
+      const View& view = layout_.ViewOf(id);
+      const int64_t index = graph_[id].attributes.index;
+      if (!backward) {
+        (index == 0 ? o : lse) = view;
+      } else if (index == 0) {
+        attention.dq = view.base;
+        SameStrides(q, view, q_axes, id);
+      } else if (index == 1) {
+        attention.dk = view.base;
+        SameStrides(k, view, k_axes, id);
+      } else if (index == 2) {
+        attention.dv = view.base;
+        SameStrides(v, view, v_axes, id);
+      } else {
+        throw InternalError("gradient of a capture of a fused attention: " + OriginOf(id));
+      }
+    }
+    attention.q = q.base;
+    attention.k = k.base;
+    attention.v = v.base;
+    attention.o = o.base;
+    attention.lse = lse.base;
+    if (backward) attention.d_o = views[5 + captures].base;
+    attention.query_axis = query;
+    attention.key_axis = key;
+    attention.queries = query ? layout_.ExtentOf(query) : Size{};
+    attention.keys = layout_.ExtentOf(key);
+    attention.dots = layout_.Elements(dots);
+    attention.values = layout_.Elements(value_axes);
+    const auto along = [&](const View& view, Axis axis) { return axis ? view.Stride(axis) : kZero; };
+    attention.q_query = along(q, query);
+    attention.q_dot = OneStride(q, dots, results[0]);
+    attention.k_key = k.Stride(key);
+    attention.k_dot = OneStride(k, dots, results[0]);
+    attention.v_key = v.Stride(key);
+    attention.v_value = OneStride(v, value_axes, results[0]);
+    attention.o_query = along(o, query);
+    attention.o_value = o.base.buffer < 0 ? kZero : OneStride(o, value_axes, results[0]);
+    attention.lse_query = along(lse, query);
+    const AxisList loops = query ? ir::Minus(score, {query}) : score;
+    AxisList ordered;
+    for (Axis axis : layout_.OrderOf(results[0])) {
+      if (ir::Contains(loops, axis)) ordered.push_back(axis);
+    }
+    for (Axis axis : ir::Union(ordered, loops)) {
+      attention.loops.push_back({layout_.ExtentOf(axis), q.Stride(axis), k.Stride(axis), v.Stride(axis),
+                                 o.Stride(axis), lse.Stride(axis), axis});
+    }
+    if (attention.loops.size() > kHeedMaxAxes) throw InternalError("attention over too many axes");
+    for (int64_t c = 0; c < captures; ++c) {
+      const View& view = views[3 + c];
+      AttentionCapture capture{view.base, view.dtype, {}, along(view, query), view.Stride(key)};
+      for (const AttentionLoop& loop : attention.loops) capture.loops.push_back(view.Stride(loop.axis));
+      attention.captures.push_back(std::move(capture));
+    }
+    attention.regions = at.regions;
+    if (!backward) {
+      // The kernel always writes the log-sum-exp; where nobody reads it, it goes to a buffer of its own.
+      if (attention.o.buffer < 0) throw InternalError("attention of which only the log-sum-exp is used");
+      if (attention.lse.buffer < 0) {
+        Buffer buffer;
+        buffer.elements = attention.queries;
+        for (const AttentionLoop& loop : attention.loops) buffer.elements = buffer.elements * loop.extent;
+        plan_.buffers.push_back(buffer);
+        attention.lse.buffer = static_cast<int>(plan_.buffers.size()) - 1;
+        Size stride = attention.queries;
+        for (size_t i = attention.loops.size(); i-- > 0;) {
+          attention.loops[i].lse = stride;
+          stride = stride * attention.loops[i].extent;
+        }
+        attention.lse_query = Size{};
+      }
+    }
+    plan_.steps.push_back(std::move(step));
+  }
+
+  /// The kernel writes gradients with the strides of what they are gradients of.
+  void SameStrides(const View& operand, const View& gradient, const AxisList& axes, NodeId id) {
+    for (Axis axis : axes) {
+      if (!(operand.Stride(axis) == gradient.Stride(axis))) strided_gradients_ = true;
+    }
+    (void)id;
+  }
+
+  void Scatter(NodeId id) {
+    const Node& node = graph_[id];
+    const ir::Attributes& at = node.attributes;
+    const View dy = Memory(node.inputs[0]), index = Memory(node.inputs[1]);
+    const NodeId mask = ir::MaskOf(node);
+    View mask_view;
+    if (mask) mask_view = Memory(mask);
+    layout_.Allocate(id);
+    const View& out = layout_.ViewOf(id);
+    Step step{.kind = Step::Kind::Scatter};
+    step.origin = OriginOf(id);
+    ScatterStep& scatter = step.scatter;
+    scatter.out = out.base;
+    scatter.dy = dy.base;
+    scatter.index = index.base;
+    if (mask) scatter.mask = mask_view.base;
+    scatter.size = layout_.ExtentOf(at.axis);
+    scatter.out_stride = out.Stride(at.axis);
+    AxisList have = ir::Union(graph_.axes_of(node.inputs[0]), graph_.axes_of(node.inputs[1]));
+    if (mask) have = ir::Union(have, graph_.axes_of(mask));
+    const auto axis_of = [&](Axis axis) {
+      return ScatterAxis{layout_.ExtentOf(axis), out.Stride(axis), dy.Stride(axis), index.Stride(axis),
+                         mask ? mask_view.Stride(axis) : kZero};
+    };
+    for (Axis axis : layout_.OrderOf(id)) {
+      if (axis != at.axis) scatter.kept.push_back(axis_of(axis));
+    }
+    const AxisList summed = ir::Minus(have, ir::Minus(at.to, {at.axis}));
+    AxisList order;  // as dy is stored, so that it is read in order
+    for (const auto& [axis, stride] : dy.strides) {
+      if (ir::Contains(summed, axis)) order.push_back(axis);
+    }
+    for (Axis axis : ir::Union(order, summed)) scatter.summed.push_back(axis_of(axis));
+    plan_.steps.push_back(std::move(step));
+  }
+
+  void CopyOutputs() {
+    for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const NodeId value = graph_.outputs[i].second;
+      if (layout_.OutputIsBound(static_cast<int>(i)) && layout_.HasMemory(value) &&
+          layout_.ViewOf(value).base.buffer == OutputBuffer(static_cast<int>(i))) {
+        continue;
+      }
+      const View from = Memory(value);
+      const View to = layout_.OutputView(static_cast<int>(i));
+      Step step{.kind = Step::Kind::Loop};
+      step.origin = "output " + graph_.outputs[i].first;
+      step.loop = BuildCopy(layout_, from, to, plan_.outputs[i].axes);
+      plan_.steps.push_back(std::move(step));
+    }
+  }
+  int OutputBuffer(int index) const {
+    for (size_t b = 0; b < plan_.buffers.size(); ++b) {
+      if (plan_.buffers[b].kind == BufferKind::Output && plan_.buffers[b].index == index)
+        return static_cast<int>(b);
+    }
+    return -1;
+  }
+
+  void PlaceLifetimes() {
+    for (Buffer& buffer : plan_.buffers) {
+      buffer.first = static_cast<int>(plan_.steps.size());
+      buffer.last = -1;
+    }
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const auto touch = [&](const Base& base) {
+        if (base.buffer < 0) return;
+        Buffer& buffer = plan_.buffers[base.buffer];
+        buffer.first = std::min(buffer.first, static_cast<int>(i));
+        buffer.last = std::max(buffer.last, static_cast<int>(i));
+      };
+      const Step& step = plan_.steps[i];
+      for (const LoopOperand& operand : step.loop.operands) touch(operand.base);
+      for (const Base* base : {&step.matmul.a, &step.matmul.b, &step.matmul.c, &step.matmul.mask})
+        touch(*base);
+      const AttentionStep& a = step.attention;
+      for (const Base* base : {&a.q, &a.k, &a.v, &a.o, &a.lse, &a.d_o, &a.dq, &a.dk, &a.dv}) touch(*base);
+      for (const AttentionCapture& capture : a.captures) touch(capture.base);
+      for (const Base* base : {&step.scatter.out, &step.scatter.dy, &step.scatter.index, &step.scatter.mask})
+        touch(*base);
+    }
+    for (Buffer& buffer : plan_.buffers) {
+      if (buffer.last < 0) buffer.first = buffer.last = 0;  // unused: an input nobody reads
+    }
+  }
+
+  Plan plan_;
+  const Graph& graph_;
+  Layout layout_;
+  Fusion fusion_;
+  std::set<NodeId> stored_;
+  bool strided_gradients_ = false;
+};
+
+}  // namespace
+
+Plan MakePlan(const Graph& graph, std::string name, const OutputOrders& orders) {
+  const Graph expanded = Expand(graph);
+  return Planner(expanded, std::move(name), orders).Run();
+}
+
+}  // namespace heed::backend
