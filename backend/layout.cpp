@@ -266,6 +266,16 @@ void Layout::Allocate(NodeId id) {
   views_[id.value] = MakeView(NewArenaBuffer(graph_.type(id).dtype, graph_.axes_of(id)), orders_[id.value]);
 }
 
+void Layout::AllocateLike(NodeId id, const View& like) {
+  Buffer buffer;
+  buffer.dtype = graph_.type(id).dtype;
+  buffer.elements = plan_.buffers[like.base.buffer].elements;
+  plan_.buffers.push_back(buffer);
+  View view = like;
+  view.base.buffer = static_cast<int>(plan_.buffers.size()) - 1;
+  views_[id.value] = std::move(view);
+}
+
 View Layout::OutputView(int index) {
   for (size_t b = 0; b < plan_.buffers.size(); ++b) {
     if (plan_.buffers[b].kind == BufferKind::Output && plan_.buffers[b].index == index) {

@@ -264,22 +264,15 @@ class Planner {
     AttentionStep& attention = step.attention;
     attention.backward = backward;
     for (NodeId id : results) {
-      layout_.Allocate(id);
-      const View& view = layout_.ViewOf(id);
       const int64_t index = graph_[id].attributes.index;
-      if (!backward) {
-        (index == 0 ? o : lse) = view;
-      } else if (index == 0) {
-        attention.dq = view.base;
-        SameStrides(q, view, q_axes, id);
-      } else if (index == 1) {
-        attention.dk = view.base;
-        SameStrides(k, view, k_axes, id);
-      } else if (index == 2) {
-        attention.dv = view.base;
-        SameStrides(v, view, v_axes, id);
+      if (backward) {
+        // The kernel writes gradients with the strides of what they are gradients of.
+        if (index > 2) throw InternalError("gradient of a capture of a fused attention: " + OriginOf(id));
+        layout_.AllocateLike(id, views[index]);
+        (index == 0 ? attention.dq : index == 1 ? attention.dk : attention.dv) = layout_.ViewOf(id).base;
       } else {
-        throw InternalError("gradient of a capture of a fused attention: " + OriginOf(id));
+        layout_.Allocate(id);
+        (index == 0 ? o : lse) = layout_.ViewOf(id);
       }
     }
     attention.q = q.base;
@@ -339,14 +332,6 @@ class Planner {
       }
     }
     plan_.steps.push_back(std::move(step));
-  }
-
-  /// The kernel writes gradients with the strides of what they are gradients of.
-  void SameStrides(const View& operand, const View& gradient, const AxisList& axes, NodeId id) {
-    for (Axis axis : axes) {
-      if (!(operand.Stride(axis) == gradient.Stride(axis))) strided_gradients_ = true;
-    }
-    (void)id;
   }
 
   void Scatter(NodeId id) {
@@ -440,7 +425,6 @@ class Planner {
   Layout layout_;
   Fusion fusion_;
   std::set<NodeId> stored_;
-  bool strided_gradients_ = false;
 };
 
 }  // namespace
