@@ -1,0 +1,69 @@
+// Whole files in and out. A program has some hundred lines, so what is larger than 8 MiB or holds NUL bytes
+// is not read at all: one message instead of one for every byte that is no token.
+#include "frontend/files.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+namespace heed::frontend {
+namespace fs = std::filesystem;
+
+namespace {
+constexpr size_t kMaxBytes = 8 << 20;
+}
+
+std::optional<std::string> ReadText(const std::string& name, std::string& error) {
+  const auto fail = [&](const std::string& what) {
+    error = name + ": " + what;
+    return std::nullopt;
+  };
+  std::error_code code;
+  const fs::file_status status = fs::status(name, code);
+  if (status.type() == fs::file_type::not_found) return fail("no such file");
+  if (code) return fail("cannot read it: " + code.message());
+  if (fs::is_directory(status)) return fail("is a folder");
+  errno = 0;
+  std::ifstream in(name, std::ios::binary);
+  if (!in) return fail(std::string("cannot read it: ") + std::strerror(errno));
+  std::string text(kMaxBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.bad()) return fail(std::string("cannot read it: ") + std::strerror(errno));
+  text.resize(static_cast<size_t>(in.gcount()));
+  if (text.size() > kMaxBytes) return fail("is larger than any program (8 MiB)");
+  if (text.find('\0') != std::string::npos) return fail("is not a text file (it contains NUL bytes)");
+  return text;
+}
+
+std::optional<std::string> WriteText(const std::string& name, const std::string& text) {
+  if (name == "-") {
+    std::cout << text << std::flush;
+    if (!std::cout) return "cannot write to the standard output";
+    return std::nullopt;
+  }
+  errno = 0;
+  std::ofstream out(name, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.close();
+  if (!out) return name + ": cannot write it: " + std::strerror(errno);
+  return std::nullopt;
+}
+
+std::optional<std::string> ReplaceText(const std::string& name, const std::string& text) {
+  std::error_code code;
+  const fs::path target = fs::canonical(name, code);
+  if (code) return name + ": " + code.message();
+  if (access(target.c_str(), W_OK) != 0) return name + ": cannot write it: " + std::strerror(errno);
+  const fs::path temporary = target.string() + ".heed-new";
+  if (auto problem = WriteText(temporary.string(), text)) return problem;
+  fs::permissions(temporary, fs::status(target).permissions(), code);
+  fs::rename(temporary, target, code);
+  if (code) return name + ": cannot replace it: " + code.message();
+  return std::nullopt;
+}
+
+}  // namespace heed::frontend
