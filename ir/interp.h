@@ -22,12 +22,13 @@ struct Tensor {
 Tensor Transposed(const Tensor& tensor, const AxisList& order);
 
 struct EvalOptions {
-  std::map<std::string, Tensor>
-      values;  ///< by name of Input and Param; Param data in the order of the node's axes
-  std::map<Axis, int64_t> extents;  ///< by root, for dynamic and lifted ones; else read off the inputs
-  uint64_t seed = 0, step = 0;      ///< of Keep
-  bool dropout = true;              ///< false: Keep is 1 everywhere
-  std::map<NodeId, Tensor> frozen;  ///< values taken as given (arguments of `stop` in finite differences)
+  std::map<std::string, Tensor> values =
+      {};  ///< by name of Input and Param; Param data in the order of the node's axes
+  std::map<Axis, int64_t> extents = {};  ///< by root, for dynamic and lifted ones; else read off the inputs
+  uint64_t seed = 0, step = 0;           ///< of Keep
+  bool dropout = true;                   ///< false: Keep is 1 everywhere
+  std::map<NodeId, Tensor> frozen =
+      {};  ///< values taken as given (arguments of `stop` in finite differences)
 };
 
 /// Sums and contractions add their terms one by one, row-major in the order of the node's `axes`. Missing
