@@ -195,6 +195,7 @@ HWY_INLINE V PowOfDoubles(DoubleTag dd, V x, V y) {
   const V infinity = hn::Inf(dd);
   log2 = hn::IfThenElse(hn::Eq(x, infinity), infinity, log2);
   log2 = hn::IfThenElse(hn::Eq(x, hn::Zero(dd)), hn::Neg(infinity), log2);
+  log2 = hn::IfThenElse(hn::Eq(x, x), log2, x);  // NaN
   V t = hn::Mul(y, log2);
   t = hn::Min(hn::Set(dd, 300.0), hn::Max(hn::Set(dd, -300.0), t));
   const V rounded = hn::Add(t, magic);
