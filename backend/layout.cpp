@@ -131,9 +131,13 @@ Axis Layout::InnermostOf(NodeId id) const {
 AxisList Layout::DefaultOrder(const ir::Type& type) const {
   const auto rank = [&](Axis axis) {
     if (graph_.axes().IsLifted(axis)) return 0;
-    const bool twin = axis.text().find('\'') != std::string::npos;
-    if (graph_.axes().IsDynamic(axis)) return twin ? 3 : 1;
-    return axis.stored() || axis.ring() ? 1 : 2;
+    if (axis.stored() || axis.ring()) return 1;
+    if (!graph_.axes().IsDynamic(axis)) return 2;
+    // A key-side twin beside its query: rows of scores are adjacent. Alone it is stored as any sequence.
+    const bool beside_query = std::any_of(type.axes.begin(), type.axes.end(), [&](Axis other) {
+      return other != axis && other.root() == axis.root() && graph_.axes().IsDynamic(other);
+    });
+    return beside_query && axis != axis.root() ? 3 : 1;
   };
   AxisList order;
   for (int wanted = 0; wanted <= 3; ++wanted) {

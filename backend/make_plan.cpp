@@ -190,7 +190,11 @@ class Planner {
         (in_a ? matmul.ms : matmul.ns).push_back(axis_of(axis));
       }
     }
-    for (Axis axis : node.attributes.axes) matmul.ks.push_back(axis_of(axis));
+    // Terms are added in the order in which the left operand stores them.
+    for (Axis axis :
+         ir::Union(ir::Intersection(layout_.OrderOf(left), node.attributes.axes), node.attributes.axes)) {
+      matmul.ks.push_back(axis_of(axis));
+    }
     Join(matmul.loops);
     Join(matmul.ms);
     Join(matmul.ns);
