@@ -1,0 +1,166 @@
+// Elaboration: the body of an entry, with everything it calls, as one graph for one example.
+//
+// Functions are expanded at every call on the axes of that call, so each body is checked on concrete axes;
+// `for` is unrolled; every node keeps its instance path and the chain of calls it came from. A value that
+// could not be made is poison: whatever uses it stays silent, so independent mistakes are all reported. Names
+// are not checked here (check.h); causality and reads past the end are the passes' affair.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "frontend/names.h"
+#include "ir/graph.h"
+
+namespace heed::frontend {
+
+/// An instance of a module, or a stack of instances.
+struct PartInstance {
+  const Function* module = nullptr;
+  const PartBind* bind = nullptr;
+  std::vector<ir::AxisList> axes;  ///< what stands for each axis parameter
+  ir::AxisList stack;
+  std::string path;
+};
+
+struct Value {
+  enum class Kind { Poison, Tensor, Tuple, Part } kind = Kind::Poison;
+  ir::NodeId node;
+  ir::AxisList order;  ///< the axes as their author would list them; the same set as the node's
+  ir::Axis element;    ///< of a constant: the root it is an element of (a loop variable)
+  std::vector<Value> tuple;
+  std::shared_ptr<const PartInstance> part;
+  bool ok() const { return kind != Kind::Poison; }
+};
+
+/// The body that is being expanded: of a function called on some axes, or of an entry.
+struct Frame {
+  const Function* function = nullptr;  ///< null for an entry
+  std::string name;
+  std::map<std::string, ir::AxisList> axes;  ///< axis parameters
+  std::map<std::string, Value> variables;
+  std::string path;
+  ir::AxisList lifted;  ///< axes of arguments that the signature does not name
+  std::optional<ir::AxisList> announced;
+  const Frame* caller = nullptr;
+  Loc call_loc;
+  std::string where;  ///< " < " and the places of the callers
+  bool prelude() const { return function != nullptr && function->prelude; }
+};
+
+/// A parameter as first met; its initial value may still be missing (initializers.h derives it).
+struct ParameterInfo {
+  Parameter parameter;
+  const ParamBind* bind = nullptr;
+};
+
+class Elaborator {
+ public:
+  Elaborator(const Declarations& declarations, Diagnostics& diagnostics);
+
+  /// The graph of an entry, with dropout if `train`; null after reporting. Fills in arguments and result
+  /// axes.
+  std::shared_ptr<ir::Graph> Build(const EntryDecl& decl, bool train, Entry& entry);
+  /// In the order of their first appearance in any graph built.
+  const std::vector<std::unique_ptr<ParameterInfo>>& parameters() const { return parameters_; }
+
+ private:
+  // ---- elaborate.cpp: entries, statements
+  bool Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bool& failed);
+  bool Minimize(const EntryDecl& decl, Frame& frame);
+  bool Generate(const EntryDecl& decl, Frame& frame, Entry& entry);
+  std::optional<double> ElementConstant(const Frame& frame, const Expr& expr, ir::Axis element,
+                                        const char* what);
+  Value Body(const std::vector<Stmt>& body, Frame& frame);
+  void Let(const Stmt& stmt, Frame& frame);
+  void Unpack(const Stmt& stmt, Frame& frame);
+  void For(const Stmt& stmt, Frame& frame);
+  Value MakePart(const PartBind& bind, Frame& frame, const std::string& path);
+
+  // ---- elaborate_params.cpp: parameters
+  Value MakeParameter(const ParamBind& bind, Frame& frame);
+  void WrittenInitializer(const ParamBind& bind, const Frame& frame, Parameter& parameter);
+
+  // ---- elaborate_expr.cpp: expressions but calls
+  Value Eval(const Expr& expr, Frame& frame);
+  Value EvalKind(const Expr& expr, Frame& frame);
+  Value NameValue(const Expr& expr, Frame& frame);
+  Value Size(const Expr& expr, Frame& frame);
+  Value Unary(const Expr& expr, Frame& frame);
+  Value Binary(const Expr& expr, Frame& frame);
+  Value Contract(const Expr& expr, Frame& frame);
+  Value Rename(const Expr& expr, Frame& frame);
+  Value Regroup(const Value& x, const ir::AxisList& from, const ir::AxisList& to, const Expr& expr,
+                Frame& frame);
+  Value Index(const Expr& expr, Frame& frame);
+
+  // ---- elaborate_call.cpp: calls of parts and functions; hygiene
+  Value Call(const Expr& expr, Frame& frame);
+  Value CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,
+                 const std::vector<Loc>& index_locs, Frame& frame);
+  Value Apply(const Expr& expr, const Function& function, const std::vector<ir::AxisList>& actual,
+              const std::vector<Loc>& actual_locs, const std::string* path, Frame& caller);
+  bool CheckArgument(const Value& value, const ParamDecl& param, const Frame& callee, const std::string& name,
+                     const Expr& argument, const Frame& caller);
+
+  // ---- elaborate_builtins.cpp
+  Value CallBuiltin(const Expr& expr, const std::string& name, Frame& frame);
+  Value Reduction(const Expr& expr, const std::string& name, const ir::AxisList& axes, const Value& x,
+                  ir::NodeId mask, const ir::AxisList& mask_order, Frame& frame);
+  Value Dropout(const Expr& expr, const std::vector<Value>& arguments, Frame& frame);
+  Value Stack(const Expr& expr, ir::Axis axis, const std::vector<Value>& arguments, Frame& frame);
+  Value UnpackAxis(const Expr& expr, ir::Axis axis, const Value& x, Frame& frame);
+  Value Onehot(const Expr& expr, ir::Axis axis, const Value& index, Frame& frame);
+  Value AxisElement(const Expr& expr, const std::string& name, Frame& frame);
+
+  // ---- helpers (elaborate.cpp)
+  Diagnostic& Report(const Frame& frame, DiagnosticKind kind, Loc loc, std::string message);
+  void SetOrigin(const Frame& frame, Loc loc);
+  ir::AxisList Resolve(const Frame& frame, const std::string& name) const;  ///< empty: no such axis
+  /// Flattened; nothing if a name is no axis (reported by check).
+  std::optional<ir::AxisList> Resolve(const Frame& frame, const AxisItems& items) const;
+  std::optional<std::vector<ir::AxisList>> ResolveGroups(const Frame& frame, const AxisItems& items) const;
+  /// The one axis that `item` stands for, or nothing after reporting a group.
+  std::optional<ir::Axis> Single(const Frame& frame, const AxisItem& item);
+  bool Distinct(const Frame& frame, const ir::AxisList& axes, Loc loc);
+  std::string Show(const Frame& frame, ir::Axis axis) const;
+  std::string Show(const Frame& frame, const ir::AxisList& axes) const;  ///< "[heads, key]"
+  std::string ShowType(const Frame& frame, const Value& value) const;    ///< "vocab[seq]", "[heads, key]"
+  NumberScope NumbersIn(const Frame& frame);
+  Value Tensor(ir::NodeId node, ir::AxisList order) const;
+  Value Pointwise(ir::OpKind op, const std::vector<Value>& arguments) const;
+  /// Number, truth value or both, else reports; false for poison too.
+  enum class Need { Number, Bool, Any };
+  bool Check(const Frame& frame, const Value& value, Need need, Loc loc, const std::string& who);
+  bool CheckBroadcast(const Frame& frame, const Value& a, const Value& b, const Expr& expr,
+                      const std::string& op, Loc a_loc, Loc b_loc);
+  ir::Axis ElementOf(const Value& value) const;
+  ir::DType DTypeOf(const Value& value) const { return graph_->type(value.node).dtype; }
+  std::optional<int64_t> IntConstant(const Value& value) const;
+  bool Step(const Frame& frame, Loc loc);  ///< false: the program is beyond all bounds
+
+  const Declarations& declarations_;
+  Diagnostics& diagnostics_;
+  std::shared_ptr<ir::AxisTable> axes_;
+  std::vector<std::unique_ptr<ParameterInfo>> parameters_;
+  std::map<std::string, ParameterInfo*> by_name_;
+  std::set<std::tuple<DiagnosticKind, const SourceFile*, uint32_t>> reported_;
+  Diagnostic repeated_;  ///< takes the labels of a message that was given before
+
+  // Of the graph being built.
+  std::shared_ptr<ir::Graph> graph_;
+  bool train_ = false;
+  bool aborted_ = false;
+  int64_t steps_ = 0;
+  int depth_ = 0;
+  std::map<std::string, int> sites_;  ///< dropouts so far, by path
+};
+
+/// `a.b`, or the one that is not empty.
+std::string JoinPath(const std::string& a, const std::string& b);
+
+}  // namespace heed::frontend

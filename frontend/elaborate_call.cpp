@@ -1,0 +1,399 @@
+// Calls of functions and parts: axis parameters, lifting, hygiene.
+//
+// An axis parameter keeps its actual axis in the body unless another axis of that name could get there:
+// lifted over in an argument, written in the body, or bound to two parameters. Then it is a fresh copy
+// (key~1, the smallest number free at this call, so that equal calls give equal graphs), and the result is
+// renamed back.
+#include <algorithm>
+
+#include "frontend/elaborate.h"
+
+namespace heed::frontend {
+
+using ir::Axis;
+using ir::AxisList;
+using ir::DType;
+using ir::NodeId;
+
+namespace {
+
+Axis Primed(Axis axis, int primes) {
+  for (int i = 0; i < primes; ++i) axis = axis.Twin();
+  return axis;
+}
+
+}  // namespace
+
+Value Elaborator::Call(const Expr& expr, Frame& frame) {
+  const Expr& callee = *expr.children[0];
+  if (callee.kind == ExprKind::Index && callee.children[0]->kind == ExprKind::Name) {
+    const auto part = frame.variables.find(callee.children[0]->name);
+    if (part == frame.variables.end() || part->second.kind != Value::Kind::Part) return {};
+    const std::shared_ptr<const PartInstance> instance = part->second.part;
+    const Value index = Eval(*callee.children[1], frame);
+    return CallPart(expr, *instance, {index}, {callee.children[1]->loc}, frame);
+  }
+  if (callee.kind != ExprKind::Name) return {};
+  const auto part = frame.variables.find(callee.name);
+  if (part != frame.variables.end() && part->second.kind == Value::Kind::Part) {
+    const std::shared_ptr<const PartInstance> instance = part->second.part;
+    std::vector<Value> indices;
+    std::vector<Loc> locs;
+    for (const AxisItem& item : expr.items) {
+      for (const Name& name : item.names) {
+        const auto variable = frame.variables.find(name.text);
+        const auto constant = declarations_.consts().find(name.text);
+        Value value;
+        if (variable != frame.variables.end()) {
+          value = variable->second;
+        } else if (constant != declarations_.consts().end() && constant->second.whole) {
+          value = Tensor(graph_->ConstInt(static_cast<int64_t>(constant->second.value)), {});
+        }
+        indices.push_back(value);
+        locs.push_back(name.loc);
+      }
+    }
+    return CallPart(expr, *instance, indices, locs, frame);
+  }
+  if (FindBuiltin(callee.name)) return CallBuiltin(expr, callee.name, frame);
+  if (const Function* function = declarations_.Find(callee.name, frame.prelude())) {
+    if (function->decl->is_module) return {};
+    const auto actual = ResolveGroups(frame, expr.items);
+    if (!actual) return {};
+    std::vector<Loc> locs;
+    for (const AxisItem& item : expr.items) locs.push_back(item.loc);
+    return Apply(expr, *function, *actual, locs, nullptr, frame);
+  }
+  if (!Resolve(frame, callee.name).empty()) return AxisElement(expr, callee.name, frame);
+  return {};
+}
+
+Value Elaborator::CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,
+                           const std::vector<Loc>& index_locs, Frame& frame) {
+  if (indices.size() != part.stack.size()) return {};
+  std::string path = part.path;
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const Value& index = indices[i];
+    if (!index.ok()) return {};
+    const Axis axis = part.stack[i];
+    const auto refuse = [&](const std::string& message) {
+      Report(frame, DiagnosticKind::LayerIndex, index_locs[i], message)
+          .labels.push_back({part.bind->name.loc, "stacked over " + Show(frame, axis)});
+    };
+    const auto number = IntConstant(index);
+    if (!number) {
+      refuse("which part is called must be known at compile time: a number or the variable of a `for`");
+      return {};
+    }
+    if (const Axis element = ElementOf(index); element && element != axis.root()) {
+      refuse("the index runs over `" + element.text() + "`, but `" + part.bind->name.text +
+             "` is stacked over `" + axis.text() + "`");
+      return {};
+    }
+    if (*number < 0 || *number >= axes_->Bound(axis)) {
+      refuse("there is no `" + part.bind->name.text + "[" + std::to_string(*number) + "]`: `" +
+             Show(frame, axis) + "` has " + std::to_string(axes_->Bound(axis)) + " elements");
+      return {};
+    }
+    path += "." + std::to_string(*number);
+  }
+  if (!path.empty() && path[0] == '.') path.erase(0, 1);
+  std::vector<Loc> locs;
+  for (const AxisItem& item : part.bind->axes) locs.push_back(item.loc);
+  return Apply(expr, *part.module, part.axes, locs, &path, frame);
+}
+
+bool Elaborator::CheckArgument(const Value& value, const ParamDecl& param, const Frame& callee,
+                               const std::string& name, const Expr& argument, const Frame& caller) {
+  const std::string who = "argument `" + param.name.text + "` of `" + name + "`";
+  const std::string element = param.type.element ? param.type.element->text : "f32";
+  if (element == "bool") return Check(caller, value, Need::Bool, argument.loc, who);
+  if (!Check(caller, value, Need::Number, argument.loc, who)) return false;
+  if (element == "f32" || element == "bf16") return true;
+  const auto refuse = [&](const std::string& needs) -> Diagnostic& {
+    Diagnostic& d = Report(caller, DiagnosticKind::WrongType, argument.loc, who + " needs " + needs);
+    d.labels.push_back({argument.loc, "is " + ShowType(caller, value)});
+    return d;
+  };
+  if (element == "int") {
+    if (DTypeOf(value) == DType::Int) return true;
+    refuse("whole numbers")
+        .notes.push_back(
+            "floor(x) is a number with a point, too; whole numbers come from positions, "
+            "int arguments and arithmetic on them");
+    return false;
+  }
+  const AxisList axis = Resolve(callee, element);
+  if (axis.empty()) return false;
+  if (axis.size() > 1) {
+    Report(caller, DiagnosticKind::GroupPositions, argument.loc,
+           who + " is an element of `" + element + "`, which is the group " + Show(caller, axis) +
+               " in this call");
+    return false;
+  }
+  const Axis root = axis[0].root();
+  if (DTypeOf(value) == DType::Int && ElementOf(value) == root) return true;
+  Diagnostic& d = refuse("elements of `" + root.text() + "`");
+  if (DTypeOf(value) == DType::Int) {
+    const std::string text = argument.loc.file
+                                 ? argument.loc.file->text().substr(argument.loc.offset, argument.loc.length)
+                                 : "...";
+    d.notes.push_back("write `" + root.text() + "(" + text + ")` if the number is meant as one");
+  }
+  return false;
+}
+
+Value Elaborator::Apply(const Expr& expr, const Function& function, const std::vector<AxisList>& actual,
+                        const std::vector<Loc>& actual_locs, const std::string* path, Frame& caller) {
+  const FunctionDecl& decl = *function.decl;
+  const std::string& name = decl.name.text;
+  const Loc call_loc = expr.loc;
+  const size_t given = expr.children.size() - 1;
+  std::vector<Value> arguments;
+  for (size_t i = 1; i <= given; ++i) arguments.push_back(Eval(*expr.children[i], caller));
+  if (function.recursive || actual.size() != decl.axes.size() || given > decl.params.size()) return {};
+  for (size_t i = given; i < decl.params.size(); ++i)
+    if (!decl.params[i].default_value) return {};
+  for (size_t i = 0; i < actual.size(); ++i)
+    if (!Distinct(caller, actual[i], i < actual_locs.size() ? actual_locs[i] : call_loc)) return {};
+
+  Frame frame;
+  frame.function = &function;
+  frame.name = name;
+  frame.path = path ? *path : caller.path;
+  frame.caller = &caller;
+  frame.call_loc = call_loc;
+  frame.where = " < " + call_loc.Text() + caller.where;
+
+  // What the signature asks for, on the axes of this call.
+  for (size_t i = 0; i < actual.size(); ++i)
+    for (const Name& formal : decl.axes[i].names) frame.axes[formal.text] = actual[i];
+  struct Bound {
+    AxisList need;
+    bool known = true;
+  };
+  std::vector<Bound> bound(given);
+  AxisList bound_global;  // axes of the signature that are not axis parameters
+  for (size_t i = 0; i < given; ++i) {
+    for (const AxisItem& item : decl.params[i].type.axes) {
+      for (const Name& axis : item.names) {
+        const AxisList resolved = Resolve(frame, axis.text);
+        if (resolved.empty()) bound[i].known = false;
+        bound[i].need.insert(bound[i].need.end(), resolved.begin(), resolved.end());
+        if (!frame.axes.count(BaseName(axis.text)))
+          bound_global.insert(bound_global.end(), resolved.begin(), resolved.end());
+      }
+    }
+    if (!bound[i].known || !Distinct(caller, bound[i].need, expr.children[i + 1]->loc)) arguments[i] = {};
+  }
+
+  bool failed = false;
+  AxisList present;  // axes of all arguments
+  for (size_t i = 0; i < given; ++i) {
+    Value& value = arguments[i];
+    const ParamDecl& param = decl.params[i];
+    const Loc loc = expr.children[i + 1]->loc;
+    if (value.kind != Value::Kind::Tensor) {
+      if (value.ok())
+        Check(caller, value, Need::Any, loc, "argument `" + param.name.text + "` of `" + name + "`");
+      value = {};
+      failed = true;
+      continue;
+    }
+    if (!CheckArgument(value, param, frame, name, *expr.children[i + 1], caller)) {
+      value = {};
+      failed = true;
+      continue;
+    }
+    const bool scalar_mask = param.type.element && param.type.element->text == "bool" && value.order.empty();
+    for (Axis axis : bound[i].need) {
+      if (scalar_mask || ir::Contains(value.order, axis)) continue;
+      const std::string needed = Show(caller, axis);
+      Diagnostic& d =
+          Report(caller, DiagnosticKind::MissingAxis, loc,
+                 "argument `" + param.name.text + "` of `" + name + "` needs axis `" + needed + "`");
+      d.labels.push_back({loc, "has " + Show(caller, value.order)});
+      for (size_t f = 0; f < actual.size() && f < actual_locs.size(); ++f)
+        if (ir::Contains(actual[f], axis))
+          d.labels.push_back({actual_locs[f], "`" + decl.axes[f].names[0].text + "` is " +
+                                                  (actual[f].size() == 1 ? needed : Show(caller, actual[f])) +
+                                                  " in this call"});
+      std::string picture;
+      for (size_t j = 0; j < given; ++j)
+        if (arguments[j].kind == Value::Kind::Tensor)
+          picture += (picture.empty() ? "" : "   ") + decl.params[j].name.text + " " +
+                     Show(caller, arguments[j].order);
+      d.notes.push_back(picture);
+      AxisList relatives;
+      for (Axis other : value.order)
+        if (other.root() == axis.root() && !ir::Contains(bound[i].need, other)) relatives.push_back(other);
+      const Expr& argument = *expr.children[i + 1];
+      std::string text = loc.file ? loc.file->text().substr(loc.offset, loc.length) : "...";
+      if (argument.kind == ExprKind::Binary || argument.kind == ExprKind::Unary ||
+          argument.kind == ExprKind::Contract)
+        text = "(" + text + ")";
+      if (relatives.size() == 1) {
+        const std::string has = Show(caller, relatives[0]);
+        d.notes.push_back("`" + param.name.text + "` is still on `" + has + "`; write `" + text + "[" + has +
+                          " -> " + needed + "]`" +
+                          (has.size() < needed.size() ? " to give it an axis of its own" : ""));
+      } else if (relatives.empty()) {
+        d.notes.push_back("no axis of `" + text + "` has that size by name; `" + name + "` declares `" +
+                          param.name.text + "` with it");
+        d.labels.push_back({param.name.loc, "declared here"});
+      }
+      value = {};
+      failed = true;
+      break;
+    }
+    present = ir::Union(present, value.order);
+  }
+
+  // Lifting: every other axis of an argument. One name cannot be lifted over here and mean something else
+  // there.
+  for (size_t i = 0; i < given; ++i) {
+    Value& value = arguments[i];
+    if (!value.ok()) continue;
+    for (Axis axis : ir::Minus(value.order, bound[i].need)) {
+      frame.lifted = ir::Union(frame.lifted, {axis});
+      const bool in_signature = ir::Contains(bound_global, axis);
+      if (!in_signature && !function.mentions.count(axis.text())) continue;
+      Diagnostic& d = Report(
+          caller, DiagnosticKind::LiftedClash, expr.children[i + 1]->loc,
+          "calling `" + name + "`: `" + Show(caller, axis) + "` is lifted over in `" +
+              decl.params[i].name.text + "` but " +
+              (in_signature ? "bound by the signature in another argument" : "used by the body itself"));
+      d.labels.push_back({decl.name.loc, "declared here"});
+      d.notes.push_back(in_signature ? "rename it first, for example `[" + Show(caller, axis) + " -> " +
+                                           Show(caller, axis) + "']`"
+                                     : "write it in the signature, `" + decl.params[i].name.text + "[" +
+                                           Show(caller, axis) + ", ...]`, or rename it first");
+      failed = true;
+      value = {};
+      break;
+    }
+  }
+
+  // Hygiene.
+  std::map<Axis, Axis> back;  // fresh copy -> what it stands for
+  AxisList taken;
+  for (size_t f = 0; f < actual.size(); ++f) {
+    AxisList inside;
+    for (Axis axis : actual[f]) {
+      bool clashes = false;
+      for (int p = 0; p <= function.twins; ++p) {
+        const Axis variant = Primed(axis, p);
+        clashes = clashes || ir::Contains(frame.lifted, variant) || ir::Contains(taken, variant) ||
+                  function.mentions.count(variant.text()) != 0;
+      }
+      Axis chosen = axis;
+      for (int k = 1; clashes; ++k) {
+        chosen = axis.Fresh(k);
+        bool used = false;
+        for (int p = 0; p <= function.twins; ++p) {
+          const Axis variant = Primed(chosen, p);
+          used = used || ir::Contains(present, variant) || back.count(variant) != 0 ||
+                 ir::Contains(taken, variant);
+        }
+        if (!used) break;
+      }
+      for (int p = 0; p <= function.twins; ++p) {
+        if (chosen != axis) back[Primed(chosen, p)] = Primed(axis, p);
+        taken.push_back(Primed(axis, p));
+        if (chosen != axis) taken.push_back(Primed(chosen, p));
+      }
+      inside.push_back(chosen);
+    }
+    for (const Name& formal : decl.axes[f].names) frame.axes[formal.text] = inside;
+  }
+
+  for (size_t i = 0; i < decl.params.size(); ++i) {
+    const ParamDecl& param = decl.params[i];
+    if (i >= given) {
+      frame.variables[param.name.text] = Eval(*param.default_value, frame);
+      continue;
+    }
+    Value value = arguments[i];
+    if (value.ok() && !back.empty()) {
+      const auto inside = Resolve(frame, param.type.axes);
+      std::vector<std::pair<Axis, Axis>> renames;
+      AxisList order = value.order;
+      for (Axis axis : *inside) {
+        const auto copy = back.find(axis);
+        if (copy == back.end()) continue;
+        renames.emplace_back(copy->second, axis);
+        std::replace(order.begin(), order.end(), copy->second, axis);
+      }
+      const Axis element = value.element;
+      SetOrigin(caller, call_loc);
+      value = Tensor(graph_->Rename(value.node, renames), std::move(order));
+      value.element = element;
+    }
+    frame.variables[param.name.text] = std::move(value);
+  }
+
+  Value result = Body(decl.body, frame);
+  if (!result.ok() || failed) return {};
+  const Loc result_loc =
+      !decl.body.empty() && decl.body.back().value ? decl.body.back().value->loc : decl.name.loc;
+  if (result.kind != Value::Kind::Tensor) {
+    Check(frame, result, Need::Any, result_loc, "the result of `" + name + "`");
+    return {};
+  }
+  const auto want = Resolve(frame, decl.result.axes);
+  if (!want || !Distinct(frame, *want, decl.result.loc)) return {};
+  const AxisList missing = ir::Minus(*want, result.order);
+  const AxisList surplus = ir::Minus(ir::Minus(result.order, *want), frame.lifted);
+  if (!missing.empty() || !surplus.empty()) {
+    const AxisList own = ir::Minus(result.order, ir::Minus(frame.lifted, *want));
+    std::string why;
+    if (!surplus.empty()) why = "`" + Show(frame, surplus[0]) + "` was never contracted or reduced";
+    if (!missing.empty()) why = "`" + Show(frame, missing[0]) + "` is missing";
+    Diagnostic& d = Report(frame, DiagnosticKind::ResultAxes, result_loc,
+                           "`" + name + "` declares " + Show(frame, *want) + "; its body gives " +
+                               Show(frame, own) + ": " + why);
+    d.labels.push_back({decl.result.loc, "declared here"});
+    return {};
+  }
+  const std::string element = decl.result.element ? decl.result.element->text : "f32";
+  const DType dtype = DTypeOf(result);
+  const AxisList root = element == "f32" || element == "bf16" || element == "int" || element == "bool"
+                            ? AxisList{}
+                            : Resolve(frame, element);
+  const bool type_fits = element == "bool"  ? dtype == DType::Bool
+                         : element == "int" ? dtype == DType::Int
+                         : root.empty()     ? dtype != DType::Bool
+                                            : dtype == DType::Int && ElementOf(result) == root[0].root();
+  if (!type_fits) {
+    Diagnostic& d =
+        Report(frame, DiagnosticKind::WrongType, result_loc,
+               "`" + name + "` declares the type " + element + "; its body gives " + ShowType(frame, result));
+    d.labels.push_back({decl.result.loc, "declared here"});
+    return {};
+  }
+  // Lifted axes first, then the declared ones in their order; copies get their names back.
+  AxisList order = ir::Union(ir::Minus(result.order, *want), *want);
+  AxisList outside;
+  std::vector<std::pair<Axis, Axis>> renames;
+  for (Axis axis : order) {
+    const auto copy = back.find(axis);
+    const Axis to = copy == back.end() ? axis : copy->second;
+    if (to != axis) renames.emplace_back(axis, to);
+    if (ir::Contains(outside, to)) {
+      Diagnostic& d = Report(caller, DiagnosticKind::AxisClash, call_loc,
+                             "the result of `" + name + "` would have `" + Show(caller, to) +
+                                 "` twice: as its own axis and lifted over");
+      d.notes.push_back("rename the lifted one first, for example `[" + Show(caller, to) + " -> " +
+                        Show(caller, to) + "']`");
+      return {};
+    }
+    outside.push_back(to);
+  }
+  const Axis kept = result.element;
+  SetOrigin(frame, result_loc);
+  result = Tensor(graph_->Rename(result.node, renames), std::move(outside));
+  result.element = kept;
+  return result;
+}
+
+}  // namespace heed::frontend

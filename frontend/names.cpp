@@ -1,0 +1,441 @@
+// Collects declarations and evaluates sizes. Sizes are evaluated on demand, each once, so an override of one
+// axis changes everything derived from it; a cycle is found because a name is met again while it is being
+// evaluated.
+#include "frontend/names.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace heed::frontend {
+namespace {
+
+constexpr double kMaxSize = 2147483647;  // positions must fit 32 bits in generated code
+constexpr int kMaxChain = 400;           // declarations that refer to one another
+
+const std::vector<std::string> kReservedAxes = {"batch", "beam"};
+const std::vector<std::string> kReservedEntries = {"call", "info", "help", "version"};
+
+bool Fits(double value) { return std::isfinite(value) && std::floor(value) == value; }
+
+}  // namespace
+
+std::string BaseName(const std::string& name) { return name.substr(0, name.find('\'')); }
+
+int Primes(const std::string& name) { return static_cast<int>(name.size() - BaseName(name).size()); }
+
+std::string Nearest(const std::string& name, const std::vector<std::string>& candidates) {
+  size_t best = std::max<size_t>(1, name.size() / 3) + 1;
+  std::string result;
+  for (const std::string& candidate : candidates) {
+    if (candidate == name || candidate.size() > name.size() + best || name.size() > candidate.size() + best)
+      continue;
+    // Optimal string alignment: insertions, deletions, substitutions, swaps of neighbours.
+    const size_t n = name.size(), m = candidate.size();
+    std::vector<std::vector<size_t>> d(n + 1, std::vector<size_t>(m + 1));
+    for (size_t i = 0; i <= n; ++i) d[i][0] = i;
+    for (size_t j = 0; j <= m; ++j) d[0][j] = j;
+    for (size_t i = 1; i <= n; ++i) {
+      for (size_t j = 1; j <= m; ++j) {
+        const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+        const bool same = lower(name[i - 1]) == lower(candidate[j - 1]);
+        d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (same ? 0 : 1)});
+        if (i > 1 && j > 1 && name[i - 1] == candidate[j - 2] && name[i - 2] == candidate[j - 1])
+          d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      }
+    }
+    if (d[n][m] < best) {
+      best = d[n][m];
+      result = candidate;
+    }
+  }
+  return result;
+}
+
+std::string DidYouMean(const std::string& name, const std::vector<std::string>& candidates) {
+  const std::string nearest = Nearest(name, candidates);
+  return nearest.empty() ? "" : "; did you mean `" + nearest + "`?";
+}
+
+std::string NumberText(double value) {
+  char buffer[40];
+  std::snprintf(buffer, sizeof buffer, "%.12g", value);
+  return buffer;
+}
+
+std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics) {
+  const auto refuse = [&](const std::string& what) -> std::optional<Number> {
+    diagnostics.Report(DiagnosticKind::NotConstant, expr.loc, what + " is not a number known at compile time")
+        .notes.push_back("numbers, constants, sizes such as |model| and arithmetic on them are");
+    return std::nullopt;
+  };
+  switch (expr.kind) {
+    case ExprKind::Number:
+      return Number{expr.number, expr.is_whole};
+    case ExprKind::Size:
+      return scope.size(expr.name, expr.loc);
+    case ExprKind::Name:
+      return scope.value(expr.name, expr.loc);
+    case ExprKind::Unary: {
+      if (expr.op != "-") return refuse("`not`");
+      auto x = EvaluateNumber(*expr.children[0], scope, diagnostics);
+      if (x) x->value = -x->value;
+      return x;
+    }
+    case ExprKind::Binary: {
+      const auto a = EvaluateNumber(*expr.children[0], scope, diagnostics);
+      const auto b = EvaluateNumber(*expr.children[1], scope, diagnostics);
+      if (expr.op.size() != 1 || std::string("+-*/%^").find(expr.op) == std::string::npos)
+        return refuse("`" + expr.op + "`");
+      if (!a || !b) return std::nullopt;
+      const bool whole = a->whole && b->whole;
+      const double x = a->value, y = b->value;
+      switch (expr.op[0]) {
+        case '+':
+          return Number{x + y, whole};
+        case '-':
+          return Number{x - y, whole};
+        case '*':
+          return Number{x * y, whole};
+        case '/':
+          return Number{x / y, false};
+        case '%':
+          return Number{x - y * std::floor(x / y), whole};
+        default:
+          return Number{std::pow(x, y), false};
+      }
+    }
+    case ExprKind::Call: {
+      const Expr& callee = *expr.children[0];
+      if (callee.kind != ExprKind::Name || !expr.items.empty()) return refuse("a call");
+      std::vector<Number> arguments;
+      const std::string& f = callee.name;
+      static const std::map<std::string, double (*)(double)> kUnary = {
+          {"sqrt", [](double x) { return std::sqrt(x); }},
+          {"exp", [](double x) { return std::exp(x); }},
+          {"log", [](double x) { return std::log(x); }},
+          {"floor", [](double x) { return std::floor(x); }},
+          {"abs", [](double x) { return std::fabs(x); }}};
+      const auto unary = kUnary.find(f);
+      if (unary == kUnary.end() && f != "min" && f != "max") return refuse("`" + f + "(...)`");
+      const size_t count = unary == kUnary.end() ? 2 : 1;
+      if (expr.children.size() != count + 1) {
+        diagnostics.Report(
+            DiagnosticKind::WrongArgumentCount, expr.loc,
+            "`" + f + "` takes " + std::to_string(count) + (count == 1 ? " argument" : " arguments"));
+        return std::nullopt;
+      }
+      for (size_t i = 1; i < expr.children.size(); ++i) {
+        const auto x = EvaluateNumber(*expr.children[i], scope, diagnostics);
+        if (!x) return std::nullopt;
+        arguments.push_back(*x);
+      }
+      if (count == 1) return Number{unary->second(arguments[0].value), f == "abs" && arguments[0].whole};
+      const bool first = (f == "min") == (arguments[0].value < arguments[1].value);
+      return first ? arguments[0] : arguments[1];
+    }
+    case ExprKind::Bool:
+      return refuse("a truth value");
+    case ExprKind::Contract:
+      return refuse("a contraction");
+    case ExprKind::Rename:
+    case ExprKind::Index:
+      return refuse("an expression with brackets");
+  }
+  return std::nullopt;
+}
+
+const std::vector<Builtin>& Builtins() {
+  constexpr int kMany = 1000000;
+  static const std::vector<Builtin> builtins = {
+      {"exp", 1, 1, 0, 0, false},
+      {"log", 1, 1, 0, 0, false},
+      {"sqrt", 1, 1, 0, 0, false},
+      {"sin", 1, 1, 0, 0, false},
+      {"cos", 1, 1, 0, 0, false},
+      {"tanh", 1, 1, 0, 0, false},
+      {"sigmoid", 1, 1, 0, 0, false},
+      {"erf", 1, 1, 0, 0, false},
+      {"relu", 1, 1, 0, 0, false},
+      {"abs", 1, 1, 0, 0, false},
+      {"floor", 1, 1, 0, 0, false},
+      {"min", 2, 2, 0, 0, false},
+      {"max", 1, 2, 0, kMany, true},
+      {"where", 3, 3, 0, 0, false},
+      {"sum", 1, 1, 1, kMany, true},
+      {"mean", 1, 1, 1, kMany, true},
+      {"argmax", 1, 1, 1, 1, true},
+      {"softmax", 1, 1, 1, kMany, true},
+      {"log_softmax", 1, 1, 1, kMany, true},
+      {"onehot", 1, 1, 1, 1, false},
+      {"stack", 1, kMany, 1, 1, false},
+      {"unpack", 1, 1, 1, 1, false},
+      {"stop", 1, 1, 0, 0, false},
+      {"dropout", 2, 2, 0, 0, false},
+  };
+  return builtins;
+}
+
+const Builtin* FindBuiltin(const std::string& name) {
+  for (const Builtin& builtin : Builtins())
+    if (builtin.name == name) return &builtin;
+  return nullptr;
+}
+
+Declarations::Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const SourceFile* file,
+                           const Overrides& overrides, Diagnostics& diagnostics)
+    : overrides_(overrides), diagnostics_(diagnostics), file_(file) {
+  Collect(prelude, true);
+  Collect(program, false);
+  CheckOverrides();
+  for (const auto& [name, bind] : axis_binds_) {
+    const auto size = Evaluate(name, bind->name.loc);
+    ir::Extent extent;
+    extent.kind = bind->kind == AxisBindKind::Dynamic ? ir::Extent::Kind::Dynamic : ir::Extent::Kind::Static;
+    extent.size = size ? static_cast<int64_t>(size->value) : 1;
+    for (const Name& element : bind->enumerators) extent.enumerators.push_back(element.text);
+    axes_->Set(ir::Axis(name), std::move(extent));
+    sizes_known_ = sizes_known_ && size;
+  }
+  for (const auto& [name, bind] : const_binds_) {
+    const auto value = Evaluate(name, bind->name.loc);
+    consts_[name] = value ? *value : Number{1, true};
+    sizes_known_ = sizes_known_ && value;
+  }
+}
+
+void Declarations::Declare(const Name& name, std::string_view what) {
+  const auto [known, fresh] = declared_.try_emplace(name.text, std::pair(name.loc, std::string(what)));
+  if (fresh) return;
+  Diagnostic& d = diagnostics_.Report(DiagnosticKind::DuplicateName, name.loc,
+                                      "`" + name.text + "` is declared twice: here as " + std::string(what) +
+                                          ", before as " + known->second.second);
+  d.labels.push_back({known->second.first, "first declared here"});
+}
+
+void Declarations::Collect(const SyntaxTree& tree, bool prelude) {
+  const auto named = [&](const Name& name, std::string_view what) {
+    if (prelude) return true;
+    if (FindBuiltin(name.text)) {
+      diagnostics_.Report(DiagnosticKind::ReservedName, name.loc,
+                          "`" + name.text + "` is built in; choose another name");
+      return false;
+    }
+    const bool fresh = !declared_.count(name.text);
+    Declare(name, what);
+    return fresh;
+  };
+  for (const Decl& decl : tree.decls) {
+    switch (decl.kind) {
+      case DeclKind::Axis:
+        for (const AxisBind& bind : decl.axes) {
+          if (bind.name.text.empty()) continue;
+          if (Primes(bind.name.text) > 0) {
+            diagnostics_.Report(DiagnosticKind::ReservedName, bind.name.loc,
+                                "`" + bind.name.text + "` is the twin of axis `" + BaseName(bind.name.text) +
+                                    "` and needs no declaration");
+            continue;
+          }
+          if (std::find(kReservedAxes.begin(), kReservedAxes.end(), bind.name.text) != kReservedAxes.end()) {
+            diagnostics_
+                .Report(DiagnosticKind::ReservedName, bind.name.loc,
+                        "`" + bind.name.text +
+                            "` cannot be the name of an axis: the compiler adds that axis itself")
+                .notes.push_back("programs are written for one example; batching is done by the compiler");
+            continue;
+          }
+          if (named(bind.name, "an axis")) axis_binds_[bind.name.text] = &bind;
+          for (size_t i = 0; i < bind.enumerators.size(); ++i)
+            for (size_t j = 0; j < i; ++j)
+              if (bind.enumerators[i].text == bind.enumerators[j].text)
+                diagnostics_
+                    .Report(DiagnosticKind::DuplicateName, bind.enumerators[i].loc,
+                            "`" + bind.enumerators[i].text + "` is an element of `" + bind.name.text +
+                                "` already")
+                    .labels.push_back({bind.enumerators[j].loc, "first here"});
+        }
+        break;
+      case DeclKind::Const:
+        for (const ConstBind& bind : decl.consts)
+          if (!bind.name.text.empty() && named(bind.name, "a constant")) const_binds_[bind.name.text] = &bind;
+        break;
+      case DeclKind::Function: {
+        if (!decl.function || decl.function->name.text.empty()) break;
+        auto function = std::make_unique<Function>();
+        function->decl = decl.function.get();
+        function->prelude = prelude;
+        if (named(decl.function->name, decl.function->is_module ? "a module" : "a function"))
+          (prelude ? prelude_functions_ : user_functions_)[decl.function->name.text] = function.get();
+        functions_.push_back(std::move(function));
+        break;
+      }
+      case DeclKind::Part:
+        for (const PartBind& bind : decl.parts)
+          if (!bind.name.text.empty() && named(bind.name, "a part")) parts_.push_back(&bind);
+        break;
+      case DeclKind::Entry: {
+        if (!decl.entry || decl.entry->name.text.empty()) break;
+        const Name& name = decl.entry->name;
+        if (std::find(kReservedEntries.begin(), kReservedEntries.end(), name.text) !=
+            kReservedEntries.end()) {
+          diagnostics_.Report(
+              DiagnosticKind::ReservedName, name.loc,
+              "an entry cannot be called `" + name.text + "`: every generated program has that command");
+        }
+        for (const EntryDecl* other : entries_)
+          if (other->name.text == name.text)
+            diagnostics_
+                .Report(DiagnosticKind::DuplicateName, name.loc,
+                        "entry `" + name.text + "` is declared twice")
+                .labels.push_back({other->name.loc, "first declared here"});
+        entries_.push_back(decl.entry.get());
+        break;
+      }
+    }
+  }
+}
+
+void Declarations::CheckOverrides() {
+  std::vector<std::string> known = AxisNames();
+  for (const auto& [name, bind] : const_binds_) known.push_back(name);
+  for (const auto& [name, value] : overrides_.values) {
+    const std::string set = "--set " + name + "=" + NumberText(value);
+    const auto axis = axis_binds_.find(name);
+    if (axis == axis_binds_.end() && !const_binds_.count(name)) {
+      diagnostics_.Report(
+          DiagnosticKind::UnknownOverride, Loc{file_, 0, 0},
+          set + ": the program has no axis or constant `" + name + "`" + DidYouMean(name, known));
+      sizes_known_ = false;
+    } else if (axis != axis_binds_.end() && axis->second->kind == AxisBindKind::Enumerated &&
+               value != static_cast<double>(axis->second->enumerators.size())) {
+      diagnostics_.Report(DiagnosticKind::BadSize, axis->second->name.loc,
+                          set + ": `" + name + "` has the " +
+                              std::to_string(axis->second->enumerators.size()) + " elements listed here");
+      sizes_known_ = false;
+    }
+  }
+}
+
+std::optional<Number> Declarations::SizeOf(const std::string& name, Loc loc) {
+  const std::string base = BaseName(name);
+  if (axis_binds_.count(base)) return Evaluate(base, loc);
+  std::string message = "unknown axis `" + name + "`";
+  if (const_binds_.count(name)) message = "`" + name + "` is a constant, not an axis: write it without | |";
+  diagnostics_.Report(DiagnosticKind::UnknownAxis, loc, message + DidYouMean(name, AxisNames()));
+  return std::nullopt;
+}
+
+std::optional<Number> Declarations::ValueOf(const std::string& name, Loc loc) {
+  if (const_binds_.count(name)) return Evaluate(name, loc);
+  if (IsAxis(name)) {
+    diagnostics_.Report(DiagnosticKind::AxisAsNumber, loc,
+                        "axis `" + name + "` is used as a number; did you mean `|" + name + "|`?");
+    return std::nullopt;
+  }
+  std::vector<std::string> names;
+  for (const auto& [known, bind] : const_binds_) names.push_back(known);
+  std::string hint = DidYouMean(name, names);
+  if (const std::string axis = Nearest(name, AxisNames()); hint.empty() && !axis.empty())
+    hint = "; did you mean `|" + axis + "|`?";
+  diagnostics_.Report(DiagnosticKind::UnknownName, loc, "unknown name `" + name + "`" + hint);
+  return std::nullopt;
+}
+
+std::optional<Number> Declarations::Evaluate(const std::string& name, Loc loc) {
+  State& state = states_[name];
+  if (state == State::Failed) return std::nullopt;
+  if (state == State::Done) return values_[name];
+  const auto axis = axis_binds_.find(name);
+  const bool is_axis = axis != axis_binds_.end();
+  if (state == State::Running || depth_ > kMaxChain) {
+    diagnostics_.Report(DiagnosticKind::SizeCycle, loc,
+                        state == State::Running
+                            ? "`" + name + "` is defined in terms of itself"
+                            : "`" + name + "` depends on more declarations than any program needs");
+    state = State::Failed;
+    return std::nullopt;
+  }
+  state = State::Running;
+  std::optional<Number> value;
+  Loc value_loc = loc;
+  std::string said;
+  const auto set = overrides_.values.find(name);
+  if (set != overrides_.values.end()) {
+    value = Number{set->second, Fits(set->second)};
+    said = "--set " + name + "=" + NumberText(set->second);
+    value_loc = is_axis ? axis->second->name.loc : const_binds_.at(name)->name.loc;
+  } else if (is_axis && axis->second->kind == AxisBindKind::Enumerated) {
+    value = Number{static_cast<double>(axis->second->enumerators.size()), true};
+  } else {
+    const ExprPtr& expr = is_axis ? axis->second->size : const_binds_.at(name)->value;
+    if (expr) {
+      ++depth_;
+      value = EvaluateNumber(*expr,
+                             {[this](const std::string& n, Loc l) { return SizeOf(n, l); },
+                              [this](const std::string& n, Loc l) { return ValueOf(n, l); }},
+                             diagnostics_);
+      --depth_;
+      value_loc = expr->loc;
+      if (value) said = "`" + name + "` is " + NumberText(value->value);
+    }
+  }
+  if (value && is_axis) {
+    const double v = value->value;
+    if (!Fits(v) || v < 1) {
+      Diagnostic& d = diagnostics_.Report(DiagnosticKind::BadSize, value_loc,
+                                          said + ", but the size of an axis is a whole number of at least 1");
+      if (std::isfinite(v) && !Fits(v)) {
+        d.notes.push_back("for |a| / |b| the first size must be a multiple of the second");
+      }
+      value = std::nullopt;
+    } else if (v > kMaxSize) {
+      diagnostics_.Report(DiagnosticKind::SizeTooLarge, value_loc,
+                          said + "; the largest size of an axis is " + NumberText(kMaxSize));
+      value = std::nullopt;
+    } else {
+      value->whole = true;
+    }
+  } else if (value && !std::isfinite(value->value)) {
+    diagnostics_.Report(DiagnosticKind::BadSize, value_loc, said + ", which is not a finite number");
+    value = std::nullopt;
+  }
+  State& now = states_[name];
+  if (value && now != State::Failed) {
+    now = State::Done;
+    values_[name] = *value;
+  } else {
+    now = State::Failed;
+    value = std::nullopt;
+  }
+  return value;
+}
+
+Function* Declarations::Find(const std::string& name, bool from_prelude) const {
+  if (!from_prelude)
+    if (const auto found = user_functions_.find(name); found != user_functions_.end()) return found->second;
+  const auto found = prelude_functions_.find(name);
+  return found == prelude_functions_.end() ? nullptr : found->second;
+}
+
+const PartBind* Declarations::FindPart(const std::string& name) const {
+  for (const PartBind* part : parts_)
+    if (part->name.text == name) return part;
+  return nullptr;
+}
+
+std::vector<std::string> Declarations::AxisNames() const {
+  std::vector<std::string> names;
+  for (const auto& [name, bind] : axis_binds_) names.push_back(name);
+  return names;
+}
+
+std::vector<std::string> Declarations::FunctionNames(bool from_prelude) const {
+  std::vector<std::string> names;
+  if (!from_prelude)
+    for (const auto& [name, function] : user_functions_) names.push_back(name);
+  for (const auto& [name, function] : prelude_functions_) names.push_back(name);
+  for (const Builtin& builtin : Builtins()) names.emplace_back(builtin.name);
+  return names;
+}
+
+}  // namespace heed::frontend

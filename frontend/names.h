@@ -1,0 +1,118 @@
+// The names a program declares: its axes with their sizes, constants, functions, parts and entries, and the
+// evaluation of size expressions.
+//
+// Two texts contribute, the prelude and the user's file. Code of the prelude sees the prelude's functions and
+// nothing of the user's; the user's functions hide the prelude's of the same name. Axes, constants, functions
+// and top-level parts share one name space; entries have their own. What this file leaves alone: names inside
+// bodies (check.h) and everything that needs a graph (elaborate.h).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/ast.h"
+#include "frontend/diagnostics.h"
+#include "frontend/program.h"
+
+namespace heed::frontend {
+
+/// `seq` of `seq''`.
+std::string BaseName(const std::string& name);
+/// How many primes `name` ends in.
+int Primes(const std::string& name);
+/// The candidate that differs least from `name`, or "" if all differ too much to be meant.
+std::string Nearest(const std::string& name, const std::vector<std::string>& candidates);
+/// " (did you mean `x`?)" or "".
+std::string DidYouMean(const std::string& name, const std::vector<std::string>& candidates);
+/// `3`, `0.5`: without trailing zeros.
+std::string NumberText(double value);
+
+/// A compile-time number; whole ones stay whole under + - * %.
+struct Number {
+  double value = 0;
+  bool whole = false;
+};
+
+struct Function {
+  const FunctionDecl* decl = nullptr;
+  bool prelude = false;
+  bool recursive = false;          ///< reaches itself: never entered
+  std::set<std::string> mentions;  ///< global axes that can occur in its body (filled by check)
+  int twins = 0;                   ///< most primes that the body puts on an axis parameter
+};
+
+/// What a size expression may refer to: each returns nothing after reporting why not.
+struct NumberScope {
+  std::function<std::optional<Number>(const std::string& name, Loc loc)> size;
+  std::function<std::optional<Number>(const std::string& name, Loc loc)> value;
+};
+/// Evaluates numbers, sizes, names, arithmetic and the simple functions (sqrt, exp, log, floor, abs, min,
+/// max).
+std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics);
+
+/// How the built-in functions are called; their meaning is in elaborate_builtins.cpp.
+struct Builtin {
+  std::string_view name;
+  int min_arguments, max_arguments;
+  int min_axes, max_axes;
+  bool predicate;
+};
+const Builtin* FindBuiltin(const std::string& name);
+const std::vector<Builtin>& Builtins();
+
+class Declarations {
+ public:
+  /// Collects and evaluates; reports duplicates, bad sizes, unknown overrides. `ok()` tells whether sizes are
+  /// known.
+  Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const SourceFile* file,
+               const Overrides& overrides, Diagnostics& diagnostics);
+
+  bool sizes_known() const { return sizes_known_; }
+  const std::shared_ptr<ir::AxisTable>& axes() const { return axes_; }
+  bool IsAxis(const std::string& name) const { return axis_binds_.count(BaseName(name)) != 0; }
+  const AxisBind& axis_bind(const std::string& base) const { return *axis_binds_.at(base); }
+  const std::map<std::string, Number>& consts() const { return consts_; }
+  bool IsConst(const std::string& name) const { return const_binds_.count(name) != 0; }
+  /// As seen from the user's file or, if `from_prelude`, from the prelude; null if there is none.
+  Function* Find(const std::string& name, bool from_prelude) const;
+  const std::vector<std::unique_ptr<Function>>& functions() const { return functions_; }
+  const std::vector<const PartBind*>& parts() const { return parts_; }
+  const PartBind* FindPart(const std::string& name) const;
+  const std::vector<const EntryDecl*>& entries() const { return entries_; }
+  std::vector<std::string> AxisNames() const;
+  std::vector<std::string> FunctionNames(bool from_prelude) const;
+
+ private:
+  void Collect(const SyntaxTree& tree, bool prelude);
+  void Declare(const Name& name, std::string_view what);
+  void CheckOverrides();
+  std::optional<Number> SizeOf(const std::string& name, Loc loc);
+  std::optional<Number> ValueOf(const std::string& name, Loc loc);
+  std::optional<Number> Evaluate(const std::string& name, Loc loc);
+
+  enum class State { None, Running, Done, Failed };
+  const Overrides& overrides_;
+  Diagnostics& diagnostics_;
+  const SourceFile* file_;
+  bool sizes_known_ = true;
+  int depth_ = 0;
+  std::shared_ptr<ir::AxisTable> axes_ = std::make_shared<ir::AxisTable>();
+  std::map<std::string, const AxisBind*> axis_binds_;
+  std::map<std::string, const ConstBind*> const_binds_;
+  std::map<std::string, State> states_;
+  std::map<std::string, Number> values_;
+  std::map<std::string, Number> consts_;
+  std::vector<std::unique_ptr<Function>> functions_;
+  std::map<std::string, Function*> prelude_functions_, user_functions_;
+  std::vector<const PartBind*> parts_;
+  std::vector<const EntryDecl*> entries_;
+  std::map<std::string, std::pair<Loc, std::string>> declared_;
+};
+
+}  // namespace heed::frontend
