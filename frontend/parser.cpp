@@ -38,7 +38,8 @@
 //                      | "[" expr "]" } ;
 // primary    = NUMBER | "true" | "false" | NAME | "(" expr ")" | "|" NAME "|" ;
 // items      = axisitem { "," axisitem } ;
-// NAME       = letter { letter | digit | "_" } { "'" } ;
+// NAME       = letter { letter | digit } { "'" } ;
+// letter     = "A" | ... | "Z" | "a" | ... | "z" | "_" ;
 //
 // Errors: a function that fails has reported and returns null or false; its callers return at once, and the
 // parser goes on at the next statement or declaration. What a bracket means, and whether names exist, is not
