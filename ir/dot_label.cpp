@@ -1,0 +1,327 @@
+// Labels of a drawing: turns what is merely arithmetic on positions, or used once, into text.
+#include "ir/dot_label.h"
+
+#include <charconv>
+
+#include "ir/op.h"
+
+namespace heed::ir {
+namespace {
+
+constexpr size_t kLongestInlined = 34, kLongestLabel = 52;
+constexpr const char* kHole = "\u00b7";
+
+std::string NumberText(double value) {
+  char buffer[40];
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
+}
+
+struct Infix {
+  const char* symbol = nullptr;
+  int precedence = 0;
+};
+
+Infix InfixOf(OpKind op) {
+  switch (op) {
+    case OpKind::Or:
+      return {" or ", 1};
+    case OpKind::And:
+      return {" and ", 2};
+    case OpKind::Eq:
+      return {" = ", 4};
+    case OpKind::Ne:
+      return {" \u2260 ", 4};
+    case OpKind::Lt:
+      return {" < ", 4};
+    case OpKind::Le:
+      return {" \u2264 ", 4};
+    case OpKind::Gt:
+      return {" > ", 4};
+    case OpKind::Ge:
+      return {" \u2265 ", 4};
+    case OpKind::Add:
+      return {" + ", 5};
+    case OpKind::Sub:
+      return {" - ", 5};
+    case OpKind::Mul:
+      return {" * ", 6};
+    case OpKind::Div:
+      return {" / ", 6};
+    case OpKind::Mod:
+      return {" % ", 6};
+    case OpKind::Pow:
+      return {"^", 8};
+    default:
+      return {};
+  }
+}
+
+bool IsTransparent(OpKind op) { return op == OpKind::Broadcast || op == OpKind::Rename; }
+
+class Labels {
+ public:
+  explicit Labels(const Graph& graph) : graph_(graph), pieces_(graph.size()), uses_(graph.size()) {
+    for (NodeId id : graph.Order()) {
+      if (IsTransparent(graph.op(id))) continue;
+      for (NodeId input : graph[id].inputs) ++uses_[Source(graph, input).value];
+    }
+    for (const auto& [name, value] : graph.outputs) ++uses_[Source(graph, value).value];
+    for (NodeId id : graph.Order()) pieces_[id.value] = Make(id);
+  }
+
+  std::vector<Piece> Take() { return std::move(pieces_); }
+
+ private:
+  enum class Inline { Nothing, Leaves, All };
+
+  Piece Make(NodeId id) {
+    Piece piece;
+    for (Inline inlined : {Inline::All, Inline::Leaves, Inline::Nothing}) {
+      piece = MakeWith(id, inlined);
+      if (piece.text.size() <= kLongestLabel) break;
+    }
+    return piece;
+  }
+
+  Piece MakeWith(NodeId id, Inline inlined) {
+    const Node& node = graph_[id];
+    const Attributes& at = node.attributes;
+    Piece piece;
+    const auto operand = [&](size_t i) -> Piece { return OperandOf(node, i, inlined, piece); };
+    const auto mask = [&] {
+      const NodeId mask = MaskOf(node);
+      return mask ? " | " + operand(node.inputs.size() - 1).text : std::string();
+    };
+    const auto hole = [&](size_t i) {
+      piece.operands.push_back({Source(graph_, node.inputs[i]), Seen(node.inputs[i])});
+    };
+    const std::string name(Info(node.op).name);
+    switch (node.op) {
+      case OpKind::Const:
+        piece.text =
+            node.type.dtype == DType::Bool ? (at.number != 0 ? "true" : "false") : NumberText(at.number);
+        piece.leaf = true;
+        return piece;
+      case OpKind::Positions:
+        piece.text = at.axis.text();
+        piece.leaf = true;
+        return piece;
+      case OpKind::Length:
+        piece.text = "|" + at.axis.text() + "|";
+        piece.leaf = true;
+        return piece;
+      case OpKind::Input:
+        piece.text = at.name;
+        piece.leaf = at.name.starts_with("len.");
+        if (piece.leaf) piece.text = "|" + at.name.substr(4) + "|";
+        return piece;
+      case OpKind::Param:
+        piece.text = at.name;
+        return piece;
+      case OpKind::Keep:
+        piece.text = "dropout " + NumberText(at.number);
+        piece.precedence = 7;
+        piece.leaf = true;
+        return piece;
+      case OpKind::Contract:
+        hole(0);
+        hole(1);
+        piece.text = "@ [" + Text(at.axes) + mask() + "]";
+        return piece;
+      case OpKind::Slice: {
+        hole(0);
+        const Extent& extent = graph_.axes().Of(at.axis);
+        const bool named = at.index < static_cast<int64_t>(extent.enumerators.size());
+        piece.text =
+            at.axis.text() + " = " + (named ? extent.enumerators[at.index] : std::to_string(at.index));
+        return piece;
+      }
+      case OpKind::Merge:
+        hole(0);
+        piece.text = Text(at.axes) + " \u2192 " + at.axis.text();
+        return piece;
+      case OpKind::Split:
+        hole(0);
+        piece.text = at.axis.text() + " \u2192 " + Text(at.to);
+        return piece;
+      case OpKind::Gather:
+        hole(0);
+        piece.text = "read [" + at.axis.WithoutFresh().text() + " = " + operand(1).text + "]";
+        return piece;
+      case OpKind::Attention:
+      case OpKind::AttentionGrad:
+        return Attention(node);
+      default:
+        break;
+    }
+    switch (Info(node.op).family) {
+      case Family::Pointwise:
+        return Pointwise(node, inlined);
+      case Family::Reduce:
+        hole(0);
+        piece.text = name + " [" + Text(at.axes) + mask() + "]";
+        return piece;
+      default:
+        piece.text = name;
+        if (at.axis) piece.text += " [" + at.axis.text() + "]";
+        for (size_t i = 0; i < node.inputs.size(); ++i) {
+          const Piece part = operand(i);
+          if (part.text != kHole) piece.text += " " + part.text;
+        }
+        return piece;
+    }
+  }
+
+  Piece Pointwise(const Node& node, Inline inlined) {
+    Piece piece;
+    piece.leaf = true;
+    const auto text = [&](size_t i, int least) {
+      const Piece part = OperandOf(node, i, inlined, piece);
+      if (!part.leaf) piece.leaf = false;
+      return part.precedence < least ? "(" + part.text + ")" : part.text;
+    };
+    if (const Infix infix = InfixOf(node.op); infix.symbol) {
+      const int p = infix.precedence;
+      const bool power = node.op == OpKind::Pow;
+      piece.precedence = p;
+      const std::string left = text(0, power ? p + 1 : p);
+      piece.text = left + infix.symbol + text(1, power ? p : p + 1);
+    } else if (node.op == OpKind::Neg) {
+      piece.precedence = 7;
+      piece.text = "-" + text(0, 7);
+    } else if (node.op == OpKind::Not) {
+      piece.precedence = 3;
+      piece.text = "not " + text(0, 3);
+    } else if (node.op == OpKind::Cast) {
+      const Piece part = OperandOf(node, 0, inlined, piece);
+      piece.text = part.text;
+      piece.precedence = part.precedence;
+      piece.leaf = part.leaf;
+      if (!part.leaf) piece.text = "float(" + part.text + ")";
+    } else {
+      piece.text = std::string(Info(node.op).name) + "(";
+      for (size_t i = 0; i < node.inputs.size(); ++i) piece.text += (i ? ", " : "") + text(i, 0);
+      piece.text += ")";
+    }
+    return piece;
+  }
+
+  /// The text of an operand; what it needs by edges is added to `user`.
+  Piece OperandOf(const Node& node, size_t i, Inline inlined, Piece& user) {
+    const NodeId source = Source(graph_, node.inputs[i]);
+    const Piece& part = pieces_[source.value];
+    const bool renamed = Seen(node.inputs[i]) != source;
+    bool take = graph_.op(source) == OpKind::Const;
+    if (part.leaf && !renamed && inlined != Inline::Nothing) take = part.text.size() <= kLongestInlined;
+    if (!part.leaf && !renamed && inlined == Inline::All && IsPointwise(graph_.op(source)) &&
+        IsPointwise(node.op) && graph_.op(source) != OpKind::Stop && uses_[source.value] == 1 &&
+        graph_[source].origin.instance == node.origin.instance && part.text.size() <= kLongestInlined)
+      take = true;
+    if (take) {
+      user.operands.insert(user.operands.end(), part.operands.begin(), part.operands.end());
+      return part;
+    }
+    user.operands.push_back({source, Seen(node.inputs[i])});
+    Piece hole;
+    hole.text = kHole;
+    return hole;
+  }
+
+  /// The region's expressions in place of its captures where those are text.
+  Piece Attention(const Node& node) {
+    const Attributes& at = node.attributes;
+    Piece piece;
+    for (size_t i = 0; i < 3; ++i)
+      piece.operands.push_back({Source(graph_, node.inputs[i]), Seen(node.inputs[i])});
+    std::map<std::string, std::string> known = {{"s", "q \u00b7 k"}};
+    for (size_t i = 3; i < node.inputs.size(); ++i) {
+      const NodeId source = Source(graph_, node.inputs[i]);
+      const Piece& part = pieces_[source.value];
+      if (part.leaf && Seen(node.inputs[i]) == source && part.text.size() <= kLongestInlined) {
+        known["c" + std::to_string(i - 3)] = part.text;
+      } else {
+        piece.operands.push_back({source, Seen(node.inputs[i])});
+      }
+    }
+    const bool gradient = node.op == OpKind::AttentionGrad;
+    piece.text = gradient ? "attention_grad" : at.index == 0 ? "attention" : "attention log-sum-exp";
+    piece.text += " [" + at.axis.text();
+    const Graph& region = *at.regions->score;
+    const auto expression = [&](const char* output) {
+      const NodeId id = region.Output(output);
+      return id ? RegionText(region, id, known, 0) : std::string();
+    };
+    const std::string mask = expression("mask"), weight = expression("weight");
+    if (!mask.empty() && mask != "true") piece.text += " | " + mask;
+    piece.text += "]";
+    if (gradient) {
+      static constexpr const char* kOf[] = {"query", "key", "value"};
+      return piece.text += at.index < 3 ? std::string("\nof the ") + kOf[at.index]
+                                        : "\nof capture " + std::to_string(at.index - 3),
+             piece;
+    }
+    if (at.index == 0) {
+      piece.text += "\n" + expression("score");
+      if (!weight.empty() && weight != "1") piece.text += "\nweight " + weight;
+    }
+    return piece;
+  }
+
+  std::string RegionText(const Graph& region, NodeId id, const std::map<std::string, std::string>& known,
+                         int depth) {
+    const Node& node = region[id];
+    if (depth > 12) return "...";
+    const auto part = [&](size_t i) { return RegionText(region, node.inputs[i], known, depth + 1); };
+    const auto wrapped = [&](size_t i, int least) {
+      const Infix infix = InfixOf(region.op(node.inputs[i]));
+      return infix.symbol && infix.precedence < least ? "(" + part(i) + ")" : part(i);
+    };
+    switch (node.op) {
+      case OpKind::Const:
+        return node.type.dtype == DType::Bool ? (node.attributes.number != 0 ? "true" : "false")
+                                              : NumberText(node.attributes.number);
+      case OpKind::Positions:
+        return node.attributes.axis.text();
+      case OpKind::Input: {
+        const auto found = known.find(node.attributes.name);
+        return found == known.end() ? node.attributes.name : found->second;
+      }
+      case OpKind::Keep:
+        return "dropout " + NumberText(node.attributes.number);
+      case OpKind::Neg:
+        return "-" + wrapped(0, 7);
+      case OpKind::Cast:
+      case OpKind::Broadcast:
+      case OpKind::Rename:
+        return part(0);
+      default:
+        break;
+    }
+    if (const Infix infix = InfixOf(node.op); infix.symbol)
+      return wrapped(0, infix.precedence) + infix.symbol + wrapped(1, infix.precedence + 1);
+    std::string text = std::string(Info(node.op).name) + "(";
+    for (size_t i = 0; i < node.inputs.size(); ++i) text += (i ? ", " : "") + part(i);
+    return text + ")";
+  }
+
+  /// The operand behind broadcasts only.
+  NodeId Seen(NodeId id) const {
+    while (graph_.op(id) == OpKind::Broadcast) id = graph_[id].inputs[0];
+    return id;
+  }
+
+  const Graph& graph_;
+  std::vector<Piece> pieces_;
+  std::vector<int> uses_;
+};
+
+}  // namespace
+
+NodeId Source(const Graph& graph, NodeId id) {
+  while (IsTransparent(graph.op(id))) id = graph[id].inputs[0];
+  return id;
+}
+
+std::vector<Piece> Pieces(const Graph& graph) { return Labels(graph).Take(); }
+
+}  // namespace heed::ir
