@@ -59,6 +59,11 @@ std::optional<std::string> RunGraphviz(const std::string& dot, const std::string
 std::string JoinDrawings(const std::vector<std::pair<std::string, std::string>>& drawings) {
   if (drawings.size() == 1) return drawings[0].second;
   std::string joined = "digraph heed {\n";
+  const size_t direction = drawings.empty() ? std::string::npos : drawings[0].second.find("rankdir=");
+  if (direction != std::string::npos) {  // counts at the outermost level only
+    joined +=
+        drawings[0].second.substr(direction, drawings[0].second.find('\n', direction) - direction) + "\n";
+  }
   for (size_t i = 0; i < drawings.size(); ++i) {
     const std::string& source = drawings[i].second;
     const std::string prefix = "g" + std::to_string(i) + "_";
@@ -66,7 +71,7 @@ std::string JoinDrawings(const std::vector<std::pair<std::string, std::string>>&
     const size_t close = source.rfind('}');
     if (open == std::string::npos || close == std::string::npos)
       throw ir::InternalError("no graph in a drawing");
-    joined += "subgraph cluster_" + prefix + " {\nlabel=\"" + drawings[i].first + "\";\n";
+    joined += "subgraph cluster_" + prefix + " {\n";
     // Names of nodes and clusters get a prefix: identifiers at the start of a line, after -> and after
     // subgraph.
     std::istringstream lines(source.substr(open + 1, close - open - 1));

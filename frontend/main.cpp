@@ -182,14 +182,15 @@ struct Timer {
   }
 };
 
+/// False, after a message, if there is no such entry.
 bool SelectEntry(frontend::Program& program, const Options& options) {
   if (options.entry.empty()) return true;
   std::string names;
   for (const frontend::Entry& entry : program.entries) names += (names.empty() ? "" : ", ") + entry.name;
   std::erase_if(program.entries, [&](const frontend::Entry& entry) { return entry.name != options.entry; });
   if (program.entries.empty()) {
-    return Fail(options.file + ": no entry `" + options.entry + "`" +
-                (names.empty() ? "" : "; it has " + names));
+    Fail(options.file + ": no entry `" + options.entry + "`" + (names.empty() ? "" : "; it has " + names));
+    return false;
   }
   std::set<std::string> used;
   for (const frontend::Entry& entry : program.entries) {
@@ -574,7 +575,11 @@ int Run(int argc, char** argv) {
   CLI::App app{"heed: a compiler for Transformers", "heed"};
   app.set_version_flag("--version", std::string("heed ") + HEED_VERSION);
   app.require_subcommand(1);
-  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+  app.failure_message([&](const CLI::App* failed, const CLI::Error& error) {
+    if (failed == &app && argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
+      return "heed: no command `" + std::string(argv[1]) +
+             "`; there are build, check, fmt and graph\nsee heed --help\n";
+    }
     return "heed: " + std::string(error.what()) + "\nsee " + (failed->get_parent() ? "heed " : "") +
            failed->get_name() + " --help\n";
   });
