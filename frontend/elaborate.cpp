@@ -109,7 +109,7 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
     }
     Value& value = frame.variables[param.name.text];
     value = {};
-    if (!axes || grouped) {
+    if (!axes || grouped || !Distinct(frame, *axes, param.type.axes, param.type.loc)) {
       failed = true;
       continue;
     }
@@ -244,11 +244,12 @@ bool Elaborator::Generate(const EntryDecl& decl, Frame& frame, Entry& entry) {
       if (argument.name != param.name.text) continue;
       for (Axis axis : argument.type.axes) {
         if (axis.root() != grows) continue;
-        refuse(DiagnosticKind::GenerateAxis, param.name.loc,
-               "only `" + decl.variable.text + "` may have the axis `" + grows.text() + "`, which grows; `" +
-                   argument.name + "` has it too")
-            .notes.push_back("a prompt is passed by `from " + argument.name +
-                             "`; other inputs need another axis");
+        Diagnostic& d = refuse(DiagnosticKind::GenerateAxis, param.name.loc,
+                               "only `" + decl.variable.text + "` may have the axis `" + grows.text() +
+                                   "`, which grows; `" + argument.name + "` has it too");
+        d.notes.push_back(prompt ? "other inputs than the prompt need another axis"
+                                 : "a prompt is passed by `from " + argument.name +
+                                       "`; other inputs need another axis");
         break;
       }
     }
@@ -417,7 +418,7 @@ Value Elaborator::MakePart(const PartBind& bind, Frame& frame, const std::string
   if (!module || !module->decl->is_module || !axes || !stack || axes->size() != module->decl->axes.size())
     return {};
   for (size_t i = 0; i < axes->size(); ++i)
-    if (!Distinct(frame, (*axes)[i], bind.axes[i].loc)) return {};
+    if (!Distinct(frame, (*axes)[i], {}, bind.axes[i].loc)) return {};
   for (Axis axis : *stack) {
     if (!axes_->IsDynamic(axis)) continue;
     Report(frame, DiagnosticKind::DynamicAxis, bind.name.loc,
@@ -523,10 +524,15 @@ std::optional<Axis> Elaborator::Single(const Frame& frame, const AxisItem& item)
   return std::nullopt;
 }
 
-bool Elaborator::Distinct(const Frame& frame, const AxisList& axes, Loc loc) {
+bool Elaborator::Distinct(const Frame& frame, const AxisList& axes, const AxisItems& items, Loc loc) {
+  std::set<std::string> written;
+  bool silent = false;
+  for (const AxisItem& item : items)
+    for (const Name& name : item.names) silent = !written.insert(name.text).second || silent;
   for (size_t i = 0; i < axes.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (axes[i] != axes[j]) continue;
+      if (silent) return false;
       Report(frame, DiagnosticKind::DuplicateAxis, loc,
              "axis `" + Show(frame, axes[i]) + "` twice in " + Show(frame, axes))
           .notes.push_back("the twin `" + Show(frame, axes[i]) + "'` has the same size and another name");
@@ -556,8 +562,7 @@ std::string Elaborator::ShowType(const Frame& frame, const Value& value) const {
   const DType dtype = DTypeOf(value);
   std::string name = ir::Text(dtype);
   if (dtype == DType::Int && ElementOf(value)) name = ElementOf(value).text();
-  if (value.order.empty()) return name;
-  return (dtype == DType::Float ? "" : name) + Show(frame, value.order);
+  return value.order.empty() ? name : name + Show(frame, value.order);
 }
 
 NumberScope Elaborator::NumbersIn(const Frame& frame) {

@@ -126,10 +126,11 @@ class Elaborator {
   std::optional<std::vector<ir::AxisList>> ResolveGroups(const Frame& frame, const AxisItems& items) const;
   /// The one axis that `item` stands for, or nothing after reporting a group.
   std::optional<ir::Axis> Single(const Frame& frame, const AxisItem& item);
-  bool Distinct(const Frame& frame, const ir::AxisList& axes, Loc loc);
+  /// No axis twice, else reports; what is written twice was reported by check.
+  bool Distinct(const Frame& frame, const ir::AxisList& axes, const AxisItems& items, Loc loc);
   std::string Show(const Frame& frame, ir::Axis axis) const;
   std::string Show(const Frame& frame, const ir::AxisList& axes) const;  ///< "[heads, key]"
-  std::string ShowType(const Frame& frame, const Value& value) const;    ///< "vocab[seq]", "[heads, key]"
+  std::string ShowType(const Frame& frame, const Value& value) const;    ///< "vocab[seq]", "float[key]"
   NumberScope NumbersIn(const Frame& frame);
   Value Tensor(ir::NodeId node, ir::AxisList order) const;
   Value Pointwise(ir::OpKind op, const std::vector<Value>& arguments) const;

@@ -34,7 +34,8 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
     return {};
   if (expr.predicate && (!builtin.predicate || expr.items.empty())) return {};
   const auto axes = Resolve(frame, expr.items);
-  if (!axes || !Distinct(frame, *axes, expr.items.empty() ? expr.loc : expr.items[0].loc)) return {};
+  if (!axes || !Distinct(frame, *axes, expr.items, expr.items.empty() ? expr.loc : expr.items[0].loc))
+    return {};
   if (expr.predicate && !Check(frame, mask, Need::Bool, expr.predicate->loc, "a predicate")) return {};
 
   const auto need = [&](size_t i, Need what) {

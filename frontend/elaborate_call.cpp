@@ -155,7 +155,7 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   for (size_t i = given; i < decl.params.size(); ++i)
     if (!decl.params[i].default_value) return {};
   for (size_t i = 0; i < actual.size(); ++i)
-    if (!Distinct(caller, actual[i], i < actual_locs.size() ? actual_locs[i] : call_loc)) return {};
+    if (!Distinct(caller, actual[i], {}, i < actual_locs.size() ? actual_locs[i] : call_loc)) return {};
 
   Frame frame;
   frame.function = &function;
@@ -184,8 +184,16 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
           bound_global.insert(bound_global.end(), resolved.begin(), resolved.end());
       }
     }
-    if (!bound[i].known || !Distinct(caller, bound[i].need, expr.children[i + 1]->loc)) arguments[i] = {};
+    if (!bound[i].known ||
+        !Distinct(caller, bound[i].need, decl.params[i].type.axes, expr.children[i + 1]->loc))
+      arguments[i] = {};
   }
+
+  std::string picture;
+  for (size_t j = 0; j < given; ++j)
+    if (arguments[j].kind == Value::Kind::Tensor)
+      picture +=
+          (picture.empty() ? "" : "   ") + decl.params[j].name.text + " " + Show(caller, arguments[j].order);
 
   bool failed = false;
   AxisList present;  // axes of all arguments
@@ -218,11 +226,6 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
           d.labels.push_back({actual_locs[f], "`" + decl.axes[f].names[0].text + "` is " +
                                                   (actual[f].size() == 1 ? needed : Show(caller, actual[f])) +
                                                   " in this call"});
-      std::string picture;
-      for (size_t j = 0; j < given; ++j)
-        if (arguments[j].kind == Value::Kind::Tensor)
-          picture += (picture.empty() ? "" : "   ") + decl.params[j].name.text + " " +
-                     Show(caller, arguments[j].order);
       d.notes.push_back(picture);
       AxisList relatives;
       for (Axis other : value.order)
@@ -238,8 +241,6 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
                           " -> " + needed + "]`" +
                           (has.size() < needed.size() ? " to give it an axis of its own" : ""));
       } else if (relatives.empty()) {
-        d.notes.push_back("no axis of `" + text + "` has that size by name; `" + name + "` declares `" +
-                          param.name.text + "` with it");
         d.labels.push_back({param.name.loc, "declared here"});
       }
       value = {};
@@ -341,7 +342,7 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
     return {};
   }
   const auto want = Resolve(frame, decl.result.axes);
-  if (!want || !Distinct(frame, *want, decl.result.loc)) return {};
+  if (!want || !Distinct(frame, *want, decl.result.axes, decl.result.loc)) return {};
   const AxisList missing = ir::Minus(*want, result.order);
   const AxisList surplus = ir::Minus(ir::Minus(result.order, *want), frame.lifted);
   if (!missing.empty() || !surplus.empty()) {

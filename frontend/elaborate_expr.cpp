@@ -146,7 +146,8 @@ Value Elaborator::Contract(const Expr& expr, Frame& frame) {
   const Loc a_loc = expr.children[0]->loc, b_loc = expr.children[1]->loc;
   const bool a_fits = Check(frame, a, Need::Number, a_loc, "`@`");
   const bool b_fits = Check(frame, b, Need::Number, b_loc, "`@`");
-  if (!axes || !a_fits || !b_fits || !Distinct(frame, *axes, expr.op_loc.file ? expr.op_loc : expr.loc))
+  if (!axes || !a_fits || !b_fits ||
+      !Distinct(frame, *axes, expr.items, expr.op_loc.file ? expr.op_loc : expr.loc))
     return {};
   for (Axis axis : *axes) {
     const bool in_a = ir::Contains(a.order, axis), in_b = ir::Contains(b.order, axis);
@@ -181,7 +182,7 @@ Value Elaborator::Rename(const Expr& expr, Frame& frame) {
   const auto from = Resolve(frame, expr.items), to = Resolve(frame, expr.targets);
   if (!from || !to || !Check(frame, x, Need::Any, expr.children[0]->loc, "a rename")) return {};
   const Loc loc = expr.op_loc.file ? expr.op_loc : expr.loc;
-  if (!Distinct(frame, *from, loc) || !Distinct(frame, *to, loc)) return {};
+  if (!Distinct(frame, *from, expr.items, loc) || !Distinct(frame, *to, expr.targets, loc)) return {};
   for (Axis axis : *from) {
     if (ir::Contains(x.order, axis)) continue;
     Diagnostic& d =

@@ -23,7 +23,7 @@ Value Elaborator::MakeParameter(const ParamBind& bind, Frame& frame) {
   if (!groups) return {};
   AxisList local;
   for (const AxisList& group : *groups) local.insert(local.end(), group.begin(), group.end());
-  if (!Distinct(frame, local, bind.name.loc)) return {};
+  if (!Distinct(frame, local, bind.axes, bind.name.loc)) return {};
   AxisList stored;
   for (Axis axis : local) {
     const bool dynamic = axes_->IsDynamic(axis);

@@ -182,9 +182,9 @@ const Builtin* FindBuiltin(const std::string& name) {
   return nullptr;
 }
 
-Declarations::Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const SourceFile* file,
-                           const Overrides& overrides, Diagnostics& diagnostics)
-    : overrides_(overrides), diagnostics_(diagnostics), file_(file) {
+Declarations::Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const Overrides& overrides,
+                           Diagnostics& diagnostics)
+    : overrides_(overrides), diagnostics_(diagnostics) {
   Collect(prelude, true);
   Collect(program, false);
   CheckOverrides();
@@ -303,7 +303,7 @@ void Declarations::CheckOverrides() {
     const auto axis = axis_binds_.find(name);
     if (axis == axis_binds_.end() && !const_binds_.count(name)) {
       diagnostics_.Report(
-          DiagnosticKind::UnknownOverride, Loc{file_, 0, 0},
+          DiagnosticKind::UnknownOverride, Loc{},
           set + ": the program has no axis or constant `" + name + "`" + DidYouMean(name, known));
       sizes_known_ = false;
     } else if (axis != axis_binds_.end() && axis->second->kind == AxisBindKind::Enumerated &&

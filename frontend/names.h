@@ -70,8 +70,8 @@ class Declarations {
  public:
   /// Collects and evaluates; reports duplicates, bad sizes, unknown overrides. `ok()` tells whether sizes are
   /// known.
-  Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const SourceFile* file,
-               const Overrides& overrides, Diagnostics& diagnostics);
+  Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const Overrides& overrides,
+               Diagnostics& diagnostics);
 
   bool sizes_known() const { return sizes_known_; }
   const std::shared_ptr<ir::AxisTable>& axes() const { return axes_; }
@@ -99,7 +99,6 @@ class Declarations {
   enum class State { None, Running, Done, Failed };
   const Overrides& overrides_;
   Diagnostics& diagnostics_;
-  const SourceFile* file_;
   bool sizes_known_ = true;
   int depth_ = 0;
   std::shared_ptr<ir::AxisTable> axes_ = std::make_shared<ir::AxisTable>();

@@ -27,7 +27,7 @@ bool Fill(Program& program, const Overrides& overrides, Diagnostics& diagnostics
   // A text that does not parse gives misleading messages about names.
   if (diagnostics.HasErrors()) return false;
 
-  const Declarations declarations(prelude_tree, tree, &user, overrides, diagnostics);
+  const Declarations declarations(prelude_tree, tree, overrides, diagnostics);
   CheckNames(declarations, diagnostics);
   if (!declarations.sizes_known()) return false;
 
