@@ -1,0 +1,250 @@
+// Tables of abi.h as LLVM constants. Every field is 8 bytes wide and stands in the order of its struct there.
+#include "backend/bundle.h"
+
+#include <algorithm>
+#include <map>
+
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/GlobalVariable.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Module.h"
+#include "runtime/abi.h"
+
+namespace heed::backend {
+namespace {
+
+using llvm::Constant;
+using Fields = std::vector<Constant*>;
+
+class BundleEmitter {
+ public:
+  BundleEmitter(llvm::Module& module, const ProgramSpec& program, const Target& target)
+      : module_(module), program_(program), target_(target), builder_(module.getContext()) {}
+  void Emit(const std::vector<CompiledEntry>& entries);
+
+ private:
+  Constant* Number(int64_t value) { return builder_.getInt64(static_cast<uint64_t>(value)); }
+  Constant* Real(double value) { return llvm::ConstantFP::get(builder_.getDoubleTy(), value); }
+  Constant* Null() { return llvm::ConstantPointerNull::get(builder_.getPtrTy()); }
+  Constant* Text(const std::string& text);
+  Constant* TextOrNull(const std::string& text) { return text.empty() ? Null() : Text(text); }
+  Constant* Struct(const Fields& fields) {
+    return llvm::ConstantStruct::getAnon(module_.getContext(), fields);
+  }
+  /// A pointer to the elements, null if there are none.
+  Constant* Array(const Fields& elements);
+  Constant* Texts(const std::vector<std::string>& texts);
+  Constant* Numbers(const std::vector<int64_t>& numbers);
+  Constant* Global(Constant* value, const char* name);
+
+  Constant* Function(const std::optional<CompiledFunction>& function);
+  Constant* Tensors(const std::vector<TensorInfo>& tensors);
+  Constant* Buffers(const Plan& plan);
+  Constant* Axes();
+  Constant* Params();
+  Constant* Arguments(const std::vector<ArgumentSpec>& arguments);
+
+  llvm::Module& module_;
+  const ProgramSpec& program_;
+  const Target& target_;
+  llvm::IRBuilder<> builder_;
+  std::map<std::string, Constant*> texts_;
+};
+
+Constant* BundleEmitter::Global(Constant* value, const char* name) {
+  return new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::InternalLinkage, value,
+                                  name);
+}
+
+Constant* BundleEmitter::Text(const std::string& text) {
+  Constant*& global = texts_[text];
+  if (!global) global = Global(llvm::ConstantDataArray::getString(module_.getContext(), text), "text");
+  return global;
+}
+
+Constant* BundleEmitter::Array(const Fields& elements) {
+  if (elements.empty()) return Null();
+  auto* type = llvm::ArrayType::get(elements[0]->getType(), elements.size());
+  return Global(llvm::ConstantArray::get(type, elements), "table");
+}
+
+Constant* BundleEmitter::Texts(const std::vector<std::string>& texts) {
+  Fields elements;
+  for (const std::string& text : texts) elements.push_back(Text(text));
+  return Array(elements);
+}
+
+Constant* BundleEmitter::Numbers(const std::vector<int64_t>& numbers) {
+  Fields elements;
+  for (int64_t number : numbers) elements.push_back(Number(number));
+  return Array(elements);
+}
+
+int64_t AbiType(ir::DType dtype) {
+  switch (dtype) {
+    case ir::DType::Float:
+      return kHeedFloat32;
+    case ir::DType::Int:
+      return kHeedInt32;
+    case ir::DType::Bool:
+      return kHeedBool8;
+  }
+  return kHeedFloat32;
+}
+
+Constant* BundleEmitter::Tensors(const std::vector<TensorInfo>& tensors) {
+  Fields elements;
+  for (const TensorInfo& tensor : tensors) {
+    Fields dims;
+    for (size_t i = 0; i < tensor.axes.size(); ++i) {
+      const Size& extent = tensor.extents[i];
+      const ir::Axis axis = tensor.axes[i];
+      int64_t number = -1, size = extent.factor;
+      if (!extent.IsStatic()) {
+        if (extent.terms.size() != 1 || extent.factor != 1)
+          throw ir::InternalError("axis " + axis.text() + " of " + tensor.name + " has a composite extent");
+        number = extent.terms[0];
+        size = program_.axes->IsLifted(axis) ? 0 : program_.axes->Bound(axis);
+      }
+      dims.push_back(Struct({Text(axis.text()), Number(number), Number(size)}));
+    }
+    elements.push_back(Struct({Text(tensor.name), Number(AbiType(tensor.dtype)),
+                               Number(static_cast<int64_t>(dims.size())), Array(dims)}));
+  }
+  return Array(elements);
+}
+
+Constant* BundleEmitter::Buffers(const Plan& plan) {
+  Fields elements;
+  for (const Buffer& buffer : plan.buffers) {
+    int64_t kind = kHeedBufferArena, index = buffer.index;
+    switch (buffer.kind) {
+      case BufferKind::Arena:
+        break;
+      case BufferKind::Input:
+        kind = kHeedBufferInput;
+        break;
+      case BufferKind::Output:
+        kind = kHeedBufferOutput;
+        break;
+      case BufferKind::Param: {
+        kind = kHeedBufferParam;
+        const std::string& name = plan.param_names[buffer.index];
+        const auto found = std::find_if(program_.params.begin(), program_.params.end(),
+                                        [&](const ParamSpec& param) { return param.name == name; });
+        if (found == program_.params.end()) throw ir::InternalError("no parameter is called " + name);
+        index = found - program_.params.begin();
+        break;
+      }
+    }
+    std::vector<int64_t> terms(buffer.elements.terms.begin(), buffer.elements.terms.end());
+    const int64_t bytes = buffer.dtype == ir::DType::Bool ? 1 : 4;
+    Constant* size = Struct(
+        {Number(buffer.elements.factor * bytes), Number(static_cast<int64_t>(terms.size())), Numbers(terms)});
+    elements.push_back(
+        Struct({Number(kind), Number(index), size, Number(buffer.first), Number(buffer.last)}));
+  }
+  return Array(elements);
+}
+
+Constant* BundleEmitter::Function(const std::optional<CompiledFunction>& function) {
+  if (!function) return Null();
+  const Plan& plan = function->plan;
+  std::vector<std::string> extents;
+  for (ir::Axis axis : plan.extents) extents.push_back(axis.text());
+  auto run = module_.getOrInsertFunction(
+      function->symbol, llvm::FunctionType::get(builder_.getVoidTy(), {builder_.getPtrTy()}, false));
+  return Global(Struct({Text(plan.name), Number(static_cast<int64_t>(extents.size())), Texts(extents),
+                        Number(static_cast<int64_t>(plan.inputs.size())), Tensors(plan.inputs),
+                        Number(static_cast<int64_t>(plan.outputs.size())), Tensors(plan.outputs),
+                        Number(static_cast<int64_t>(plan.buffers.size())), Buffers(plan),
+                        llvm::cast<Constant>(run.getCallee())}),
+                "function");
+}
+
+Constant* BundleEmitter::Axes() {
+  Fields elements;
+  for (const auto& [axis, extent] : program_.axes->all()) {
+    if (extent.kind == ir::Extent::Kind::Lifted) continue;
+    elements.push_back(
+        Struct({Text(axis.text()), Number(extent.kind == ir::Extent::Kind::Dynamic), Number(extent.size),
+                Number(static_cast<int64_t>(extent.enumerators.size())), Texts(extent.enumerators)}));
+  }
+  return Array(elements);
+}
+
+Constant* BundleEmitter::Params() {
+  Fields elements;
+  for (const ParamSpec& param : program_.params) {
+    std::vector<std::string> dims, axes;
+    std::vector<int64_t> sizes;
+    for (const std::vector<int>& group : param.groups) {
+      ir::AxisList list;
+      for (int i : group) list.push_back(param.axes[i]);
+      dims.push_back(list.size() == 1 ? list[0].text() : "(" + ir::Text(list) + ")");
+    }
+    int64_t count = 1;
+    for (ir::Axis axis : param.axes) {
+      axes.push_back(axis.text());
+      sizes.push_back(program_.axes->Bound(axis));
+      count *= sizes.back();
+    }
+    elements.push_back(
+        Struct({Text(param.name), Number(static_cast<int64_t>(param.shape.size())), Numbers(param.shape),
+                Texts(dims), Number(static_cast<int64_t>(axes.size())), Texts(axes), Numbers(sizes),
+                Number(count), Number(param.init), Real(param.a), Real(param.b)}));
+  }
+  return Array(elements);
+}
+
+Constant* BundleEmitter::Arguments(const std::vector<ArgumentSpec>& arguments) {
+  Fields elements;
+  for (const ArgumentSpec& argument : arguments) {
+    Fields dims;
+    std::vector<int64_t> dynamic;
+    for (ir::Axis axis : argument.type.axes) {
+      dims.push_back(Struct({Text(axis.text()), Number(-1), Number(program_.axes->Bound(axis))}));
+      dynamic.push_back(program_.axes->IsDynamic(axis));
+    }
+    elements.push_back(Struct({Text(argument.name), Number(AbiType(argument.type.dtype)),
+                               TextOrNull(argument.type.indexes.text()),
+                               Number(static_cast<int64_t>(dims.size())), Array(dims), Numbers(dynamic)}));
+  }
+  return Array(elements);
+}
+
+void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
+  Fields entry_fields;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const EntrySpec& entry = program_.entries[i];
+    const CompiledEntry& compiled = entries[i];
+    Fields options;
+    for (const auto& [name, value] : entry.options) options.push_back(Struct({Text(name), Real(value)}));
+    entry_fields.push_back(
+        Struct({Text(entry.name), Number(entry.kind), Number(static_cast<int64_t>(entry.arguments.size())),
+                Arguments(entry.arguments), Function(compiled.train), Function(compiled.loss),
+                Function(compiled.forward), Function(compiled.next), TextOrNull(entry.variable),
+                TextOrNull(entry.axis), Number(entry.bound), TextOrNull(entry.indexes),
+                TextOrNull(entry.prompt), Number(entry.from), Number(entry.until),
+                Number(static_cast<int64_t>(options.size())), Array(options)}));
+  }
+  const int64_t axes =
+      std::count_if(program_.axes->all().begin(), program_.axes->all().end(),
+                    [](const auto& each) { return each.second.kind != ir::Extent::Kind::Lifted; });
+  Constant* table =
+      Struct({Number(kHeedAbiVersion), Text(HEED_VERSION), Text(program_.source_name), Text(target_.name),
+              Number(axes), Axes(), Number(static_cast<int64_t>(program_.params.size())), Params(),
+              Number(static_cast<int64_t>(entry_fields.size())), Array(entry_fields)});
+  auto* program = new llvm::GlobalVariable(module_, table->getType(), true,
+                                           llvm::GlobalValue::ExternalLinkage, table, "heed_program");
+  program->setAlignment(llvm::Align(8));
+}
+
+}  // namespace
+
+void EmitBundle(llvm::Module& module, const ProgramSpec& program, const std::vector<CompiledEntry>& entries,
+                const Target& target) {
+  BundleEmitter(module, program, target).Emit(entries);
+}
+
+}  // namespace heed::backend

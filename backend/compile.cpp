@@ -1,0 +1,165 @@
+// Compile: plans of all functions, orchestration and tables in one module, kernels in others, then the file
+// asked for.
+#include "backend/compile.h"
+
+#include <chrono>
+#include <sstream>
+
+#include "backend/bundle.h"
+#include "backend/emit_function.h"
+#include "backend/jobs.h"
+#include "backend/kernels.h"
+#include "backend/link.h"
+#include "backend/object.h"
+#include "backend/plan.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace heed::backend {
+namespace {
+
+/// Appends the seconds since the last phase.
+class Phases {
+ public:
+  explicit Phases(std::vector<std::pair<std::string, double>>* times) : times_(times) {}
+  void Done(const std::string& phase) {
+    const auto now = std::chrono::steady_clock::now();
+    if (times_) times_->emplace_back(phase, std::chrono::duration<double>(now - last_).count());
+    last_ = now;
+  }
+
+ private:
+  std::vector<std::pair<std::string, double>>* times_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+/// Batch first (and whatever else was lifted), then `declared`, as far as the output has these axes.
+ir::AxisList OrderOf(const ir::Graph& graph, const std::string& output, const ir::AxisList& declared) {
+  const ir::NodeId node = graph.Output(output);
+  if (!node) return {};
+  const ir::AxisList& have = graph.axes_of(node);
+  ir::AxisList order = ir::Minus(have, declared);
+  for (ir::Axis axis : declared)
+    if (ir::Contains(have, axis)) order.push_back(axis);
+  return order;
+}
+
+CompiledFunction MakeFunction(const ProgramSpec& program, const EntrySpec& entry, const ir::Graph& graph,
+                              const std::string& what, size_t number) {
+  OutputOrders orders;
+  for (const auto& [name, node] : graph.outputs) {
+    if (name == "value" || name == "logits")
+      orders.emplace_back(name, OrderOf(graph, name, entry.result_axes));
+    if (!name.starts_with("d.")) continue;
+    for (const ParamSpec& param : program.params)
+      if ("d." + param.name == name) orders.emplace_back(name, param.axes);
+  }
+  CompiledFunction function;
+  function.plan = MakePlan(graph, what + "/" + entry.name, orders);
+  function.symbol = "heed_run_" + std::to_string(number);
+  return function;
+}
+
+std::string Concatenated(const std::vector<ModuleJob>& jobs, const std::vector<std::string>& texts,
+                         const std::string& comment) {
+  std::string all;
+  for (size_t i = 0; i < texts.size(); ++i)
+    all += comment + " module " + jobs[i].name + "\n" + texts[i] + "\n";
+  return all;
+}
+
+std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileOptions& options,
+                                      const Target& target, const std::string& output) {
+  Phases phases(options.times);
+  std::vector<CompiledEntry> entries;
+  std::vector<const CompiledFunction*> functions;
+  size_t number = 0;
+  for (const EntrySpec& entry : program.entries) {
+    CompiledEntry& compiled = entries.emplace_back();
+    if (entry.train) compiled.train = MakeFunction(program, entry, *entry.train, "train", number++);
+    if (entry.loss) compiled.loss = MakeFunction(program, entry, *entry.loss, "loss", number++);
+    if (entry.forward) compiled.forward = MakeFunction(program, entry, *entry.forward, "forward", number++);
+    if (entry.next) compiled.next = MakeFunction(program, entry, *entry.next, "next", number++);
+  }
+  for (const CompiledEntry& entry : entries)
+    for (const auto* function : {&entry.train, &entry.loss, &entry.forward, &entry.next})
+      if (*function) functions.push_back(&**function);
+  phases.Done("plan");
+  if (options.emit == Emit::Plan) {
+    std::string text;
+    for (const CompiledFunction* function : functions) text += Print(function->plan) + "\n";
+    return WriteFile(output, text);
+  }
+
+  const std::string folder = options.kernels.empty() ? FindKernels() : options.kernels;
+  if (folder.empty()) return "the kernels that belong to heed are missing; is the installation complete?";
+  const std::string runtime = options.runtime.empty() ? FindRuntime() : options.runtime;
+  if (options.emit == Emit::Executable && runtime.empty())
+    return "libheed_runtime.a, which belongs to heed, is missing; is the installation complete?";
+
+  const ModuleForm form = options.emit == Emit::Llvm       ? ModuleForm::Llvm
+                          : options.emit == Emit::Assembly ? ModuleForm::Assembly
+                                                           : ModuleForm::Object;
+  // The orchestration goes first: it says which kernels there are.
+  KernelTable table;
+  std::vector<ModuleJob> first = {
+      {"program", false, [&](llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
+         auto module = std::make_unique<llvm::Module>("program", context);
+         module->setTargetTriple(target.triple);
+         module->setDataLayout(machine.createDataLayout());
+         for (const CompiledFunction* function : functions)
+           EmitFunction(*module, function->symbol, function->plan, target, table);
+         EmitBundle(*module, program, entries, target);
+         SetTargetAttributes(*module, target);
+         std::string complaint;
+         llvm::raw_string_ostream out(complaint);
+         if (llvm::verifyModule(*module, &out))
+           throw ir::InternalError("malformed orchestration: " + complaint);
+         return module;
+       }}};
+  std::vector<std::string> results = CompileModules(first, target, form, 1);
+  phases.Done("orchestration");
+  KernelLibrary library;
+  if (auto problem = KernelLibrary::Open(folder, target, table, &library)) return problem;
+  std::vector<ModuleJob> jobs = KernelJobs(table, library);
+  for (std::string& result : CompileModules(jobs, target, form, std::max(1, options.jobs)))
+    results.push_back(std::move(result));
+  jobs.insert(jobs.begin(), first[0]);
+  phases.Done("kernels");
+
+  std::optional<std::string> problem;
+  switch (options.emit) {
+    case Emit::Llvm:
+      problem = WriteFile(output, Concatenated(jobs, results, ";"));
+      break;
+    case Emit::Assembly:
+      problem = WriteFile(output, Concatenated(jobs, results, "#"));
+      break;
+    case Emit::Shared:
+      problem = Link(results, LinkKind::Shared, "", output);
+      break;
+    case Emit::Object:
+      problem = Link(results, LinkKind::Object, "", output);
+      break;
+    default:
+      problem = Link(results, LinkKind::Executable, runtime, output);
+      break;
+  }
+  phases.Done("link");
+  return problem;
+}
+
+}  // namespace
+
+std::optional<std::string> Compile(const ProgramSpec& program, const CompileOptions& options,
+                                   const std::string& output) {
+  std::string error;
+  const Target* target = FindTarget(options.cpu, &error);
+  if (!target) return error;
+  return CompileFor(program, options, *target, output);
+}
+
+}  // namespace heed::backend

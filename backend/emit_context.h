@@ -1,0 +1,32 @@
+// The context of a generated kernel: slots of 8 bytes that the orchestration fills before each call. Private
+// to the back end; no LLVM here.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "backend/plan.h"
+
+namespace heed::backend {
+
+/// In this order: pointers, dynamic sizes (each once), then the key and the switch of dropout if there is a
+/// Keep. The layout is a function of the kernel alone, so equal kernels have equal contexts.
+struct KernelContext {
+  std::vector<int>
+      operands;  ///< numbers of the operands in memory: a pointer each, the base's offset already added
+  std::vector<Size> sizes;
+  bool keep = false;
+  void Add(const Size& size) {
+    if (!size.IsStatic() && std::find(sizes.begin(), sizes.end(), size) == sizes.end()) sizes.push_back(size);
+  }
+  int SlotOf(const Size& size) const {
+    const auto found = std::find(sizes.begin(), sizes.end(), size);
+    if (found == sizes.end()) throw ir::InternalError("a size that the context of its kernel lacks");
+    return static_cast<int>(operands.size() + (found - sizes.begin()));
+  }
+  int KeySlot() const { return static_cast<int>(operands.size() + sizes.size()); }
+  int DropoutSlot() const { return KeySlot() + 1; }
+  int Slots() const { return KeySlot() + (keep ? 2 : 0); }
+};
+
+}  // namespace heed::backend

@@ -1,0 +1,46 @@
+// The orchestration of a plan as LLVM IR, `void run(const HeedFrame*)`: straight-line code that computes
+// sizes, fills the context of each step and calls its kernel through the services of the frame. Private to
+// the back end.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "backend/plan.h"
+#include "backend/target.h"
+
+namespace llvm {
+class Module;
+}
+
+namespace heed::backend {
+
+/// The kernels that the functions of a program need, each once, in order of first use.
+class KernelTable {
+ public:
+  struct Loop {
+    std::string symbol;
+    LoopKernel kernel;
+  };
+  struct Attention {
+    std::string symbol;  ///< and `symbol`_scratch
+    AttentionStep step;
+  };
+  const std::string& LoopSymbol(const LoopKernel& kernel);
+  const std::string& AttentionSymbol(const AttentionStep& step);
+  const std::vector<Loop>& loops() const { return loops_; }
+  const std::vector<Attention>& attentions() const { return attentions_; }
+  bool matmul = false, scatter = false;
+
+ private:
+  std::vector<Loop> loops_;
+  std::vector<Attention> attentions_;
+  std::map<std::string, int> loop_numbers_, attention_numbers_;
+};
+
+/// Defines `symbol` in `module` and enters what it calls into `table`.
+void EmitFunction(llvm::Module& module, const std::string& symbol, const Plan& plan, const Target& target,
+                  KernelTable& table);
+
+}  // namespace heed::backend

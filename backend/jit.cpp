@@ -1,0 +1,267 @@
+// In-process compilation with ORC, for tests. It stands in for the runtime: every buffer has its own memory,
+// filled with NaN, and `parallel` runs the parts of a step in reverse order, one after the other, which a
+// correct kernel cannot tell from threads.
+#include "backend/jit.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "backend/compile.h"
+#include "backend/emit_function.h"
+#include "backend/jobs.h"
+#include "backend/kernels.h"
+#include "backend/link.h"
+#include "backend/object.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Target/TargetMachine.h"
+#include "runtime/abi.h"
+#include "runtime/random.h"
+
+namespace heed::backend {
+namespace {
+
+struct FreeAligned {
+  void operator()(void* memory) const { std::free(memory); }
+};
+using Memory = std::unique_ptr<void, FreeAligned>;
+
+Memory Allocate(int64_t bytes) {
+  const size_t size = (static_cast<size_t>(bytes) + 127) / 64 * 64;
+  Memory memory(std::aligned_alloc(64, size));
+  std::memset(memory.get(), 255, size);
+  return memory;
+}
+
+void RunParts(void*, HeedTask task, const void* context, int64_t parts, int64_t scratch_bytes) {
+  for (int64_t part = parts; part-- > 0;) {
+    const Memory scratch = Allocate(scratch_bytes);
+    task(context, part, parts, scratch.get());
+  }
+}
+
+class OrcPlan : public JitPlan {
+ public:
+  OrcPlan(Plan plan, std::unique_ptr<llvm::orc::LLJIT> jit, void (*run)(const HeedFrame*))
+      : plan_(std::move(plan)), jit_(std::move(jit)), run_(run) {}
+  const Plan& plan() const override { return plan_; }
+  std::map<std::string, std::vector<char>> Run(const Call& call) override;
+
+ private:
+  Plan plan_;
+  std::unique_ptr<llvm::orc::LLJIT> jit_;
+  void (*run_)(const HeedFrame*);
+};
+
+int64_t Value(const Size& size, const std::vector<int64_t>& extents) {
+  int64_t value = size.factor;
+  for (int term : size.terms) value *= extents[term];
+  return value;
+}
+
+std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
+  std::vector<Memory> memory;
+  std::vector<void*> pointers;
+  std::vector<int64_t> sizes;
+  for (const Buffer& buffer : plan_.buffers) {
+    sizes.push_back(Value(buffer.elements, call.extents) * (buffer.dtype == ir::DType::Bool ? 1 : 4));
+    memory.push_back(Allocate(sizes.back()));
+    pointers.push_back(memory.back().get());
+    if (buffer.kind != BufferKind::Input && buffer.kind != BufferKind::Param) continue;
+    const std::string& name =
+        buffer.kind == BufferKind::Input ? plan_.inputs[buffer.index].name : plan_.param_names[buffer.index];
+    const auto found = call.inputs.find(name);
+    if (found == call.inputs.end()) throw ir::InternalError("no value for " + name);
+    std::memcpy(memory.back().get(), found->second, static_cast<size_t>(sizes.back()));
+  }
+  const HeedServices services{nullptr, call.parts, &RunParts};
+  HeedFrame frame{};
+  frame.extents = call.extents.data();
+  frame.buffers = pointers.data();
+  frame.services = &services;
+  frame.key[0] = static_cast<uint32_t>(call.key);
+  frame.key[1] = static_cast<uint32_t>(call.key >> 32);
+  frame.dropout = call.dropout ? 1 : 0;
+  run_(&frame);
+  std::map<std::string, std::vector<char>> outputs;
+  for (size_t i = 0; i < plan_.buffers.size(); ++i) {
+    if (plan_.buffers[i].kind != BufferKind::Output) continue;
+    const char* bytes = static_cast<const char*>(pointers[i]);
+    outputs[plan_.outputs[plan_.buffers[i].index].name] = std::vector<char>(bytes, bytes + sizes[i]);
+  }
+  return outputs;
+}
+
+}  // namespace
+
+std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std::string* error,
+                                         const std::string& kernels) {
+  const Target* target = FindTarget(cpu, error);
+  if (!target) return nullptr;
+  if (!RunsHere(*target)) {
+    *error = "this machine does not run " + target->name;
+    return nullptr;
+  }
+  KernelTable table;
+  // The orchestration is made first: it fills the table of kernels.
+  const std::string symbol = "heed_run";
+  const ModuleJob orchestration{"run", false,
+                                [&](llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
+                                  auto module = std::make_unique<llvm::Module>("run", context);
+                                  module->setTargetTriple(target->triple);
+                                  module->setDataLayout(machine.createDataLayout());
+                                  EmitFunction(*module, symbol, plan, *target, table);
+                                  SetTargetAttributes(*module, *target);
+                                  return module;
+                                }};
+  std::vector<std::string> objects = CompileModules({orchestration}, *target, ModuleForm::Object, 1);
+  KernelLibrary library;
+  if (auto problem =
+          KernelLibrary::Open(kernels.empty() ? FindKernels() : kernels, *target, table, &library)) {
+    *error = *problem;
+    return nullptr;
+  }
+  for (std::string& object : CompileModules(KernelJobs(table, library), *target, ModuleForm::Object, 1))
+    objects.push_back(std::move(object));
+
+  const auto failed = [&](llvm::Error problem) {
+    *error = llvm::toString(std::move(problem));
+    return nullptr;
+  };
+  auto jit = llvm::orc::LLJITBuilder().create();
+  if (!jit) return failed(jit.takeError());
+  for (const std::string& object : objects)
+    if (auto problem = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object)))
+      return failed(std::move(problem));
+  auto run = (*jit)->lookup(symbol);
+  if (!run) return failed(run.takeError());
+  auto* function = run->toPtr<void (*)(const HeedFrame*)>();
+  return std::make_unique<OrcPlan>(std::move(plan), std::move(*jit), function);
+}
+
+// ---- JitFunction
+
+namespace {
+
+/// Elements of `value` in the order of `axes`.
+std::vector<double> Ordered(const HostValue& value, const ir::AxisList& axes) {
+  if (value.axes == axes || axes.empty()) return value.data;
+  std::vector<int64_t> strides(value.axes.size(), 1);
+  for (size_t i = value.axes.size(); i-- > 1;) strides[i - 1] = strides[i] * value.shape[i];
+  std::vector<int64_t> extents, steps;
+  for (ir::Axis axis : axes) {
+    for (size_t i = 0; i < value.axes.size(); ++i) {
+      if (value.axes[i] != axis) continue;
+      extents.push_back(value.shape[i]);
+      steps.push_back(strides[i]);
+    }
+  }
+  if (extents.size() != axes.size()) return value.data;
+  std::vector<double> result;
+  std::vector<int64_t> index(axes.size());
+  for (size_t n = 0; n < value.data.size(); ++n) {
+    int64_t offset = 0;
+    for (size_t i = 0; i < index.size(); ++i) offset += index[i] * steps[i];
+    result.push_back(value.data[static_cast<size_t>(offset)]);
+    for (size_t i = index.size(); i-- > 0;) {
+      if (++index[i] < extents[i]) break;
+      index[i] = 0;
+    }
+  }
+  return result;
+}
+
+std::vector<char> Bytes(const std::vector<double>& data, ir::DType dtype) {
+  std::vector<char> bytes(data.size() * (dtype == ir::DType::Bool ? 1 : 4));
+  for (size_t i = 0; i < data.size(); ++i) {
+    if (dtype == ir::DType::Bool) {
+      bytes[i] = data[i] != 0;
+    } else if (dtype == ir::DType::Int) {
+      const int32_t whole = static_cast<int32_t>(data[i]);
+      std::memcpy(&bytes[4 * i], &whole, 4);
+    } else {
+      const float number = static_cast<float>(data[i]);
+      std::memcpy(&bytes[4 * i], &number, 4);
+    }
+  }
+  return bytes;
+}
+
+std::vector<double> Numbers(const std::vector<char>& bytes, ir::DType dtype) {
+  std::vector<double> data(bytes.size() / (dtype == ir::DType::Bool ? 1 : 4));
+  for (size_t i = 0; i < data.size(); ++i) {
+    if (dtype == ir::DType::Bool) {
+      data[i] = bytes[i] != 0;
+    } else if (dtype == ir::DType::Int) {
+      int32_t whole;
+      std::memcpy(&whole, &bytes[4 * i], 4);
+      data[i] = whole;
+    } else {
+      float number;
+      std::memcpy(&number, &bytes[4 * i], 4);
+      data[i] = static_cast<double>(number);
+    }
+  }
+  return data;
+}
+
+class OrcFunction : public JitFunction {
+ public:
+  OrcFunction(std::unique_ptr<JitPlan> plan, std::map<std::string, ir::AxisList> param_axes, int threads)
+      : plan_(std::move(plan)), param_axes_(std::move(param_axes)), threads_(threads) {}
+
+  std::map<std::string, HostValue> Call(const std::map<std::string, HostValue>& values,
+                                        const std::map<ir::Axis, int64_t>& extents, uint64_t seed,
+                                        uint64_t step, bool dropout) override {
+    const Plan& plan = plan_->plan();
+    JitPlan::Call call;
+    for (ir::Axis axis : plan.extents) {
+      const auto found = extents.find(axis);
+      if (found == extents.end()) throw ir::InternalError("no extent for " + axis.text());
+      call.extents.push_back(found->second);
+    }
+    call.parts = threads_;
+    call.key = RandomKey(seed, step);
+    call.dropout = dropout;
+    std::vector<std::vector<char>> kept;
+    kept.reserve(plan.inputs.size() + plan.param_names.size());
+    const auto give = [&](const std::string& name, ir::DType dtype, const ir::AxisList& axes) {
+      const auto found = values.find(name);
+      if (found == values.end()) throw ir::InternalError("no value for " + name);
+      kept.push_back(Bytes(Ordered(found->second, axes), dtype));
+      call.inputs[name] = kept.back().data();
+    };
+    for (const TensorInfo& input : plan.inputs) give(input.name, input.dtype, input.axes);
+    for (const std::string& name : plan.param_names) give(name, ir::DType::Float, param_axes_.at(name));
+    const auto outputs = plan_->Run(call);
+    std::map<std::string, HostValue> results;
+    for (const TensorInfo& output : plan.outputs) {
+      HostValue& result = results[output.name];
+      result.axes = output.axes;
+      for (const Size& size : output.extents) result.shape.push_back(Value(size, call.extents));
+      result.data = Numbers(outputs.at(output.name), output.dtype);
+    }
+    return results;
+  }
+
+ private:
+  std::unique_ptr<JitPlan> plan_;
+  std::map<std::string, ir::AxisList> param_axes_;
+  int threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<JitFunction> JitFunction::Create(const ir::Graph& graph, const std::string& cpu, int threads,
+                                                 std::string* error) {
+  std::map<std::string, ir::AxisList> params;
+  for (ir::NodeId id : graph.Order())
+    if (graph.op(id) == ir::OpKind::Param) params[graph[id].attributes.name] = graph[id].type.axes;
+  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}), cpu, error);
+  if (!plan) return nullptr;
+  return std::make_unique<OrcFunction>(std::move(plan), std::move(params), threads);
+}
+
+}  // namespace heed::backend

@@ -1,0 +1,46 @@
+// Kernels -> modules. The dearest come first, so that threads finish together.
+#include "backend/jobs.h"
+
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace heed::backend {
+
+namespace {
+constexpr size_t kLoopsPerModule = 16;
+}  // namespace
+
+std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary& library) {
+  using llvm::LLVMContext;
+  using llvm::TargetMachine;
+  std::vector<ModuleJob> jobs;
+  for (bool backward : {true, false}) {
+    for (const KernelTable::Attention& attention : table.attentions()) {
+      if (attention.step.backward != backward) continue;
+      jobs.push_back({attention.symbol, true, [&](LLVMContext& context, const TargetMachine& machine) {
+                        return library.Attention(context, machine, attention);
+                      }});
+    }
+  }
+  if (table.matmul)
+    jobs.push_back({"matmul", true, [&](LLVMContext& context, const TargetMachine& machine) {
+                      return library.Matmul(context, machine);
+                    }});
+  for (size_t first = 0; first < table.loops().size(); first += kLoopsPerModule) {
+    std::vector<const KernelTable::Loop*> loops;
+    for (size_t i = first; i < table.loops().size() && i < first + kLoopsPerModule; ++i)
+      loops.push_back(&table.loops()[i]);
+    jobs.push_back({"loops_" + std::to_string(first / kLoopsPerModule), true,
+                    [&library, loops](LLVMContext& context, const TargetMachine& machine) {
+                      return library.Loops(context, machine, loops);
+                    }});
+  }
+  if (table.scatter)
+    jobs.push_back({"scatter", true, [&](LLVMContext& context, const TargetMachine& machine) {
+                      return library.Scatter(context, machine);
+                    }});
+  return jobs;
+}
+
+}  // namespace heed::backend

@@ -1,0 +1,187 @@
+// The C++ compiler as linker: it knows where the C and C++ libraries of the system are. clang++-19 is
+// preferred (the one Heed was built with), any clang++ or g++ will do. Nothing here looks into the objects.
+#include "backend/link.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+extern char** environ;
+
+namespace heed::backend {
+namespace fs = std::filesystem;
+namespace {
+
+std::string FirstThatExists(const std::vector<std::string>& paths) {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return "";
+  for (const std::string& path : paths) {
+    const fs::path candidate = self.parent_path() / path;
+    if (fs::exists(candidate, error)) return fs::weakly_canonical(candidate, error).string();
+  }
+  return "";
+}
+
+std::string OnPath(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::string folders = path ? path : "/usr/local/bin:/usr/bin:/bin";
+  for (size_t begin = 0; begin <= folders.size();) {
+    const size_t end = std::min(folders.find(':', begin), folders.size());
+    const std::string full = folders.substr(begin, end - begin) + "/" + program;
+    if (access(full.c_str(), X_OK) == 0) return full;
+    begin = end + 1;
+  }
+  return "";
+}
+
+std::string TemporaryName(const std::string& path) { return path + ".tmp" + std::to_string(getpid()); }
+
+/// Removed when it goes out of scope.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::error_code error;
+    fs::path base = fs::temp_directory_path(error);
+    if (error) base = "/tmp";
+    std::string name = (base / "heed-XXXXXX").string();
+    if (mkdtemp(name.data())) path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code error;
+    if (!path_.empty()) fs::remove_all(path_, error);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// Runs a program; its output (both streams) into `output`. Returns its exit status, -1 if it could not be
+/// run.
+int Run(const std::vector<std::string>& arguments, std::string* output) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  pid_t child = -1;
+  const int failed = posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  if (failed) {
+    close(ends[0]);
+    *output = std::strerror(failed);
+    return -1;
+  }
+  char buffer[4096];
+  for (;;) {
+    const ssize_t count = read(ends[0], buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    output->append(buffer, static_cast<size_t>(count));
+  }
+  close(ends[0]);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+std::string FindKernels() { return FirstThatExists({"kernels", "../kernels", "../lib/heed/kernels"}); }
+
+std::string FindRuntime() {
+  return FirstThatExists(
+      {"runtime/libheed_runtime.a", "../runtime/libheed_runtime.a", "../lib/heed/libheed_runtime.a"});
+}
+
+std::optional<std::string> WriteFile(const std::string& path, const std::string& bytes) {
+  const std::string temporary = TemporaryName(path);
+  errno = 0;
+  {
+    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    file.flush();
+    if (!file) {
+      const std::string why = errno ? std::strerror(errno) : "write error";
+      unlink(temporary.c_str());
+      return "cannot write " + path + ": " + why;
+    }
+  }
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
+    const std::string why = std::strerror(errno);
+    unlink(temporary.c_str());
+    return "cannot write " + path + ": " + why;
+  }
+  return {};
+}
+
+std::optional<std::string> Link(const std::vector<std::string>& objects, LinkKind kind,
+                                const std::string& runtime, const std::string& output) {
+  std::string driver;
+  bool is_clang = true;
+  for (const char* name : {"clang++-19", "clang++", "g++", "c++"}) {
+    driver = OnPath(name);
+    is_clang = std::string(name).starts_with("clang");
+    if (!driver.empty()) break;
+  }
+  if (driver.empty())
+    return "no C++ compiler to link with: looked for clang++-19, clang++, g++ and c++ on PATH";
+  const TemporaryFolder folder;
+  if (folder.path().empty()) return "cannot make a temporary folder for the linker";
+
+  const std::string temporary = TemporaryName(output);
+  std::vector<std::string> command = {driver, "-o", temporary};
+  for (size_t i = 0; i < objects.size(); ++i) {
+    const std::string name = folder.path() + "/" + std::to_string(i) + ".o";
+    if (auto problem = WriteFile(name, objects[i])) return problem;
+    command.push_back(name);
+  }
+  if (is_clang && (!OnPath("ld.lld-19").empty() || !OnPath("ld.lld").empty()))
+    command.push_back("-fuse-ld=lld");
+  switch (kind) {
+    case LinkKind::Executable:
+      command.insert(command.end(),
+                     {runtime, "-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections", "-pthread"});
+#ifdef HEED_SANITIZE
+      command.push_back("-fsanitize=address,undefined");
+#endif
+      break;
+    case LinkKind::Shared:
+      command.insert(command.end(), {"-shared", "-Wl,--gc-sections", "-lm"});
+      break;
+    case LinkKind::Object:
+      command.insert(command.end(), {"-r", "-nostdlib"});
+      break;
+  }
+  std::string messages;
+  const int status = Run(command, &messages);
+  if (status != 0) {
+    unlink(temporary.c_str());
+    std::string line;
+    for (const std::string& argument : command) line += (line.empty() ? "" : " ") + argument;
+    return "linking failed (status " + std::to_string(status) + ")\n" + line + "\n" + messages;
+  }
+  if (std::rename(temporary.c_str(), output.c_str()) != 0) {
+    const std::string why = std::strerror(errno);
+    unlink(temporary.c_str());
+    return "cannot write " + output + ": " + why;
+  }
+  return {};
+}
+
+}  // namespace heed::backend

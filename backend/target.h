@@ -1,0 +1,33 @@
+// The CPU levels of target.def and which of them this machine runs. Private to the back end.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace llvm {
+class TargetMachine;
+}
+
+namespace heed::backend {
+
+struct Target {
+  std::string name;  ///< "x86-64-v4"
+  std::string triple;
+  std::string cpu;
+  std::string features;  ///< beyond those of `cpu`
+  int lanes = 0;         ///< floats in a vector
+};
+
+/// All levels, best last.
+const std::vector<Target>& Targets();
+/// The level called `name`; "native": the best one this machine runs. Null if there is none; `error` says
+/// why.
+const Target* FindTarget(const std::string& name, std::string* error);
+/// True if code for `target` runs on this machine.
+bool RunsHere(const Target& target);
+
+/// A new machine description (not to be shared between threads). No contraction of floating-point operations.
+std::unique_ptr<llvm::TargetMachine> MakeMachine(const Target& target, bool optimise_well);
+
+}  // namespace heed::backend
