@@ -4,10 +4,34 @@
 
 #include <chrono>
 
+#ifndef HEED_RUNTIME_KERNELS_NATIVE_ONCE
+#define HEED_RUNTIME_KERNELS_NATIVE_ONCE
+namespace heed {
+
+bool TestPresent(const TestScore& score, int64_t loop, int64_t query, int64_t key) {
+  const int64_t distance = query + score.key_offset - key;
+  return !(score.causal && distance < 0) && !(score.window && distance >= score.window) &&
+         !(score.key_lengths && key >= score.key_lengths[loop]) &&
+         !(score.query_lengths && query >= score.query_lengths[loop]);
+}
+
+float TestWeight(const TestScore& score, int64_t loop, int64_t query, int64_t key) {
+  if (score.drop == 0) return 1;
+  uint64_t hash =
+      static_cast<uint64_t>(loop * 73856093 ^ (query + score.key_offset) * 19349663 ^ key * 83492791);
+  hash = (hash ^ hash >> 31) * 0x9E3779B97F4A7C15u;
+  return static_cast<float>(hash >> 40) * 0x1p-24f >= score.drop ? 1 / (1 - score.drop) : 0;
+}
+
+}  // namespace heed
+#endif  // HEED_RUNTIME_KERNELS_NATIVE_ONCE
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/kernels/native.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "runtime/kernels/attention-inl.h"
+#include "runtime/kernels/attention_backward-inl.h"
 #include "runtime/kernels/math-inl.h"
 #include "runtime/kernels/matmul-inl.h"
 #include "runtime/kernels/scatter-inl.h"
@@ -29,6 +53,107 @@ struct EpilogueForTests {
     return hn::MulAdd(hn::Set(d, epilogue.m_weight), hn::Set(d, static_cast<float>(m)), sum).raw;
   }
 };
+
+/// Everything TestScore can say; kPlain: only its scale and causality.
+template <bool kPlain>
+struct HolesForTests {
+  static HWY_INLINE RawFloats ScoreUnmasked(RawFloats raw, int64_t loop, int64_t query, int64_t key,
+                                            int64_t count, const void* context) {
+    const FloatTag d;
+    const TestScore& test = *static_cast<const TestScore*>(context);
+    Floats score = hn::Mul(Wrap(raw), hn::Set(d, test.scale));
+    if constexpr (!kPlain) {
+      if (test.cap != 0) {
+        score = hn::Mul(hn::Set(d, test.cap), Tanh(hn::Div(score, hn::Set(d, test.cap))));
+      }
+      const Floats distance = hn::Iota(d, static_cast<float>(key - query - test.key_offset));
+      score = hn::MulAdd(hn::Set(d, test.slope), distance, score);
+    }
+    return score.raw;
+  }
+  static HWY_INLINE RawFloats Score(RawFloats raw, int64_t loop, int64_t query, int64_t key, int64_t count,
+                                    const void* context) {
+    const FloatTag d;
+    const TestScore& test = *static_cast<const TestScore*>(context);
+    const Floats score = Wrap(ScoreUnmasked(raw, loop, query, key, count, context));
+    const Floats nothing = hn::Neg(hn::Inf(d));
+    if constexpr (kPlain) {
+      const auto there = hn::Le(hn::Iota(d, static_cast<float>(key)),
+                                hn::Set(d, static_cast<float>(query + test.key_offset)));
+      return hn::IfThenElse(there, score, nothing).raw;
+    } else {
+      HWY_ALIGN float there[kLanes] = {};
+      for (int64_t lane = 0; lane < count; ++lane) there[lane] = TestPresent(test, loop, query, key + lane);
+      return hn::IfThenElse(hn::Eq(hn::Load(d, there), hn::Set(d, 1.0f)), score, nothing).raw;
+    }
+  }
+  static HWY_INLINE RawFloats Weight(int64_t loop, int64_t query, int64_t key, int64_t count,
+                                     const void* context) {
+    const FloatTag d;
+    if constexpr (kPlain) {
+      return hn::Set(d, 1.0f).raw;
+    } else {
+      const TestScore& test = *static_cast<const TestScore*>(context);
+      HWY_ALIGN float weights[kLanes];
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        // NaN where nothing is there: the kernels must not look.
+        const bool there = lane < count && TestPresent(test, loop, query, key + lane);
+        weights[lane] = there ? TestWeight(test, loop, query, key + lane) : __builtin_nanf("");
+      }
+      return hn::Load(d, weights).raw;
+    }
+  }
+  static HWY_INLINE RawFloats ScoreGradient(RawFloats raw, RawFloats raw_dt, int64_t loop, int64_t query,
+                                            int64_t key, int64_t count, const void* context) {
+    const FloatTag d;
+    const TestScore& test = *static_cast<const TestScore*>(context);
+    const Floats scale = hn::Set(d, test.scale);
+    Floats gradient = hn::Mul(Wrap(raw_dt), scale);
+    if constexpr (!kPlain) {
+      if (test.cap != 0) {
+        const Floats y = Tanh(hn::Div(hn::Mul(Wrap(raw), scale), hn::Set(d, test.cap)));
+        gradient = hn::Mul(gradient, hn::NegMulAdd(y, y, hn::Set(d, 1.0f)));
+      }
+    }
+    return gradient.raw;
+  }
+  static HWY_INLINE int64_t Tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
+                                 int64_t key_last, const void* context) {
+    const TestScore& test = *static_cast<const TestScore*>(context);
+    if (!test.classes) return kMixed;
+    const int64_t first = query_first + test.key_offset, last = query_last + test.key_offset;
+    bool none = test.causal && key_first > last;
+    bool all = !test.causal || key_last <= first;
+    if constexpr (!kPlain) {
+      if (test.window) {
+        none |= first - key_last >= test.window;
+        all &= last - key_first < test.window;
+      }
+      if (test.key_lengths) {
+        none |= key_first >= test.key_lengths[loop];
+        all &= key_last < test.key_lengths[loop];
+      }
+      if (test.query_lengths) {
+        none |= query_first >= test.query_lengths[loop];
+        all &= query_last < test.query_lengths[loop];
+      }
+    }
+    return none ? kNone : all ? kAll : kMixed;
+  }
+};
+
+int64_t RunAttentionScratch(const HeedAttention* attention) { return AttentionScratch(*attention); }
+int64_t RunAttentionBackwardScratch(const HeedAttention* attention) {
+  return AttentionBackwardScratch(*attention);
+}
+template <bool kPlain>
+void RunAttention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
+  Attention<HolesForTests<kPlain>>(*attention, part, parts, scratch);
+}
+template <bool kPlain>
+void RunAttentionBackward(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
+  AttentionBackward<HolesForTests<kPlain>>(*attention, part, parts, scratch);
+}
 
 int64_t RunMatmulScratch(const HeedMatmul* matmul) { return MatmulScratch(*matmul); }
 void RunMatmul(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
@@ -116,6 +241,12 @@ constexpr NativeKernels MakeTable() {
   table.matmul_scratch = RunMatmulScratch;
   table.matmul = RunMatmul;
   table.matmul_epilogue = RunMatmulEpilogue;
+  table.attention_scratch = RunAttentionScratch;
+  table.attention = RunAttention<false>;
+  table.attention_plain = RunAttention<true>;
+  table.attention_backward_scratch = RunAttentionBackwardScratch;
+  table.attention_backward = RunAttentionBackward<false>;
+  table.attention_backward_plain = RunAttentionBackward<true>;
   table.scatter_add = RunScatterAdd;
   table.exp = RunExp;
   table.exp2 = RunExp2;

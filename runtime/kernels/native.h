@@ -24,17 +24,17 @@ struct TestEpilogue {
 /// causality, a window and lengths; weights are 1 or those of a hash.
 struct TestScore {
   float scale = 1;
-  float cap = 0;        // c * tanh(score / c) when not 0
-  float slope = 0;      // ALiBi
-  bool causal = false;  // key <= query + key_offset
-  int64_t key_offset = 0;
-  int64_t window = 0;                // query + key_offset - key < window, when not 0
-  const int64_t* lengths = nullptr;  // [loop]: keys there are, queries there are (the same)
-  int64_t query_limit = INT64_MAX;   // with lengths: queries past the length have no keys either
-  float drop = 0;                    // probability that a weight is 0, by a hash of (loop, query, key)
-  int64_t tiles = 1;                 // 0: the tile hole always answers `mixed`
+  float cap = 0;                           // cap * tanh(score / cap) when not 0
+  float slope = 0;                         // ALiBi
+  bool causal = false;                     // key <= query + key_offset
+  int64_t key_offset = 0;                  // position of query 0 among the keys
+  int64_t window = 0;                      // query + key_offset - key < window, when not 0
+  const int64_t* key_lengths = nullptr;    // [loop]: how many keys there are
+  const int64_t* query_lengths = nullptr;  // [loop]: queries past it have no keys
+  float drop = 0;                          // probability of a weight 0, by a hash of loop, query and key
+  bool classes = true;                     // false: the tile hole always answers `mixed`
 };
-/// The same functions for references.
+/// The same for references: is the pair there; its weight.
 bool TestPresent(const TestScore& score, int64_t loop, int64_t query, int64_t key);
 float TestWeight(const TestScore& score, int64_t loop, int64_t query, int64_t key);
 
@@ -47,7 +47,7 @@ struct NativeKernels {
   void (*matmul_epilogue)(const HeedMatmul*, int64_t part, int64_t parts, void* scratch);
   int64_t (*attention_scratch)(const HeedAttention*);
   void (*attention)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
-  void (*attention_plain)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
+  void (*attention_plain)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);  // scale, causal
   int64_t (*attention_backward_scratch)(const HeedAttention*);
   void (*attention_backward)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
   void (*attention_backward_plain)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);

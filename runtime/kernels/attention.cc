@@ -1,0 +1,64 @@
+// Attention, forward and backward, as bitcode; score, weight, score gradient and the classes of tiles are
+// holes for the compiler to fill.
+#include "runtime/kernels/attention-inl.h"
+#include "runtime/kernels/attention_backward-inl.h"
+#include "runtime/kernels/level.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed {
+namespace HWY_NAMESPACE {
+extern "C" {
+RawFloats heed_hole_score(RawFloats s, int64_t loop, int64_t query, int64_t key, int64_t count,
+                          const void* context);
+RawFloats heed_hole_score_unmasked(RawFloats s, int64_t loop, int64_t query, int64_t key, int64_t count,
+                                   const void* context);
+RawFloats heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
+RawFloats heed_hole_score_gradient(RawFloats s, RawFloats dt, int64_t loop, int64_t query, int64_t key,
+                                   int64_t count, const void* context);
+int64_t heed_hole_tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
+                       int64_t key_last, const void* context);
+}
+
+struct AttentionHoles {
+  static HWY_INLINE RawFloats Score(RawFloats s, int64_t loop, int64_t query, int64_t key, int64_t count,
+                                    const void* context) {
+    return heed_hole_score(s, loop, query, key, count, context);
+  }
+  static HWY_INLINE RawFloats ScoreUnmasked(RawFloats s, int64_t loop, int64_t query, int64_t key,
+                                            int64_t count, const void* context) {
+    return heed_hole_score_unmasked(s, loop, query, key, count, context);
+  }
+  static HWY_INLINE RawFloats Weight(int64_t loop, int64_t query, int64_t key, int64_t count,
+                                     const void* context) {
+    return heed_hole_weight(loop, query, key, count, context);
+  }
+  static HWY_INLINE RawFloats ScoreGradient(RawFloats s, RawFloats dt, int64_t loop, int64_t query,
+                                            int64_t key, int64_t count, const void* context) {
+    return heed_hole_score_gradient(s, dt, loop, query, key, count, context);
+  }
+  static HWY_INLINE int64_t Tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
+                                 int64_t key_last, const void* context) {
+    return heed_hole_tile(loop, query_first, query_last, key_first, key_last, context);
+  }
+};
+
+extern "C" int64_t heed_attention_scratch(const HeedAttention* attention) {
+  return AttentionScratch(*attention);
+}
+
+extern "C" void heed_attention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
+  Attention<AttentionHoles>(*attention, part, parts, scratch);
+}
+
+extern "C" int64_t heed_attention_backward_scratch(const HeedAttention* attention) {
+  return AttentionBackwardScratch(*attention);
+}
+
+extern "C" void heed_attention_backward(const HeedAttention* attention, int64_t part, int64_t parts,
+                                        void* scratch) {
+  AttentionBackward<AttentionHoles>(*attention, part, parts, scratch);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace heed
+HWY_AFTER_NAMESPACE();
