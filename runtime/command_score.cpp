@@ -1,0 +1,117 @@
+// `score`: how well the weights predict a text, in nats for each predicted token, without dropout.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "runtime/text_command.h"
+#include "runtime/train.h"
+
+namespace heed {
+namespace {
+
+class ScoreCommand final : public Command {
+ public:
+  /// `entry` is the value entry `score` (the log-probability of an example), or a minimize entry.
+  ScoreCommand(const CommandLine& line, const HeedEntry* entry) : line_(line), entry_(entry) {}
+  std::string Name() const override { return "score"; }
+  std::string Summary() const override { return "negative log-likelihood and perplexity of a text"; }
+
+  void Declare(CLI::App& app) override {
+    app.add_option("--weights", weights_, "checkpoint")->type_name("W.safetensors");
+    app.add_option("--source", source_, "source text, one line an example")->type_name("FILE");
+    app.add_option("--target", target_, "its translations, line by line")->type_name("FILE");
+    app.add_option("--text", text_, "one text")->type_name("FILE");
+    app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, or bytes")
+        ->type_name("FILE");
+    app.add_option("--batch", batch_, "tokens of a batch; the result does not depend on it")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8");
+    app.add_flag("--json", json_, "one JSON object: nll, perplexity, tokens, examples, skipped, entry");
+  }
+
+  Result<int> Run() override {
+    const HeedProgram& program = line_.program();
+    Result<std::vector<TextArgument>> texts = TextArguments(program, *entry_);
+    if (!texts) return texts.error();
+    if (texts->size() > 2)
+      return Error{"entry `" + std::string(entry_->name) + "` takes more than two texts"};
+    const bool parallel = texts->size() == 2;
+    if (parallel && (source_.empty() || target_.empty() || !text_.empty())) {
+      return UsageError("give the text with --source F --target F");
+    }
+    if (!parallel && (text_.empty() || !source_.empty() || !target_.empty())) {
+      return UsageError("give the text with --text F");
+    }
+    if (weights_.empty() && program.param_count > 0)
+      return UsageError("name the checkpoint with --weights W");
+    ParameterBlock parameters(program);
+    if (Status ok = LoadWeights(weights_, program, parameters); !ok) return ok.error();
+    Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
+    if (!tokenizer) return tokenizer.error();
+    if (Status ok = CheckTokenizer(**tokenizer, *texts); !ok) return ok.error();
+
+    std::vector<TextFile> files;
+    for (const std::string& path : parallel ? std::vector{source_, target_} : std::vector{text_}) {
+      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
+      if (!file) return file.error();
+      files.push_back(std::move(*file));
+    }
+    const int64_t window = (*texts)[0].bound > 1 ? (*texts)[0].bound : 256;
+    Result<Dataset> data =
+        parallel ? ParallelData(files[0], files[1], **tokenizer, (*texts)[0].bound, (*texts)[1].bound)
+                 : WindowData(files[0], **tokenizer, window);
+    if (!data) return data.error();
+    if (const std::string skipped = SkippedNotice(*data, "pairs"); !skipped.empty()) PrintWarning(skipped);
+
+    ThreadPool pool(line_.threads());
+    Engine engine(program, pool);
+    const bool exact = entry_->kind == kHeedEntryValue;
+    if (!exact) {
+      PrintNote("the program has no value entry `score`: this is the loss of entry `" +
+                std::string(entry_->name) + "`, with its label smoothing if it has any");
+    }
+    auto result = exact ? EvaluateScore(*entry_, *texts, *data, batch_, engine, parameters, {})
+                        : Evaluate(*entry_, *texts, *data, batch_, engine, parameters, {});
+    if (!result) return result.error();
+    Print(**result, *data);
+    return kExitDone;
+  }
+
+ private:
+  void Print(const Evaluation& result, const Dataset& data) const {
+    if (json_) {
+      const nlohmann::ordered_json row = {{"nll", result.loss},
+                                          {"perplexity", std::exp(result.loss)},
+                                          {"tokens", static_cast<int64_t>(std::llround(result.count))},
+                                          {"examples", data.size()},
+                                          {"skipped", data.empty + data.too_long},
+                                          {"entry", entry_->name}};
+      std::printf("%s\n", row.dump().c_str());
+    } else {
+      std::printf("%.6f nats per token, perplexity %.4f (%.0f tokens)\n", result.loss, std::exp(result.loss),
+                  result.count);
+    }
+  }
+
+  const CommandLine& line_;
+  const HeedEntry* entry_;
+  std::string weights_, source_, target_, text_, tokenizer_;
+  int64_t batch_ = 4096;
+  bool skip_invalid_ = false, json_ = false;
+};
+
+}  // namespace
+
+void RegisterScore(CommandLine& line) {
+  const HeedEntry* chosen = nullptr;
+  for (const HeedEntry* entry : EntriesOfKind(line.program(), kHeedEntryValue)) {
+    if (std::string_view(entry->name) == "score" && TextArguments(line.program(), *entry)) chosen = entry;
+  }
+  const auto minimized = EntriesOfKind(line.program(), kHeedEntryMinimize);
+  if (!chosen && !minimized.empty()) chosen = minimized[0];
+  if (chosen) line.Add(std::make_unique<ScoreCommand>(line, chosen));
+}
+
+}  // namespace heed

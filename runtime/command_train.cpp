@@ -1,0 +1,499 @@
+// `train`: options, tokenizer, data and starting point of a run; the run itself is train.cpp's.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "runtime/base64.h"
+#include "runtime/bleu.h"
+#include "runtime/checkpoint.h"
+#include "runtime/command.h"
+#include "runtime/names.h"
+#include "runtime/text_command.h"
+#include "runtime/train.h"
+
+namespace heed {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Number(double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+class TrainCommand final : public Command {
+ public:
+  explicit TrainCommand(const CommandLine& line) : line_(line), program_(line.program()) {
+    out_ = program_.source_name;
+    out_ = out_.substr(out_.find_last_of('/') + 1);
+    if (out_.ends_with(".heed")) out_.resize(out_.size() - 5);
+    out_ += ".safetensors";
+  }
+  std::string Name() const override { return "train"; }
+  std::string Summary() const override { return "train on text; writes a checkpoint"; }
+  bool StopsByItself() const override { return true; }
+
+  void Declare(CLI::App& app) override {
+    app.add_option("--entry", entry_name_, "which `minimize` entry, if there are several");
+    const auto data = [&](const char* name, std::string& value, const char* help) {
+      app.add_option(name, value, help)->type_name("FILE")->group("Data");
+    };
+    data("--source", source_, "source text, one line an example");
+    data("--target", target_, "its translations, line by line");
+    data("--text", text_, "one text, cut into windows");
+    data("--valid-source", valid_source_, "held-out source");
+    data("--valid-target", valid_target_, "held-out target");
+    data("--valid-text", valid_text_, "held-out text");
+    app.add_option("--tokenizer", tokenizer_name_,
+                   "bpe (the default), chars, bytes, or a SentencePiece .model")
+        ->type_name("NAME|FILE")
+        ->group("Data");
+    app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8")->group("Data");
+    batch_option_ = app.add_option("--batch", batch_, "rows x longest (source + target) tokens of a batch")
+                        ->capture_default_str()
+                        ->check(CLI::PositiveNumber)
+                        ->group("Data");
+    app.add_option("--steps", steps_,
+                   "in all, with those before --resume (10000 without --steps and --minutes)")
+        ->check(CLI::PositiveNumber)
+        ->group("Length");
+    app.add_option("--minutes", minutes_, "stop after so many minutes")
+        ->check(CLI::PositiveNumber)
+        ->group("Length");
+    seed_option_ = app.add_option("--seed", seed_, "of parameters, order and dropout")->capture_default_str();
+    const auto number = [&](const char* name, double& value, const char* help, const CLI::Validator& check) {
+      adam_options_.push_back(
+          app.add_option(name, value, help)->capture_default_str()->check(check)->group("Optimizer (Adam)"));
+    };
+    number("--lr", adam_.lr, "peak learning rate", CLI::PositiveNumber);
+    warmup_option_ = app.add_option("--warmup", adam_.warmup, "steps")
+                         ->capture_default_str()
+                         ->check(CLI::NonNegativeNumber)
+                         ->group("Optimizer (Adam)");
+    schedule_option_ = app.add_option("--schedule", schedule_, "of the learning rate after warming up")
+                           ->capture_default_str()
+                           ->check(CLI::IsMember({"inverse-sqrt", "cosine", "linear", "constant"}))
+                           ->group("Optimizer (Adam)");
+    number("--beta1", adam_.beta1, "", CLI::Range(0.0, 0.999999999));
+    number("--beta2", adam_.beta2, "", CLI::Range(0.0, 0.999999999));
+    number("--eps", adam_.eps, "", CLI::NonNegativeNumber);
+    number("--weight-decay", adam_.weight_decay, "decoupled", CLI::NonNegativeNumber);
+    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", CLI::NonNegativeNumber);
+    out_option_ = app.add_option("--out", out_, "checkpoint to write")
+                      ->type_name("W.safetensors")
+                      ->capture_default_str()
+                      ->group("Files");
+    app.add_option("--save-every", save_every_, "steps between checkpoints")
+        ->capture_default_str()
+        ->check(CLI::NonNegativeNumber)
+        ->group("Files");
+    app.add_option("--eval-every", eval_every_, "steps between validations")
+        ->capture_default_str()
+        ->check(CLI::NonNegativeNumber)
+        ->group("Files");
+    app.add_flag("--valid-bleu", valid_bleu_, "translate the held-out source too (greedily), for BLEU")
+        ->group("Files");
+    app.add_option("--resume", resume_, "go on from this checkpoint")
+        ->type_name("W.safetensors")
+        ->group("Files");
+    app.add_option("--init", init_, "start from these weights")->type_name("W.safetensors")->group("Files");
+    app.add_option("--log", log_, "one JSON object a step")->type_name("F.jsonl")->group("Files");
+    app.add_flag("-q,--quiet", quiet_, "no progress");
+  }
+
+  Result<int> Run() override {
+    if (Status ok = ChooseEntry(); !ok) return ok.error();
+    if (Status ok = CheckOptions(); !ok) return ok.error();
+    Progress progress(quiet_);
+    if (Status ok = ReadCheckpoint(); !ok) return ok.error();
+    if (Status ok = ReadData(progress); !ok) return ok.error();
+
+    ThreadPool pool(line_.threads());
+    Engine engine(program_, pool);
+    ParameterBlock parameters(program_), m(program_), v(program_);
+    if (Status ok = StartingPoint(parameters, m, v, progress); !ok) return ok.error();
+    TrainPlan plan;
+    if (Status ok = MakePlan(plan); !ok) return ok.error();
+    std::optional<Decoder> decoder;
+    if (valid_bleu_) {
+      if (Status ok = PrepareBleu(plan, engine, parameters, decoder); !ok) return ok.error();
+    }
+    Announce(plan, progress);
+    const Result<TrainEnd> end = Train(plan, engine, parameters, m, v, state_, progress);
+    progress.Finish();
+    if (!end) return end.error();
+    if (*end == TrainEnd::Interrupted) {
+      PrintNote("stopped after step " + std::to_string(state_.step) + "; saved in " + out_ +
+                ". To go on, repeat the command with --resume " + out_);
+      return kExitInterrupted;
+    }
+    progress.Print("saved " + out_ + " after step " + std::to_string(state_.step));
+    return kExitDone;
+  }
+
+ private:
+  Status ChooseEntry() {
+    const std::vector<const HeedEntry*> entries = EntriesOfKind(program_, kHeedEntryMinimize);
+    if (!entry_name_.empty()) {
+      Result<const HeedEntry*> found = FindEntry(program_, entry_name_);
+      if (!found) return UsageError(found.error().message);
+      entry_ = *found;
+      if (entry_->kind != kHeedEntryMinimize)
+        return UsageError("entry `" + entry_name_ + "` does not minimize anything");
+    } else if (entries.size() > 1) {
+      std::vector<std::string> names;
+      for (const HeedEntry* entry : entries) names.push_back(entry->name);
+      return UsageError("this program can minimize " + ListNames(names) + "; choose with --entry");
+    } else {
+      entry_ = entries.front();
+    }
+    Result<std::vector<TextArgument>> texts = TextArguments(program_, *entry_);
+    if (!texts) return texts.error();
+    if (texts->size() > 2) {
+      return Error{"entry `" + std::string(entry_->name) + "` takes " + std::to_string(texts->size()) +
+                   " texts; train handles one (--text) or two (--source, --target)"};
+    }
+    texts_ = std::move(*texts);
+    return Done{};
+  }
+
+  Status CheckOptions() {
+    const bool parallel = texts_.size() == 2;
+    const std::string name = std::string("entry `") + entry_->name + "`";
+    if (parallel) {
+      if (!text_.empty() || !valid_text_.empty()) {
+        return UsageError(name + " takes two texts, `" + texts_[0].name + "` and `" + texts_[1].name +
+                          "`: use --source and --target (--valid-source, --valid-target)");
+      }
+      if (source_.empty() || target_.empty())
+        return UsageError("give the training text with --source F --target F");
+      if (valid_source_.empty() != valid_target_.empty()) {
+        return UsageError("--valid-source and --valid-target go together");
+      }
+    } else {
+      if (!source_.empty() || !target_.empty() || !valid_source_.empty() || !valid_target_.empty()) {
+        return UsageError(name + " takes one text, `" + texts_[0].name + "`: use --text (--valid-text)");
+      }
+      if (text_.empty()) return UsageError("give the training text with --text F");
+    }
+    if (!resume_.empty() && !init_.empty()) return UsageError("--resume and --init exclude each other");
+    if (valid_bleu_ && valid_source_.empty())
+      return UsageError("--valid-bleu needs --valid-source and --valid-target");
+    if (steps_ == 0 && minutes_ == 0) steps_ = 10000;
+    if (steps_ == 0 && (schedule_ == "cosine" || schedule_ == "linear")) {
+      return UsageError("--schedule " + schedule_ + " needs --steps, where the rate reaches 0");
+    }
+    return Done{};
+  }
+
+  /// State, options and tokenizer of --resume; explicit options win.
+  Status ReadCheckpoint() {
+    if (resume_.empty()) return Done{};
+    Result<SafetensorsFile> file = SafetensorsFile::Open(resume_);
+    if (!file) return file.error();
+    if (out_option_->count() == 0) out_ = resume_;
+    Result<std::optional<TrainState>> state = StateFrom(file->metadata());
+    if (!state) return Error{resume_ + ": " + state.error().message};
+    if (!*state) {
+      return Error{resume_ + " holds weights but not where training stopped; start from them with --init " +
+                   resume_};
+    }
+    resumed_ = **state;
+    if (seed_option_->count() == 0) seed_ = resumed_->seed;
+    if (batch_option_->count() == 0) batch_ = resumed_->batch;
+    if (const auto found = file->metadata().find("options"); found != file->metadata().end()) {
+      const Json saved = Json::parse(found->second, nullptr, false);
+      const auto restore = [&](const CLI::Option* option, const char* key, auto& value) {
+        if (option->count() > 0 || !saved.is_object() || !saved.contains(key)) return;
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
+          if (saved[key].is_string()) value = saved[key].template get<std::string>();
+        } else if (saved[key].is_number()) {
+          value = saved[key].template get<std::decay_t<decltype(value)>>();
+        }
+      };
+      for (const CLI::Option* option : adam_options_) {
+        for (const auto& [key, value] : AdamNumbers()) {
+          if (option->check_name(std::string("--") + key)) restore(option, key, *value);
+        }
+      }
+      restore(warmup_option_, "warmup", adam_.warmup);
+      restore(schedule_option_, "schedule", schedule_);
+    }
+    if (!ScheduleNamed(schedule_))
+      return Error{resume_ + ": unknown schedule `" + schedule_ + "` in the metadata"};
+    return Done{};
+  }
+
+  std::vector<std::pair<const char*, double*>> AdamNumbers() {
+    return {{"lr", &adam_.lr},
+            {"beta1", &adam_.beta1},
+            {"beta2", &adam_.beta2},
+            {"eps", &adam_.eps},
+            {"weight-decay", &adam_.weight_decay},
+            {"clip", &adam_.clip}};
+  }
+
+  Status ReadData(Progress& progress) {
+    const bool parallel = texts_.size() == 2;
+    std::vector<TextFile> files;
+    for (const std::string& path : parallel ? std::vector{source_, target_} : std::vector{text_}) {
+      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
+      if (!file) return file.error();
+      if (file->invalid_lines() > 0) {
+        PrintWarning(path + ": left out " + std::to_string(file->invalid_lines()) +
+                     " lines that are not valid UTF-8");
+      }
+      files.push_back(std::move(*file));
+    }
+    // Before the tokenizer is trained: a mistake here should show at once.
+    if (parallel && files[0].Lines().size() != files[1].Lines().size()) {
+      return ParallelData(files[0], files[1], *MakeByteTokenizer(), 0, 0).error();
+    }
+    if (Status ok = MakeTokenizer(files, progress); !ok) return ok.error();
+    const auto load = [&](const std::vector<TextFile>& from, Dataset& data, const char* what) -> Status {
+      Result<Dataset> loaded =
+          parallel ? ParallelData(from[0], from[1], *tokenizer_, texts_[0].bound, texts_[1].bound)
+                   : WindowData(from[0], *tokenizer_, Window());
+      if (!loaded) return loaded.error();
+      data = std::move(*loaded);
+      const std::string skipped = SkippedNotice(data, std::string(what) + (parallel ? " pairs" : " windows"));
+      if (!skipped.empty()) PrintWarning(skipped);
+      if (data.unknown > 0 && !quiet_) {
+        PrintNote(std::string(what) + " text: " + WithCommas(data.unknown) + " unknown tokens");
+      }
+      return Done{};
+    };
+    if (Status ok = load(files, data_, "training"); !ok) return ok.error();
+    files.clear();
+    for (const std::string& path :
+         parallel ? std::vector{valid_source_, valid_target_} : std::vector{valid_text_}) {
+      if (path.empty()) return Done{};
+      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
+      if (!file) return file.error();
+      files.push_back(std::move(*file));
+    }
+    valid_.emplace();
+    if (Status ok = load(files, *valid_, "held-out"); !ok) return ok.error();
+    if (valid_bleu_) {
+      for (std::string_view line : files[0].Lines()) valid_source_lines_.emplace_back(line);
+      for (std::string_view line : files[1].Lines()) valid_target_lines_.emplace_back(line);
+    }
+    return Done{};
+  }
+
+  int64_t Window() const { return texts_[0].bound > 1 ? texts_[0].bound : 256; }
+
+  Status MakeTokenizer(const std::vector<TextFile>& files, Progress& progress) {
+    int64_t vocabulary = texts_[0].vocabulary;
+    for (const TextArgument& text : texts_) vocabulary = std::min(vocabulary, text.vocabulary);
+    std::vector<std::string_view> views;
+    for (const TextFile& file : files) views.emplace_back(file.text());
+    std::string made = "from the training text";
+    const std::string from = !resume_.empty() ? resume_ : init_;
+    if (tokenizer_name_.empty() && !from.empty()) {
+      Result<SafetensorsFile> file = SafetensorsFile::Open(from);
+      if (!file) return file.error();
+      if (file->metadata().contains("tokenizer")) {
+        Result<TokenizerPtr> loaded = TokenizerFor("", from);
+        if (!loaded) return loaded.error();
+        tokenizer_ = *loaded;
+        made = "of " + from;
+      } else if (!resume_.empty()) {
+        return TokenizerFor("", from).error();
+      }
+    }
+    if (tokenizer_) {
+      // kept
+    } else if (tokenizer_name_.empty() || tokenizer_name_ == "bpe") {
+      const BpeTraining trained = TrainBpe(views, {vocabulary, texts_.size() == 2});
+      tokenizer_ = trained.tokenizer;
+      if (trained.left_out > 0) {
+        PrintWarning("`" + texts_[0].indexes + "` is too small for the " +
+                     std::to_string(trained.characters) + " different characters of the text: the rarest " +
+                     std::to_string(trained.left_out) + " are unknown. Consider --set " + texts_[0].indexes +
+                     "=N at build, or --tokenizer bytes");
+      } else if (tokenizer_->size() < vocabulary) {
+        made +=
+            ", which gives no more (`" + texts_[0].indexes + "` has room for " + WithCommas(vocabulary) + ")";
+      }
+    } else if (tokenizer_name_ == "chars") {
+      tokenizer_ = MakeCharacterTokenizer(views);
+    } else if (tokenizer_name_ == "bytes") {
+      tokenizer_ = MakeByteTokenizer();
+      made = "";
+    } else {
+      Result<TokenizerPtr> loaded = LoadTokenizer(tokenizer_name_);
+      if (!loaded) return loaded.error();
+      tokenizer_ = *loaded;
+      made = "of " + tokenizer_name_;
+    }
+    if (Status ok = CheckTokenizer(*tokenizer_, texts_); !ok) return ok.error();
+    if (texts_.size() == 2) {
+      if (Status ok = CheckEnds(); !ok) return ok.error();
+    }
+    progress.Print("tokenizer: " + std::string(tokenizer_->kind()) + ", " + WithCommas(tokenizer_->size()) +
+                   " pieces " + made);
+    return Done{};
+  }
+
+  /// Targets are framed by the tokenizer's begin and end; generating must look for the same ids.
+  Status CheckEnds() const {
+    for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryGenerate)) {
+      if (entry->axis != texts_[1].axis) continue;
+      const auto check = [&](int64_t id, int32_t token, const char* word, const char* name) -> Status {
+        if (id < 0 || token < 0 || id == token) return Done{};
+        return Error{"entry `" + std::string(entry->name) + "` generates `" + word + "` " +
+                     std::to_string(id) + ", but the tokenizer's " + name + " token is " +
+                     std::to_string(token) + "; make the constant in the program " + std::to_string(token)};
+      };
+      if (Status ok = check(entry->from, tokenizer_->bos(), "from", "begin"); !ok) return ok;
+      if (Status ok = check(entry->until, tokenizer_->eos(), "until", "end"); !ok) return ok;
+    }
+    return Done{};
+  }
+
+  Status StartingPoint(ParameterBlock& parameters, ParameterBlock& m, ParameterBlock& v, Progress& progress) {
+    state_.seed = seed_;
+    state_.batch = batch_;
+    state_.fingerprint = data_.Fingerprint();
+    const std::string from = !resume_.empty() ? resume_ : init_;
+    if (from.empty()) return Initialize(parameters, program_, seed_);
+    if (Status ok = LoadWeights(from, program_, parameters); !ok) return ok;
+    if (!resumed_) return Done{};
+    Result<SafetensorsFile> file = SafetensorsFile::Open(from);
+    if (!file) return file.error();
+    Result<bool> moments = LoadMoments(*file, program_, m, v);
+    if (!moments) return moments.error();
+    if (!*moments)
+      return Error{from + " lacks the optimizer's state; start from its weights with --init " + from};
+    state_.step = resumed_->step;
+    state_.epoch = resumed_->epoch;
+    state_.next_batch = resumed_->next_batch;
+    if (resumed_->fingerprint != state_.fingerprint || resumed_->batch != batch_ || resumed_->seed != seed_) {
+      PrintWarning("the data, --batch or --seed differ from those of " + from +
+                   ": starting a new pass over the data");
+      ++state_.epoch;
+      state_.next_batch = 0;
+    }
+    progress.Print("resuming after step " + std::to_string(state_.step));
+    if (steps_ > 0 && state_.step >= steps_)
+      PrintNote("already at step " + std::to_string(state_.step) + "; nothing to do");
+    return Done{};
+  }
+
+  Status MakePlan(TrainPlan& plan) {
+    plan.entry = entry_;
+    plan.texts = texts_;
+    plan.data = &data_;
+    plan.valid = valid_ ? &*valid_ : nullptr;
+    for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryValue)) {
+      if (std::string_view(entry->name) != "score") continue;
+      const Result<std::vector<TextArgument>> texts = TextArguments(program_, *entry);
+      const auto same = [](const TextArgument& a, const TextArgument& b) {
+        return a.name == b.name && a.axis == b.axis;
+      };
+      if (texts && std::equal(texts->begin(), texts->end(), texts_.begin(), texts_.end(), same))
+        plan.score = entry;
+    }
+    adam_.schedule = *ScheduleNamed(schedule_);
+    adam_.total_steps = steps_;
+    plan.adam = adam_;
+    plan.steps = steps_;
+    plan.minutes = minutes_;
+    plan.eval_every = eval_every_;
+    plan.save_every = save_every_;
+    plan.out = out_;
+    plan.log = log_;
+    plan.metadata["tokenizer"] = EncodeBase64(tokenizer_->Serialize());
+    plan.metadata["program"] = program_.source_name;
+    plan.metadata["heed"] = program_.heed_version;
+    Json options = {{"warmup", adam_.warmup}, {"schedule", schedule_}};
+    for (const auto& [key, value] : AdamNumbers()) options[key] = *value;
+    plan.metadata["options"] = options.dump();
+    plan.interrupted = Interrupted;
+    return Done{};
+  }
+
+  Status PrepareBleu(TrainPlan& plan, Engine& engine, const ParameterBlock& parameters,
+                     std::optional<Decoder>& decoder) {
+    std::vector<const HeedEntry*> fitting;
+    std::string why = "the program has no `generate` entry";
+    for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryGenerate)) {
+      Result<Decoder> made = Decoder::Make(*entry, engine, parameters);
+      if (!made) {
+        why = made.error().message;
+      } else if (made->sources().size() == 1) {
+        decoder = std::move(*made);
+        fitting.push_back(entry);
+      } else {
+        why = "entry `" + std::string(entry->name) + "` does not generate one text from another";
+      }
+    }
+    if (fitting.size() > 1) why = "several entries generate one text from another";
+    if (fitting.size() != 1) return Error{"--valid-bleu: " + why};
+    decoder->interrupted = Interrupted;
+    LineJob job;
+    job.entry = fitting[0];
+    job.tokenizer = tokenizer_.get();
+    job.limit_by_source = true;
+    job.long_is_empty = true;
+    plan.valid_bleu = [this, job, &decoder]() -> Result<double> {
+      const auto hypotheses = TranslateLines(*decoder, job, valid_source_lines_, 1);
+      if (!hypotheses) return hypotheses.error();
+      return CorpusBleu(*hypotheses, valid_target_lines_);
+    };
+    return Done{};
+  }
+
+  void Announce(const TrainPlan& plan, Progress& progress) const {
+    int64_t count = 0, tokens = 0;
+    for (int64_t i = 0; i < program_.param_count; ++i) count += program_.params[i].count;
+    for (const Sequences& column : data_.columns) tokens += static_cast<int64_t>(column.ids.size());
+    progress.Print(std::string(program_.source_name) + ": " + WithCommas(count) + " parameters, " +
+                   program_.cpu_level + ", " + std::to_string(line_.threads()) + " threads");
+    progress.Print("data: " + WithCommas(data_.size()) + (data_.windows ? " windows, " : " pairs, ") +
+                   WithCommas(tokens) + " tokens" +
+                   (valid_ ? "; held out: " + WithCommas(valid_->size()) : ""));
+    std::string line = "training: --batch " + std::to_string(batch_) + " --lr " + Number(plan.adam.lr) +
+                       " --warmup " + std::to_string(plan.adam.warmup) + " --schedule " + schedule_ +
+                       " --seed " + std::to_string(seed_);
+    for (const auto& [key, value] : const_cast<TrainCommand*>(this)->AdamNumbers()) {
+      if (std::string_view(key) != "lr") line += std::string(" --") + key + " " + Number(*value);
+    }
+    if (plan.steps > 0) line += " --steps " + std::to_string(plan.steps);
+    if (plan.minutes > 0) line += " --minutes " + Number(plan.minutes);
+    progress.Print(line + " --out " + out_);
+  }
+
+  const CommandLine& line_;
+  const HeedProgram& program_;
+  std::string entry_name_, source_, target_, text_, valid_source_, valid_target_, valid_text_,
+      tokenizer_name_;
+  std::string schedule_ = "inverse-sqrt", out_, resume_, init_, log_;
+  bool skip_invalid_ = false, valid_bleu_ = false, quiet_ = false;
+  int64_t batch_ = 4096, steps_ = 0, save_every_ = 1000, eval_every_ = 1000;
+  double minutes_ = 0;
+  uint64_t seed_ = 1;
+  AdamOptions adam_{.lr = 1e-3, .warmup = 1000};
+  CLI::Option *batch_option_ = nullptr, *seed_option_ = nullptr, *warmup_option_ = nullptr,
+              *schedule_option_ = nullptr, *out_option_ = nullptr;
+  std::vector<CLI::Option*> adam_options_;
+
+  const HeedEntry* entry_ = nullptr;
+  std::vector<TextArgument> texts_;
+  TokenizerPtr tokenizer_;
+  Dataset data_;
+  std::optional<Dataset> valid_;
+  std::vector<std::string> valid_source_lines_, valid_target_lines_;
+  std::optional<TrainState> resumed_;
+  TrainState state_;
+};
+
+}  // namespace
+
+void RegisterTrain(CommandLine& line) {
+  if (EntriesOfKind(line.program(), kHeedEntryMinimize).empty()) return;
+  line.Add(std::make_unique<TrainCommand>(line));
+}
+
+}  // namespace heed

@@ -1,0 +1,161 @@
+// Shared parts of train, score and the generate commands; see the header. Prints nothing itself.
+#include "runtime/text_command.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <numeric>
+
+#include "runtime/base64.h"
+#include "runtime/checkpoint.h"
+#include "runtime/names.h"
+#include "runtime/utf8.h"
+
+namespace heed {
+
+Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& weights) {
+  if (option == "bytes") return MakeByteTokenizer();
+  if (option == "bpe" || option == "chars") {
+    return UsageError("--tokenizer " + option +
+                      " makes a tokenizer from training text; here it must be a file or bytes");
+  }
+  if (!option.empty()) return LoadTokenizer(option);
+  Result<SafetensorsFile> file = SafetensorsFile::Open(weights);
+  if (!file) return file.error();
+  const auto found = file->metadata().find("tokenizer");
+  if (found == file->metadata().end()) {
+    return Error{weights + " carries no tokenizer; name one with --tokenizer FILE"};
+  }
+  const auto bytes = DecodeBase64(found->second);
+  if (!bytes) return Error{weights + ": the tokenizer in the metadata is damaged"};
+  return DeserializeTokenizer(*bytes);
+}
+
+Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> texts) {
+  for (const TextArgument& text : texts) {
+    if (tokenizer.size() > text.vocabulary) {
+      return Error{"the tokenizer has " + WithCommas(tokenizer.size()) + " pieces, but `axis " +
+                   text.indexes + " = " + std::to_string(text.vocabulary) + "` has room for " +
+                   WithCommas(text.vocabulary) + "; build the program with --set " + text.indexes + "=" +
+                   std::to_string(tokenizer.size())};
+    }
+  }
+  return Done{};
+}
+
+std::vector<int32_t> StartTokens(const HeedEntry& entry, const Tokenizer& tokenizer) {
+  if (entry.from >= 0) return {static_cast<int32_t>(entry.from)};
+  if (tokenizer.bos() >= 0) return {tokenizer.bos()};
+  if (tokenizer.eos() >= 0) return {tokenizer.eos()};
+  return {};
+}
+
+Result<std::vector<std::string>> TranslateLines(Decoder& decoder, const LineJob& job,
+                                                std::span<const std::string> lines, int64_t first_line) {
+  const TextArgument& source = decoder.sources()[0];
+  std::vector<int32_t> prefix = StartTokens(*job.entry, *job.tokenizer);
+  prefix.insert(prefix.end(), job.prompt.begin(), job.prompt.end());
+  if (prefix.empty())
+    return Error{"nothing to start from: the entry has no `from` and the tokenizer no begin token"};
+  std::vector<std::vector<int32_t>> encoded(lines.size());
+  std::vector<size_t> order;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::vector<int32_t>& ids = encoded[i];
+    ids = job.tokenizer->Encode(lines[i]);
+    if (ids.empty()) continue;
+    if (job.tokenizer->eos() >= 0) ids.push_back(job.tokenizer->eos());
+    if (source.bound > 0 && static_cast<int64_t>(ids.size()) > source.bound) {
+      if (job.long_is_empty) continue;
+      return Error{"line " + std::to_string(first_line + static_cast<int64_t>(i)) + " has " +
+                   std::to_string(ids.size()) + " tokens, but `" + source.axis + "` takes at most " +
+                   std::to_string(source.bound) +
+                   "; split the line, or leave such lines empty with --skip-long"};
+    }
+    order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return encoded[a].size() != encoded[b].size() ? encoded[a].size() < encoded[b].size() : a < b;
+  });
+  std::vector<std::string> results(lines.size());
+  const int64_t width = job.options.sample ? 1 : std::max<int64_t>(1, job.options.beam);
+  for (size_t begin = 0; begin < order.size();) {
+    size_t end = begin;
+    while (end < order.size()) {
+      const auto rows = static_cast<int64_t>(end - begin + 1) * width;
+      if (end > begin && rows * 2 * static_cast<int64_t>(encoded[order[end]].size()) > job.budget) break;
+      ++end;
+    }
+    std::vector<DecodeRequest> requests;
+    for (size_t i = begin; i < end; ++i) {
+      DecodeRequest request{{encoded[order[i]]}, prefix, first_line - 1 + static_cast<int64_t>(order[i]), 0};
+      const auto by_source = 2 * static_cast<int64_t>(encoded[order[i]].size()) + 10;
+      if (job.limit_by_source && (job.options.max_new == 0 || by_source < job.options.max_new)) {
+        request.max_new = by_source;
+      }
+      requests.push_back(std::move(request));
+    }
+    auto decoded = decoder.Decode(requests, job.options);
+    if (!decoded) return decoded.error();
+    for (size_t i = begin; i < end; ++i) {
+      std::string text = job.tokenizer->Decode((*decoded)[i - begin]);
+      // One line in, one line out, whatever a half-trained model says.
+      for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) text[at] = ' ';
+      results[order[i]] = std::move(text);
+    }
+    begin = end;
+  }
+  return results;
+}
+
+bool LineReader::Fill(bool wait) {
+  if (ended_) return false;
+  if (!wait) {
+    pollfd ready{descriptor_, POLLIN, 0};
+    if (poll(&ready, 1, 0) <= 0 || (ready.revents & (POLLIN | POLLHUP)) == 0) return false;
+  }
+  char block[1 << 16];
+  ssize_t count;
+  do {
+    count = read(descriptor_, block, sizeof block);
+  } while (count < 0 && errno == EINTR);
+  if (count <= 0) {
+    ended_ = true;
+    return false;
+  }
+  buffer_.append(block, static_cast<size_t>(count));
+  return true;
+}
+
+Result<std::vector<std::string>> LineReader::Read(size_t at_most, bool skip_invalid) {
+  std::vector<std::string> lines;
+  size_t begin = 0;
+  while (lines.size() < at_most) {
+    size_t end = buffer_.find('\n', begin);
+    if (end == std::string::npos) {
+      const size_t searched = buffer_.size();
+      if (Fill(lines.empty()) || buffer_.size() > searched) continue;
+      if (!ended_ || begin == buffer_.size()) break;
+      end = buffer_.size();  // the last line has no newline
+    }
+    std::string line = buffer_.substr(begin, end - begin);
+    if (line.ends_with('\r') && end < buffer_.size()) line.pop_back();
+    begin = std::min(end + 1, buffer_.size());
+    ++line_;
+    if (FindInvalidUtf8(line)) {
+      if (!skip_invalid) {
+        return Error{"standard input:" + std::to_string(line_) +
+                     ": not valid UTF-8; correct the text, or leave such lines empty with --skip-invalid"};
+      }
+      ++skipped_;
+      line.clear();
+    }
+    lines.push_back(std::move(line));
+  }
+  buffer_.erase(0, begin);
+  return lines;
+}
+
+}  // namespace heed

@@ -1,0 +1,55 @@
+// What the commands that work on text share: the tokenizer that goes with weights, whether it fits the
+// program, and lines in and out of a `generate` entry.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/command.h"
+#include "runtime/decode.h"
+#include "runtime/tokenizer.h"
+
+namespace heed {
+
+/// `option` ("bytes" or a file) if it is not empty, else the tokenizer in the checkpoint `weights`.
+Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& weights);
+/// An error if it has more pieces than a text's vocabulary.
+Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> texts);
+
+/// What makes requests of lines and lines of results.
+struct LineJob {
+  const HeedEntry* entry = nullptr;
+  const Tokenizer* tokenizer = nullptr;
+  DecodeOptions options;
+  int64_t budget = 4096;         ///< rows x (source + as much again for the target) of one batch
+  bool limit_by_source = false;  ///< stop at twice the source's tokens and ten more, if that is earlier
+  bool long_is_empty = false;    ///< a source over its axis' bound gives an empty line, not an error
+  std::vector<int32_t> prompt;   ///< tokens that every result starts with, after the begin token
+};
+/// One result a line, in order; empty lines give empty lines. `first_line` (from 1) is for messages, and its
+/// lines number the examples. The decoder has one source.
+Result<std::vector<std::string>> TranslateLines(Decoder& decoder, const LineJob& job,
+                                                std::span<const std::string> lines, int64_t first_line);
+/// What a generated text starts with: the entry's `from`, else the tokenizer's begin token, else its end
+/// token. Nothing if there is none of them.
+std::vector<int32_t> StartTokens(const HeedEntry& entry, const Tokenizer& tokenizer);
+
+/// Lines of a file descriptor, as they come.
+class LineReader {
+ public:
+  explicit LineReader(int descriptor) : descriptor_(descriptor) {}
+  /// Waits for at least one line, then takes as many as can be had without waiting, `at_most` in all. Empty
+  /// at the end. CR before LF is dropped. An error names the line with invalid UTF-8, unless `skip_invalid`
+  /// empties it.
+  Result<std::vector<std::string>> Read(size_t at_most, bool skip_invalid);
+  int64_t skipped() const { return skipped_; }
+
+ private:
+  bool Fill(bool wait);  // false: nothing to be had (now, or ever)
+  int descriptor_;
+  std::string buffer_;
+  bool ended_ = false;
+  int64_t line_ = 0, skipped_ = 0;
+};
+
+}  // namespace heed
