@@ -322,6 +322,39 @@ NodeId ScatterWithoutSum(Graph& graph, const Node& node) {
                  graph.Select(here, graph.Add(node.inputs[0], graph.Const(0)), graph.Const(0)));
 }
 
+/// A sum of which one term at most is not 0: sum[v](select(i == positions(v), d, 0)).
+NodeId SumOfOneTerm(Graph& graph, const Node& node) {
+  const Node& x = In(graph, node, 0);
+  const AxisList& axes = node.attributes.axes;
+  if (ir::MaskOf(node) || axes.size() != 1 || x.op != OpKind::Select || !IsNumber(graph, x.inputs[2], 0))
+    return {};
+  const Axis axis = axes[0];
+  const NodeId d = x.inputs[1];
+  if (node.type.dtype != DType::Float || graph.axes().IsDynamic(axis) || graph.axes().IsLifted(axis) ||
+      Contains(graph.axes_of(d), axis))
+    return {};
+  NodeId index;
+  std::vector<NodeId> conditions;
+  for (NodeId part : Conjuncts(graph, x.inputs[0])) {
+    if (!Contains(graph.axes_of(part), axis)) {
+      conditions.push_back(part);
+      continue;
+    }
+    const Node& equal = graph[part];
+    if (equal.op != OpKind::Eq || index) return {};
+    for (int i : {0, 1})
+      if (const Node& positions = In(graph, equal, i);
+          positions.op == OpKind::Positions && positions.attributes.axis == axis)
+        index = equal.inputs[1 - i];
+    if (!index || Contains(graph.axes_of(index), axis) || graph.type(index).dtype != DType::Int) return {};
+  }
+  if (!index) return {};
+  conditions.push_back(graph.Pointwise(OpKind::Ge, {index, graph.ConstInt(0)}));
+  conditions.push_back(graph.Pointwise(OpKind::Lt, {index, graph.ConstInt(graph.axes().Bound(axis))}));
+  const NodeId term = graph.Add(d, graph.Const(0));  // sums start at 0: -0 comes out as 0
+  return InPlace(graph, node.type, graph.Select(Conjunction(graph, conditions), term, graph.Const(0)));
+}
+
 NodeId ElementOfElement(Graph& graph, const Node& node) {
   const Node& x = In(graph, node, 0);
   if (x.type.indexes == node.type.indexes) return node.inputs[0];
@@ -339,6 +372,53 @@ NodeId PlusZeroOfWhole(Graph& graph, const Node& node) {
   for (int i : {0, 1})
     if (IsNumber(graph, node.inputs[i], 0)) return InPlace(graph, node.type, node.inputs[1 - i]);
   return {};
+}
+
+/// The whole number 0 as a factor switches a term off (a smoothing of 0, say): the one rule that keeps no
+/// infinity and no NaN, because whoever writes it means that there is no such term.
+NodeId TimesWholeZero(Graph& graph, const Node& node) {
+  for (int i : {0, 1})
+    if (graph.type(node.inputs[i]).dtype == DType::Int && IsNumber(graph, node.inputs[i], 0))
+      return graph.Broadcast(node.type.dtype == DType::Int ? graph.ConstInt(0) : graph.Const(0),
+                             node.type.axes);
+  return {};
+}
+
+/// Whole constants among floats are floats.
+NodeId ConstantAsFloat(Graph& graph, const Node& node) {
+  const size_t first = node.op == OpKind::Select ? 1 : 0;
+  bool floats = false;
+  for (size_t i = first; i < node.inputs.size(); ++i)
+    floats |= graph.type(node.inputs[i]).dtype == DType::Float;
+  if (!floats) return {};
+  std::vector<NodeId> inputs = node.inputs;
+  for (size_t i = first; i < inputs.size(); ++i)
+    if (IsConst(graph, inputs[i]) && graph.type(inputs[i]).dtype == DType::Int)
+      inputs[i] = graph.Const(graph[inputs[i]].attributes.number);
+  return inputs == node.inputs ? NodeId{} : graph.Pointwise(node.op, std::move(inputs));
+}
+
+/// f(select(c, 1, 0), 2) = select(c, f(1, 2), f(0, 2)): no arithmetic is left.
+NodeId OfChoiceOfConstants(Graph& graph, const Node& node) {
+  if (node.op == OpKind::Select || node.op == OpKind::Stop || node.type.dtype == DType::Bool) return {};
+  int choice = -1;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const Node& x = In(graph, node, i);
+    if (x.op == OpKind::Const) continue;
+    if (choice >= 0 || x.op != OpKind::Select || !IsConst(graph, x.inputs[1]) || !IsConst(graph, x.inputs[2]))
+      return {};
+    choice = static_cast<int>(i);
+  }
+  if (choice < 0) return {};
+  const Node& x = In(graph, node, choice);
+  NodeId results[2];
+  for (int side : {0, 1}) {
+    std::vector<NodeId> inputs = node.inputs;
+    inputs[choice] = x.inputs[1 + side];
+    results[side] = graph.Pointwise(node.op, std::move(inputs));
+    if (!IsConst(graph, results[side])) return {};
+  }
+  return InPlace(graph, node.type, graph.Select(x.inputs[0], results[0], results[1]));
 }
 
 NodeId TimesOne(Graph& graph, const Node& node) {
@@ -439,7 +519,12 @@ constexpr Rule kRules[] = {
     {"gather(x, positions(twin)) = rename(x)", Is<OpKind::Gather>, GatherAtPositions},
     {"scatter_add(d, i) = select(i == positions, d, 0), nothing summed", Is<OpKind::ScatterAdd>,
      ScatterWithoutSum},
+    {"sum[v](select(i == positions(v), d, 0)) = d, i in range", Is<OpKind::Sum>, SumOfOneTerm},
     {"element(element i) = element i", Is<OpKind::Element>, ElementOfElement},
+
+    {"0 * x = 0, the whole number 0", Is<OpKind::Mul>, TimesWholeZero},
+    {"x * 2 = x * 2.0", ir::IsPointwise, ConstantAsFloat},
+    {"f(select(c, 1, 0), 2) = select(c, f(1, 2), f(0, 2))", ir::IsPointwise, OfChoiceOfConstants},
 
     {"x - 0 = x", Is<OpKind::Sub>, MinusZero},
     {"i + 0 = i, of whole numbers", Is<OpKind::Add>, PlusZeroOfWhole},

@@ -97,6 +97,27 @@ class Reverse {
   std::map<NodeId, std::map<Axis, std::map<int64_t, NodeId>>> slices_;
 };
 
+/// Sums over examples add in the order (example, position, others), whatever the order in which masks brought
+/// the axes.
+AxisList OrderOfSum(const Graph& graph, const AxisList& axes) {
+  const auto rank = [&](Axis a) { return graph.axes().IsLifted(a) ? 0 : graph.axes().IsDynamic(a) ? 1 : 2; };
+  AxisList ordered;
+  for (int r : {0, 1, 2})
+    for (Axis a : axes)
+      if (rank(a) == r) ordered.push_back(a);
+  return ordered;
+}
+
+Graph WithOrderedSums(const Graph& graph) {
+  return Rebuild(graph,
+                 [](Graph& copy, NodeId, const Node& node, const std::vector<NodeId>& inputs) -> NodeId {
+                   if (!node.adjoint || (node.op != OpKind::Sum && node.op != OpKind::Contract)) return {};
+                   Attributes attributes = node.attributes;
+                   attributes.axes = OrderOfSum(copy, attributes.axes);
+                   return copy.Again(node, inputs, std::move(attributes));
+                 });
+}
+
 }  // namespace
 
 std::map<NodeId, NodeId> Backward(Graph& graph, const std::vector<std::pair<NodeId, NodeId>>& seeds,
@@ -119,7 +140,7 @@ Graph Grad(const Graph& graph, Context& context) {
     result.SetOutput("d." + result[id].attributes.name, result.Broadcast(found->second, result.axes_of(id)));
   }
   result.adjoint = false;
-  return result;
+  return WithOrderedSums(result);
 }
 
 }  // namespace heed::passes
