@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "frontend/diagnostics.h"
+#include "passes/pass.h"
 #include "tests/paths.h"
 
 namespace heed {
@@ -122,6 +123,14 @@ TEST(ErrorPrograms, AreAllOfAKind) {
     if (file.path().extension() != ".heed") continue;
     EXPECT_NE(std::find(names.begin(), names.end(), file.path().stem().string()), names.end())
         << file.path() << " is not named after a kind of diagnostics.def";
+  }
+}
+
+TEST(Passes, HaveATextTest) {
+  for (const std::string_view name : passes::PassNames()) {
+    const std::string path = test::Source("tests/lit/passes/" + std::string(name) + ".hir");
+    EXPECT_NE(Read(path).find("--passes "), std::string::npos)
+        << path << " should run the pass and check its result";
   }
 }
 
