@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "ir/dot_label.h"
@@ -98,9 +99,14 @@ class Drawing {
     Collect();
     Place();
     if (!options_.unroll) Fold(root_);
+    Enter();
     Keep();
     out_ = "digraph heed {\n";
     if (!options_.title.empty()) out_ += "label=\"" + Escaped(options_.title) + "\";\n";
+    // A gradient leaves and enters clusters again; Graphviz ranks that only as a whole.
+    if (std::any_of(boxes_.begin(), boxes_.end(),
+                    [&](NodeId id) { return drawn_[id.value] && graph_[id].adjoint; }))
+      out_ += "newrank=true;\n";
     out_ += "labelloc=t;\nrankdir=BT;\nfontname=\"Helvetica\";\n";
     out_ += "node [shape=box, style=\"filled,rounded\", fontname=\"Helvetica\", fontsize=11, height=0.3];\n";
     out_ += "edge [fontname=\"Helvetica\", fontsize=9, color=\"#666666\", fontcolor=\"#666666\"];\n";
@@ -228,7 +234,11 @@ class Drawing {
           start = number;
           continue;
         }
-        for (size_t i = 0; i < own.size(); ++i) stands_for_[own[i].second.value] = shape[i].second;
+        for (size_t i = 0; i < own.size(); ++i) {
+          stands_for_[own[i].second.value] = shape[i].second;
+          runs_[own[i].second].insert(first);
+          runs_[shape[i].second].insert(first);
+        }
         first->label = base + "." + std::to_string(start) + " \u2026 " + base + "." + std::to_string(number) +
                        "   \u00d7 " + std::to_string(number - start + 1);
         gone.insert(layer);
@@ -236,6 +246,35 @@ class Drawing {
     }
     std::erase_if(parent.order, [&](Cluster* child) { return gone.count(child) != 0; });
     for (Cluster* child : parent.order) Fold(*child);
+  }
+
+  /// Whether both are in layers folded together.
+  bool SameRun(NodeId a, NodeId b) const {
+    const auto first = runs_.find(a), second = runs_.find(b);
+    if (first == runs_.end() || second == runs_.end()) return false;
+    return std::any_of(first->second.begin(), first->second.end(),
+                       [&](const Cluster* run) { return second->second.count(run) != 0; });
+  }
+
+  /// Where the first layer reads what another of its run computes (in a gradient: the next one), some layer
+  /// of the run reads a value from outside instead: an edge of its own.
+  void Enter() {
+    for (NodeId id : boxes_) {
+      const NodeId first = Drawn(id);
+      if (first == id) continue;
+      const auto &own = pieces_[id.value].operands, &other = pieces_[first.value].operands;
+      for (size_t i = 0; i < own.size() && i < other.size(); ++i)
+        if (!SameRun(own[i].source, id) && SameRun(other[i].source, first) &&
+            Drawn(other[i].source) != other[i].source)
+          entering_[first].push_back(own[i]);
+    }
+  }
+
+  std::vector<Piece::Operand> OperandsOf(NodeId id) const {
+    std::vector<Piece::Operand> operands = pieces_[id.value].operands;
+    if (const auto found = entering_.find(id); found != entering_.end())
+      operands.insert(operands.end(), found->second.begin(), found->second.end());
+    return operands;
   }
 
   /// What is left when folded layers and what only they used are gone.
@@ -251,7 +290,7 @@ class Drawing {
       stack.pop_back();
       if (drawn_[id.value]) continue;
       drawn_[id.value] = true;
-      for (const Piece::Operand& operand : pieces_[id.value].operands) stack.push_back(Drawn(operand.source));
+      for (const Piece::Operand& operand : OperandsOf(id)) stack.push_back(Drawn(operand.source));
     }
   }
 
@@ -274,7 +313,8 @@ class Drawing {
     }
     for (const Cluster* child : cluster.order) {
       out_ += "subgraph cluster" + std::to_string(cluster_count_++) + " {\n";
-      out_ += "label=\"" + Escaped(child->label) + "\";\nlabeljust=l;\nstyle=rounded;\ncolor=\"#999999\";\n";
+      out_ += "label=\"" + Escaped(child->label) +
+              "\";\nlabeljust=l;\nlabelloc=t;\nstyle=rounded;\ncolor=\"#999999\";\n";
       out_ += std::string("penwidth=") + (child->label == child->name ? "1" : "2") + ";\n";
       Write(*child);
       out_ += "}\n";
@@ -284,8 +324,9 @@ class Drawing {
   void Edges() {
     for (NodeId id : boxes_) {
       if (!drawn_[id.value]) continue;
-      for (const Piece::Operand& operand : pieces_[id.value].operands)
-        Edge(operand, "n" + std::to_string(id.value));
+      for (const Piece::Operand& operand : OperandsOf(id))
+        Edge(operand, "n" + std::to_string(id.value),
+             Drawn(operand.source) != operand.source && SameRun(operand.source, id));
     }
     size_t number = 0;
     for (const auto& [name, value] : graph_.outputs) {
@@ -293,22 +334,25 @@ class Drawing {
       if (!drawn_[Drawn(id).value] || (Drawn(id) != id && name.find('.') != name.npos)) continue;
       const std::string output = "o" + std::to_string(number++);
       out_ += output + " [label=\"" + Escaped(name) + "\", shape=ellipse, fillcolor=\"#d5e8d4\"];\n";
-      Edge({id, value}, output);
+      Edge({id, value}, output, false);
     }
   }
 
-  void Edge(const Piece::Operand& operand, const std::string& user) {
+  /// `carried`: from one layer of a run to another.
+  void Edge(const Piece::Operand& operand, const std::string& user, bool carried) {
     const Type& type = graph_.type(operand.seen);
     std::string label = ir::Text(type.axes);
     if (type.dtype != DType::Float) label = ir::Text(type);
     out_ += "n" + std::to_string(Drawn(operand.source).value) + " -> " + user + " [label=\"" +
-            Escaped(label) + "\"];\n";
+            Escaped(label) + "\"" + (carried ? ", style=dashed, constraint=false" : "") + "];\n";
   }
 
   const Graph& graph_;
   const DrawOptions& options_;
   std::vector<Piece> pieces_;
   std::vector<NodeId> stands_for_, boxes_;
+  std::map<NodeId, std::set<const Cluster*>> runs_;  ///< of every box in a folded stack, by the first layer
+  std::map<NodeId, std::vector<Piece::Operand>> entering_;
   std::vector<bool> drawn_;
   std::vector<std::unique_ptr<Cluster>> clusters_;
   Cluster root_;

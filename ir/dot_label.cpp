@@ -11,9 +11,10 @@ namespace {
 constexpr size_t kLongestInlined = 34, kLongestLabel = 52;
 constexpr const char* kHole = "\u00b7";
 
+/// Six digits: enough to recognise a constant.
 std::string NumberText(double value) {
   char buffer[40];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::general, 6).ptr};
 }
 
 struct Infix {

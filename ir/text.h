@@ -19,7 +19,7 @@ ParseResult ParseGraph(std::string_view text);
 
 struct DrawOptions {
   bool unroll = false;  ///< false: equal layers folded into one cluster marked "x 6"
-  std::string title;
+  std::string title = {};
 };
 /// Graphviz source: modules as nested clusters, axes on the edges, constants folded into their users' labels.
 std::string Dot(const Graph& graph, const DrawOptions& options);

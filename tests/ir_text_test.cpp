@@ -117,5 +117,75 @@ TEST(IrText, ErrorsNameTheLine) {
   EXPECT_EQ(error("%0 = const()\noutput value = %0\n"), "");
 }
 
+// ---- Drawings
+
+/// A stack of `layers` equal layers y = y + tanh(y @ h.i.w / 4) on seq, masked with a sum of its own; layer
+/// `odd` has one more op.
+Graph Stack(int layers, int odd = -1) {
+  Graph graph(TestAxes());
+  const Axis a("a"), seq("seq");
+  NodeId y = graph.Make(OpKind::Input, {}, {.axes = {seq, a}, .name = "x"});
+  for (int i = 0; i < layers; ++i) {
+    const std::string path = "h." + std::to_string(i);
+    graph.origin = {path + ".lin", "here"};
+    const NodeId w = graph.Make(OpKind::Param, {}, {.axes = {a, Axis("a'")}, .name = path + ".lin.w"});
+    const NodeId product = graph.Rename(graph.Contract(y, w, {a}), {{Axis("a'"), a}});
+    graph.origin = {path, "here"};
+    NodeId z = graph.Pointwise(OpKind::Tanh, {graph.Div(product, graph.Const(4))});
+    if (i == odd) z = graph.Pointwise(OpKind::Exp, {z});
+    y = graph.Add(y, z);
+  }
+  graph.origin = {};
+  const NodeId mask =
+      graph.Pointwise(OpKind::Lt, {graph.Add(graph.Positions(seq), graph.ConstInt(1)), graph.Length(seq)});
+  graph.SetOutput("value", graph.Reduce(OpKind::Sum, y, {seq, a}, mask));
+  return graph;
+}
+
+size_t Count(const std::string& text, const std::string& what) {
+  size_t count = 0;
+  for (size_t at = 0; (at = text.find(what, at)) != text.npos; at += what.size()) ++count;
+  return count;
+}
+
+TEST(Drawing, FoldsEqualLayers) {
+  const std::string drawn = Dot(Stack(6), {.title = "a \"title\""});
+  EXPECT_EQ(drawn, Dot(Stack(6), {.title = "a \"title\""})) << "deterministic";
+  EXPECT_NE(drawn.find("a \\\"title\\\""), std::string::npos);
+  EXPECT_NE(drawn.find("h.0 \u2026 h.5   \u00d7 6"), std::string::npos) << drawn;
+  EXPECT_EQ(Count(drawn, "shape=note"), 1u) << "one parameter is left";
+  EXPECT_EQ(Count(drawn, "subgraph"), 2u) << "the layer and its part";
+  EXPECT_NE(drawn.find("tanh(\u00b7 / 4)"), std::string::npos) << "one expression, one box";
+  EXPECT_NE(drawn.find("sum [seq, a | seq + 1 < |seq|]"), std::string::npos) << "masks are text";
+  EXPECT_EQ(Count(drawn, "label=\"\u00b7 + "), 1u);
+  const std::string unrolled = Dot(Stack(6), {.unroll = true});
+  EXPECT_EQ(Count(unrolled, "shape=note"), 6u);
+  EXPECT_EQ(Count(unrolled, "\u00d7"), 0u);
+}
+
+TEST(Drawing, KeepsUnequalLayersApart) {
+  const std::string drawn = Dot(Stack(6, 2), {});
+  EXPECT_NE(drawn.find("h.0 \u2026 h.1   \u00d7 2"), std::string::npos) << drawn;
+  EXPECT_NE(drawn.find("label=\"h.2\""), std::string::npos);
+  EXPECT_NE(drawn.find("h.3 \u2026 h.5   \u00d7 3"), std::string::npos);
+  EXPECT_EQ(Count(drawn, "shape=note"), 3u);
+}
+
+TEST(Drawing, RandomGraphsAreDrawnWhole) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    const auto graph = MakeRandomGraph({.seed = seed, .random = true});
+    for (bool unroll : {false, true}) {
+      const std::string drawn = Dot(*graph, {.unroll = unroll});
+      ASSERT_EQ(Count(drawn, "shape=ellipse"), graph->outputs.size()) << "seed " << seed;
+      // Every end of an edge has a box.
+      for (size_t at = 0; (at = drawn.find(" -> ", at)) != drawn.npos; ++at) {
+        const size_t start = drawn.rfind('\n', at) + 1, end = drawn.find(' ', at + 4);
+        for (const std::string& name : {drawn.substr(start, at - start), drawn.substr(at + 4, end - at - 4)})
+          ASSERT_NE(drawn.find("\n" + name + " [label="), drawn.npos) << "seed " << seed << " " << name;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace heed::ir
