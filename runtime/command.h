@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/abi.h"
+#include "runtime/names.h"
 #include "runtime/result.h"
 
 namespace CLI {
@@ -74,8 +75,6 @@ void PrintNote(const std::string& message);
 Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string& name);
 /// The entries of a kind, in the order of the program.
 std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind);
-/// "NAME", "the closest of the names" for messages; empty if nothing is near.
-std::string ClosestName(const std::string& name, const std::vector<std::string>& names);
 
 class ParameterBlock;
 /// Loads --weights for a command that only reads them: announces the prefix, warns of tensors the program

@@ -1,5 +1,5 @@
-// Runs compiled functions: binds inputs, parameters and outputs, places the arena for the extents of the call, hands
-// out threads. Nothing here knows what a model is for.
+// Runs compiled functions: binds inputs, parameters and outputs, places the arena for the extents of the
+// call, hands out threads. Nothing here knows what a model is for.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,22 @@
 #include <vector>
 
 #include "runtime/abi.h"
+#include "runtime/arena.h"
 #include "runtime/result.h"
 #include "runtime/threads.h"
 
 namespace heed {
 
-/// A dense row-major tensor on the heap, 64-byte aligned.
+/// Bytes of an element.
+int64_t DTypeBytes(int64_t dtype);
+
+/// A dense row-major tensor on the heap, 64-byte aligned. A copy shares the data.
 class HostTensor {
  public:
   HostTensor() = default;
   HostTensor(HeedDType dtype, std::vector<int64_t> shape);  ///< zeros
+  /// Arbitrary contents, for what is written in full at once.
+  static HostTensor Unset(HeedDType dtype, std::vector<int64_t> shape);
   HeedDType dtype() const { return dtype_; }
   const std::vector<int64_t>& shape() const { return shape_; }
   int64_t count() const;
@@ -33,22 +39,19 @@ class HostTensor {
   std::span<const int32_t> ints() const;
 
  private:
-  struct Free {
-    void operator()(void* p) const;
-  };
   HeedDType dtype_ = kHeedFloat32;
   std::vector<int64_t> shape_;
   std::shared_ptr<void> data_;
 };
 
-/// All parameters of a program, or of something shaped like them (gradients, moments): one flat aligned block, each
-/// tensor at an aligned offset, so that the optimizer is a loop over an array.
+/// All parameters of a program, or of something shaped like them (gradients, moments): one flat aligned
+/// block, each tensor at an aligned offset, so that the optimizer is a loop over an array.
 class ParameterBlock {
  public:
-  explicit ParameterBlock(const HeedProgram& program);      ///< zeros
+  explicit ParameterBlock(const HeedProgram& program);  ///< zeros
   std::span<float> tensor(int64_t param);
   std::span<const float> tensor(int64_t param) const;
-  std::span<float> all();                                   ///< alignment gaps are 0 and stay 0
+  std::span<float> all();  ///< alignment gaps are 0 and stay 0
   std::span<const float> all() const;
 
  private:
@@ -65,16 +68,17 @@ struct CallOptions {
   bool dropout = false;
 };
 
-/// Reusable: the arena is kept between calls and grows when needed. Not thread-safe; make one for each caller.
+/// Reusable: the arena is kept between calls and grows when needed. Not thread-safe; make one for each
+/// caller.
 class Engine {
  public:
   Engine(const HeedProgram& program, ThreadPool& threads) : program_(program), threads_(threads) {}
 
-  /// Inputs by name; shapes must agree with the function's dims (checked; the message names argument and axis). The
-  /// extents are read off the inputs; `len.ROOT` inputs that are absent mean that every example is full; `example`
-  /// absent means 0, 1, 2 .... Outputs are returned by name; d.PARAM outputs are written into `gradients` (which must
-  /// be given if the function has them) and are not returned. Ids outside their axis and lengths over the padded
-  /// length are errors (checked here, so that compiled code need not).
+  /// Inputs by name; shapes must agree with the function's dims (checked; the message names argument and
+  /// axis). The extents are read off the inputs; `len.ROOT` inputs that are absent mean that every example is
+  /// full; `example` absent means 0, 1, 2 .... Outputs are returned by name; d.PARAM outputs are written into
+  /// `gradients` (which must be given if the function has them) and are not returned. Ids outside their axis
+  /// and lengths over the padded length are errors (checked here, so that compiled code need not).
   Result<std::map<std::string, HostTensor>> Call(const HeedFunction& function,
                                                  const std::map<std::string, HostTensor>& inputs,
                                                  const ParameterBlock& parameters, ParameterBlock* gradients,
@@ -87,8 +91,11 @@ class Engine {
  private:
   const HeedProgram& program_;
   ThreadPool& threads_;
+  const ArenaPlan& Plan(const HeedFunction& function, const std::vector<int64_t>& extents);
+
   std::shared_ptr<void> arena_;
   int64_t arena_bytes_ = 0;
+  std::map<std::pair<const HeedFunction*, std::vector<int64_t>>, ArenaPlan> plans_;
 };
 
 }  // namespace heed

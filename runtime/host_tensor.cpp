@@ -1,0 +1,77 @@
+// Tensors of the host and blocks of parameters; see engine.h. Sizes here are trusted: what comes from a file
+// is checked where it is read.
+#include <new>
+
+#include "runtime/engine.h"
+#include "runtime/memory.h"
+
+namespace heed {
+namespace {
+
+constexpr int64_t kAlign = 16;  // floats: 64 bytes
+
+int64_t Product(const std::vector<int64_t>& shape) {
+  int64_t count = 1;
+  for (const int64_t size : shape) {
+    if (size < 0 || __builtin_mul_overflow(count, size, &count)) throw std::bad_alloc();
+  }
+  return count;
+}
+
+std::vector<int64_t> Offsets(const HeedProgram& program, int64_t* total) {
+  std::vector<int64_t> offsets;
+  *total = 0;
+  for (int64_t i = 0; i < program.param_count; ++i) {
+    offsets.push_back(*total);
+    *total += (program.params[i].count + kAlign - 1) / kAlign * kAlign;
+  }
+  return offsets;
+}
+
+}  // namespace
+
+int64_t DTypeBytes(int64_t dtype) { return dtype == kHeedBool8 ? 1 : 4; }
+
+HostTensor::HostTensor(HeedDType dtype, std::vector<int64_t> shape)
+    : dtype_(dtype), shape_(std::move(shape)) {
+  data_ = AllocateZeros(Product(shape_) * DTypeBytes(dtype_));
+}
+
+HostTensor HostTensor::Unset(HeedDType dtype, std::vector<int64_t> shape) {
+  HostTensor tensor;
+  tensor.dtype_ = dtype;
+  tensor.shape_ = std::move(shape);
+  tensor.data_ = AllocateBlock(Product(tensor.shape_) * DTypeBytes(dtype));
+  return tensor;
+}
+
+int64_t HostTensor::count() const { return data_ ? Product(shape_) : 0; }
+int64_t HostTensor::bytes() const { return count() * DTypeBytes(dtype_); }
+std::span<float> HostTensor::floats() { return {static_cast<float*>(data()), static_cast<size_t>(count())}; }
+std::span<const float> HostTensor::floats() const {
+  return {static_cast<const float*>(data()), static_cast<size_t>(count())};
+}
+std::span<int32_t> HostTensor::ints() {
+  return {static_cast<int32_t*>(data()), static_cast<size_t>(count())};
+}
+std::span<const int32_t> HostTensor::ints() const {
+  return {static_cast<const int32_t*>(data()), static_cast<size_t>(count())};
+}
+
+ParameterBlock::ParameterBlock(const HeedProgram& program) : program_(&program) {
+  int64_t total = 0;
+  offsets_ = Offsets(program, &total);
+  block_ = HostTensor(kHeedFloat32, {total});
+}
+std::span<float> ParameterBlock::tensor(int64_t param) {
+  return all().subspan(static_cast<size_t>(offsets_[static_cast<size_t>(param)]),
+                       static_cast<size_t>(program_->params[param].count));
+}
+std::span<const float> ParameterBlock::tensor(int64_t param) const {
+  return all().subspan(static_cast<size_t>(offsets_[static_cast<size_t>(param)]),
+                       static_cast<size_t>(program_->params[param].count));
+}
+std::span<float> ParameterBlock::all() { return block_.floats(); }
+std::span<const float> ParameterBlock::all() const { return block_.floats(); }
+
+}  // namespace heed

@@ -1,0 +1,96 @@
+// Blocks from 1 MB on are mapped by hand and recycled by size through a short list; smaller ones are malloc's
+// business.
+#include "runtime/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+
+namespace heed {
+namespace {
+
+constexpr int64_t kMapped = 1 << 20;
+constexpr int64_t kHugePage = 2 << 20;
+constexpr int64_t kKept = int64_t{1} << 30;  // bytes that may lie idle
+
+int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+// Idle blocks by size. Leaked on purpose: tensors with static lifetime may return theirs after main.
+struct Recycler {
+  std::mutex mutex;
+  std::multimap<int64_t, void*> idle;
+  int64_t idle_bytes = 0;
+
+  void* Take(int64_t bytes, int64_t* size) {
+    std::lock_guard lock(mutex);
+    const auto found = idle.lower_bound(bytes);
+    if (found == idle.end() || found->first > bytes + bytes / 4) return nullptr;
+    void* data = found->second;
+    *size = found->first;
+    idle_bytes -= found->first;
+    idle.erase(found);
+    return data;
+  }
+  void Return(void* data, int64_t size) {
+    std::lock_guard lock(mutex);
+    idle.emplace(size, data);
+    idle_bytes += size;
+    while (idle_bytes > kKept) {
+      const auto largest = std::prev(idle.end());
+      munmap(largest->second, static_cast<size_t>(largest->first));
+      idle_bytes -= largest->first;
+      idle.erase(largest);
+    }
+  }
+};
+Recycler& TheRecycler() {
+  static Recycler* const recycler = new Recycler;
+  return *recycler;
+}
+
+void* Map(int64_t size) {
+  // Over-map and cut, so that the block starts on a huge page.
+  const int64_t slack = size >= kHugePage ? kHugePage : 0;
+  void* mapped = mmap(nullptr, static_cast<size_t>(size + slack), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  if (slack == 0) return mapped;
+  char* const begin = static_cast<char*>(mapped);
+  char* const aligned = reinterpret_cast<char*>(RoundUp(reinterpret_cast<intptr_t>(begin), kHugePage));
+  if (aligned > begin) munmap(begin, static_cast<size_t>(aligned - begin));
+  char* const end = begin + size + slack;
+  if (end > aligned + size) munmap(aligned + size, static_cast<size_t>(end - aligned - size));
+  madvise(aligned, static_cast<size_t>(size), MADV_HUGEPAGE);  // advice: a refusal changes nothing
+  return aligned;
+}
+
+std::shared_ptr<void> Allocate(int64_t bytes, bool zeros) {
+  if (bytes < 0 || bytes > int64_t{1} << 46) throw std::bad_alloc();
+  if (bytes < kMapped) {
+    const size_t size = static_cast<size_t>(std::max<int64_t>(64, RoundUp(bytes, 64)));
+    void* data = std::aligned_alloc(64, size);
+    if (data == nullptr) throw std::bad_alloc();
+    if (zeros) std::memset(data, 0, size);
+    return {data, [](void* p) { std::free(p); }};
+  }
+  int64_t size = RoundUp(bytes, bytes >= kHugePage ? kHugePage : 4096);
+  void* data = TheRecycler().Take(size, &size);
+  if (data == nullptr) {
+    data = Map(size);
+  } else if (zeros) {
+    std::memset(data, 0, static_cast<size_t>(bytes));
+  }
+  return {data, [size](void* p) { TheRecycler().Return(p, size); }};
+}
+
+}  // namespace
+
+std::shared_ptr<void> AllocateBlock(int64_t bytes) { return Allocate(bytes, false); }
+std::shared_ptr<void> AllocateZeros(int64_t bytes) { return Allocate(bytes, true); }
+
+}  // namespace heed
