@@ -400,7 +400,7 @@ NodeId ConstantAsFloat(Graph& graph, const Node& node) {
 
 /// f(select(c, 1, 0), 2) = select(c, f(1, 2), f(0, 2)): no arithmetic is left.
 NodeId OfChoiceOfConstants(Graph& graph, const Node& node) {
-  if (node.op == OpKind::Select || node.op == OpKind::Stop || node.type.dtype == DType::Bool) return {};
+  if (node.op == OpKind::Select || node.op == OpKind::Stop) return {};
   int choice = -1;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const Node& x = In(graph, node, i);
@@ -418,7 +418,11 @@ NodeId OfChoiceOfConstants(Graph& graph, const Node& node) {
     results[side] = graph.Pointwise(node.op, std::move(inputs));
     if (!IsConst(graph, results[side])) return {};
   }
-  return InPlace(graph, node.type, graph.Select(x.inputs[0], results[0], results[1]));
+  const NodeId c = x.inputs[0];
+  if (node.type.dtype != DType::Bool)
+    return InPlace(graph, node.type, graph.Select(c, results[0], results[1]));
+  if (results[0] == results[1]) return InPlace(graph, node.type, results[0]);
+  return IsTruth(graph, results[0], true) ? c : graph.Pointwise(OpKind::Not, {c});
 }
 
 NodeId TimesOne(Graph& graph, const Node& node) {
