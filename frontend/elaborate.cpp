@@ -16,7 +16,7 @@ using ir::OpKind;
 
 namespace {
 
-constexpr int64_t kMaxSteps = 2'000'000;  // expressions evaluated for one graph
+constexpr int64_t kMaxSteps = 1'000'000;  // expressions evaluated for one graph
 constexpr size_t kMaxNodes = 1'000'000;
 constexpr int kMaxDepth = 1600;  // nested evaluations, calls included
 
@@ -544,9 +544,15 @@ bool Elaborator::Distinct(const Frame& frame, const AxisList& axes, const AxisIt
 
 std::string Elaborator::Show(const Frame& frame, Axis axis) const {
   if (axis.WithoutFresh() == axis) return axis.text();
-  for (const auto& [formal, actual] :
-       frame.axes)  // a fresh copy is known to the author by the parameter's name
-    if (actual.size() == 1 && actual[0] == axis) return formal;
+  // A fresh copy is known to the author by the parameter's name.
+  for (const auto& [formal, actual] : frame.axes) {
+    if (actual.size() != 1) continue;
+    std::string name = formal;
+    for (Axis variant = actual[0]; variant.text().size() <= axis.text().size(); variant = variant.Twin()) {
+      if (variant == axis) return name;
+      name += "'";
+    }
+  }
   return axis.WithoutFresh().text();
 }
 

@@ -17,6 +17,8 @@ using ir::NodeId;
 
 namespace {
 
+constexpr int kCallDepth = 12;  // what a call counts among nested evaluations, by its use of the stack
+
 Axis Primed(Axis axis, int primes) {
   for (int i = 0; i < primes; ++i) axis = axis.Twin();
   return axis;
@@ -333,7 +335,9 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
     frame.variables[param.name.text] = std::move(value);
   }
 
+  depth_ += kCallDepth;
   Value result = Body(decl.body, frame);
+  depth_ -= kCallDepth;
   if (!result.ok() || failed) return {};
   const Loc result_loc =
       !decl.body.empty() && decl.body.back().value ? decl.body.back().value->loc : decl.name.loc;
