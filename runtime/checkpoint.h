@@ -1,5 +1,6 @@
-// Safetensors files: reading (mapped, checked against truncation and hostile headers), writing (temporary name, synced,
-// renamed), and a program's checkpoint: parameters by name, optimizer moments, tokenizer and state in the metadata.
+// Safetensors files: reading (mapped, checked against truncation and hostile headers), writing (temporary
+// name, synced, renamed), and a program's checkpoint: parameters by name, optimizer moments, tokenizer and
+// state in the metadata.
 #pragma once
 
 #include <map>
@@ -15,7 +16,7 @@ class SafetensorsFile {
  public:
   static Result<SafetensorsFile> Open(const std::string& path);
   struct Entry {
-    std::string dtype;               ///< "F32", "F16", "BF16", "F64", "I32", "I64", "U8", "BOOL" ...
+    std::string dtype;  ///< "F32", "F16", "BF16", "F64", "I32", "I64", "U8", "BOOL" ...
     std::vector<int64_t> shape;
     const uint8_t* data;
     int64_t bytes;
@@ -31,7 +32,7 @@ class SafetensorsFile {
 
 struct NamedTensor {
   std::string name;
-  std::string dtype;                 ///< "F32", "I32", "U8"
+  std::string dtype;  ///< "F32", "I32", "U8"
   std::vector<int64_t> shape;
   const void* data;
 };
@@ -39,12 +40,16 @@ struct NamedTensor {
 Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                         const std::map<std::string, std::string>& metadata);
 
+/// For a signal handler that is about to end the process: removes the temporary file of a write under way, if
+/// any.
+void RemoveTemporaryFile();
+
 struct LoadReport {
-  std::string prefix;                ///< common prefix of the file's names, announced by the caller
-  std::vector<std::string> extra;    ///< tensors the program does not have
+  std::string prefix;              ///< common prefix of the file's names, announced by the caller
+  std::vector<std::string> extra;  ///< tensors the program does not have
 };
-/// Copies (F32, F16, BF16, F64 -> f32) every parameter of the program. Missing or mismatching tensors are one error
-/// that lists them, closest names and the factor that differs.
+/// Copies (F32, F16, BF16, F64 -> f32) every parameter of the program. Missing or mismatching tensors are one
+/// error that lists them, closest names and the factor that differs.
 Result<LoadReport> LoadParameters(const SafetensorsFile& file, const HeedProgram& program,
                                   ParameterBlock& parameters);
 /// optim.m.NAME and optim.v.NAME; false if the file has none.
