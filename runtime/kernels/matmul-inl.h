@@ -27,11 +27,11 @@ HWY_BEFORE_NAMESPACE();
 namespace heed {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t kBlockDepth = 384;            // terms between additions to c; part of the results
-constexpr int64_t kBlockRows = 24 * kTileRows;  // packed rows of a: 500 KB of L2 on AVX-512
-constexpr int64_t kBlockColumns = 64 * kPanel;  // packed columns of b when there are several blocks of rows
-constexpr int64_t kDirectRows = kTileRows;      // up to here a panel of b is used in place if it can be
-constexpr int kSingleRowVectors = 8;            // panel of a one-row product: hides the latency of additions
+constexpr int64_t kBlockDepth = 384;              // terms between additions to c; part of the results
+constexpr int64_t kBlockRows = 24 * kTileRows;    // packed rows of a: 500 KB of L2 on AVX-512
+constexpr int64_t kBlockColumns = 64 * kPanel;    // packed columns of b when there are several blocks of rows
+constexpr int64_t kFlatTerms = 16 * kBlockDepth;  // terms of a product of few rows
+constexpr int kSingleRowVectors = 8;  // panel of a one-row product: hides the latency of additions
 static_assert(kBlockDepth % 16 == 0);
 
 /// A product with its descriptor read: lines, and which terms are there for the current loop element.
@@ -39,6 +39,7 @@ struct MatmulState {
   const HeedMatmul* matmul;
   int64_t rows, columns, terms;
   Line a_m, c_m, b_n, c_n, a_k, b_k, mask_k;
+  bool flat;                // few rows: a fits packed for all terms at once
   bool c_vectors_adjacent;  // every full vector of columns at a multiple of kLanes is adjacent in c
   int64_t* present_a;       // tables of the terms that are there
   int64_t* present_b;
@@ -135,7 +136,22 @@ HWY_NOINLINE void FinishTile(const MatmulState& state, const float* HWY_RESTRICT
 /// Height of the tile that starts with `left` rows to go; the last one may be padded.
 HWY_INLINE int64_t TileHeight(int64_t left, bool single) {
   if (single) return 1;
-  return left > Max(kTileRows - 2, kSmallTileRows) ? kTileRows : kSmallTileRows;
+  if (left > Max(kTileRows - 2, kSmallTileRows)) return kTileRows;
+  return left > kSmallTileRows ? kMiddleTileRows : kSmallTileRows;
+}
+
+/// Packs rows [m_first, m_end) of a, terms [k, k + depth), in tiles one after the other; returns the end.
+HWY_INLINE float* PackTiles(const MatmulState& state, int64_t m_first, int64_t m_end, int64_t k,
+                            int64_t depth, bool single, float* packed) {
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t m = m_first; m < m_end;) {
+    const int64_t height = TileHeight(m_end - m, single);
+    PackRows(state.a, state.a_m, state.a_term, m, Min(height, m_end - m), state.rows, k, depth, height,
+             packed);
+    packed += height * depth;
+    m += height;
+  }
+  return packed;
 }
 
 /// The share [m_first, m_end) x [n_first, n_end) of one loop element's product.
@@ -145,13 +161,27 @@ HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t
   HWY_ALIGN float sums[kTileRows * kPanel + kSingleRowVectors * kLanes + kLanes];
   const int64_t rows = m_end - m_first;
   const bool single = rows == 1;
-  const int64_t panel = single ? kSingleRowVectors * kLanes : kPanel;
+  // Few rows take all of memory's speed: b is read in the order in which it lies. By columns: all terms of a
+  // panel, a of all terms having been packed before. By rows: one row takes wide panels, which also hide the
+  // latency of additions.
+  const bool by_columns = state.flat && state.b_n.run != kWhole;
+  const int64_t panel = single && !by_columns ? kSingleRowVectors * kLanes : kPanel;
   const bool several = rows > kBlockRows;  // then panels are kept for the later blocks of rows
-  const int64_t column_step = several ? kBlockColumns : Max(n_end - n_first, 1);
-  const bool direct = rows <= kDirectRows && state.b_n.run == kWhole && state.b_term.table == nullptr;
+  const int64_t column_step = several ? kBlockColumns : by_columns ? panel : Max(n_end - n_first, 1);
+  // A panel that only one tile reads is used in place if it can be.
+  const bool direct =
+      rows <= TileHeight(rows, single) && state.b_n.run == kWhole && state.b_term.table == nullptr;
+  if (by_columns) {
+    float* packed = state.packed_a;
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int64_t k = 0; k < state.present; k += kBlockDepth) {
+      packed = PackTiles(state, m_first, m_end, k, Min(kBlockDepth, state.present - k), single, packed);
+    }
+  }
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t n_block = n_first; n_block < n_end; n_block += column_step) {
     const int64_t n_block_end = Min(n_end, n_block + column_step);
+    const float* packed_flat = state.packed_a;
     int64_t k = 0;
     do {  // once also without terms: the sum is 0 then
       const int64_t depth = Min(kBlockDepth, state.present - k);
@@ -159,15 +189,7 @@ HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t m_block = m_first; m_block < m_end; m_block += kBlockRows) {
         const int64_t m_block_end = Min(m_end, m_block + kBlockRows);
-        float* packed = state.packed_a;
-#pragma clang loop unroll(disable) vectorize(disable)
-        for (int64_t m = m_block; m < m_block_end;) {
-          const int64_t height = TileHeight(m_block_end - m, single);
-          PackRows(state.a, state.a_m, state.a_term, m, Min(height, m_block_end - m), state.rows, k, depth,
-                   height, packed);
-          packed += height * depth;
-          m += height;
-        }
+        if (!by_columns) PackTiles(state, m_block, m_block_end, k, depth, single, state.packed_a);
 #pragma clang loop unroll(disable) vectorize(disable)
         for (int64_t n = n_block; n < n_block_end; n += panel) {
           const int64_t columns = Min(panel, n_block_end - n);
@@ -183,7 +205,7 @@ HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t
             }
             b = to;
           }
-          packed = state.packed_a;
+          const float* packed = by_columns ? packed_flat : state.packed_a;
 #pragma clang loop unroll(disable) vectorize(disable)
           for (int64_t m = m_block; m < m_block_end;) {
             const int64_t height = TileHeight(m_block_end - m, single);
@@ -198,15 +220,20 @@ HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t
             }
             if (height == kTileRows) {
               MatmulTile<kTileRows, kPanelVectors>(depth, packed, b, b_stride, sums);
-            } else if (height == 1) {
+            } else if (panel != kPanel) {
               MatmulTile<1, kSingleRowVectors>(depth, packed, b, b_stride, sums);
-            } else {
+            } else if (single) {
+              MatmulTile<1, kPanelVectors>(depth, packed, b, b_stride, sums);
+            } else if (height == kSmallTileRows) {
               MatmulTile<kSmallTileRows, kPanelVectors>(depth, packed, b, b_stride, sums);
+            } else if constexpr (kMiddleTileRows != kSmallTileRows) {
+              MatmulTile<kMiddleTileRows, kPanelVectors>(depth, packed, b, b_stride, sums);
             }
             FinishTile<Epilogue>(state, sums, panel, m, tile_rows, n, columns, first, last);
             packed += height * depth;
             m += height;
           }
+          if (by_columns) packed_flat = packed;
         }
       }
       k += depth;
@@ -272,7 +299,9 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
   }
   const int64_t depth = Min(state.terms, kBlockDepth);
   // Rows of the last tile may be padded, and a part may have a single row.
-  const int64_t a_floats = RoundUp((Min(state.rows, kBlockRows) + kTileRows) * depth + kLanes, 16);
+  state.flat = state.rows <= kTileRows && state.terms <= kFlatTerms;
+  const int64_t a_rows = state.flat ? kTileRows : Min(state.rows, kBlockRows) + kTileRows;
+  const int64_t a_floats = RoundUp(a_rows * (state.flat ? state.terms : depth) + kLanes, 16);
   const int64_t panels =
       state.rows > kBlockRows ? Min(RoundUp(state.columns, kPanel), kBlockColumns) : kPanel;
   const int64_t single_panel = state.rows % kTileRows == 1 ? kSingleRowVectors * kLanes : 0;

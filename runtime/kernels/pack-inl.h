@@ -8,6 +8,7 @@
 #define HEED_RUNTIME_KERNELS_PACK_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "runtime/kernels/lines-inl.h"
 #include "runtime/kernels/simd-inl.h"
@@ -18,13 +19,13 @@ namespace HWY_NAMESPACE {
 
 // Register tile: rows x vectors of columns, as many accumulators as the registers hold.
 #if HWY_TARGET <= HWY_AVX3
-constexpr int64_t kTileRows = 14;
+constexpr int64_t kTileRows = 14, kMiddleTileRows = 8;
 #elif HWY_TARGET <= HWY_AVX2
-constexpr int64_t kTileRows = 6;
+constexpr int64_t kTileRows = 6, kMiddleTileRows = 4;
 #else
-constexpr int64_t kTileRows = 4;
+constexpr int64_t kTileRows = 4, kMiddleTileRows = 4;
 #endif
-constexpr int64_t kSmallTileRows = 4;
+constexpr int64_t kSmallTileRows = 4;  // enough independent sums to hide the latency of additions
 constexpr int kPanelVectors = 2;
 constexpr int64_t kPanel = kPanelVectors * kLanes;
 static_assert(kTileRows <= kLanes && kSmallTileRows <= kLanes, "packing stores a whole vector per term");
@@ -140,7 +141,10 @@ HWY_NOINLINE inline void PackColumns(const float* HWY_RESTRICT from, const Line&
         Floats block[kLanes];
         float* const at = block_to + term * stride;
         if (count == kLanes && terms == kLanes) {
-          Unroll<kLanes>([&](auto i) HWY_ATTR { block[i] = hn::LoadU(d, row + n_line.At(n + j + i)); });
+          Unroll<kLanes>([&](auto i) HWY_ATTR {
+            const float* const column = row + n_line.At(n + j + i);
+            block[i] = hn::LoadU(d, column);
+          });
           Transpose(block);
           Unroll<kLanes>([&](auto i) HWY_ATTR { hn::Store(block[i], d, at + i * stride); });
         } else {
