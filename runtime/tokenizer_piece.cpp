@@ -33,7 +33,7 @@ int ByteOf(std::string_view piece) {
 }
 }  // namespace
 
-PieceTokenizer::PieceTokenizer(PieceModel model) : model_(std::move(model)) {
+PieceTokenizer::PieceTokenizer(PieceModel model) : model_(std::move(model)), charsmap_(model_.charsmap) {
   unk_ = model_.unk;
   bos_ = model_.bos;
   eos_ = model_.eos;
@@ -88,7 +88,7 @@ PieceTokenizer::PieceTokenizer(PieceModel model) : model_(std::move(model)) {
 std::string PieceTokenizer::Normalize(std::string_view text) const {
   std::string rewritten;
   if (!model_.charsmap.empty()) {
-    rewritten = ApplyCharsmap(model_.charsmap, text);
+    rewritten = charsmap_.Apply(text);
   } else if (model_.lines && model_.collapse_spaces) {
     for (size_t at = 0; at < text.size();) {
       const CodePoint c = DecodeUtf8(text, at);
@@ -226,27 +226,31 @@ void PieceTokenizer::BestPath(std::string_view text, std::vector<Segment>& out) 
     Symbol symbol = -1;
     size_t begin = SIZE_MAX;  // no path ends here yet
   };
-  const float unknown_score = least_ - 10.0f;
+  const double unknown_score = static_cast<double>(least_ - 10.0f);
   std::vector<Node> best(text.size() + 1);
   for (size_t at = 0; at < text.size();) {
-    const float so_far = best[at].score;
+    // Candidates in double, stored as float: SentencePiece does so, and it decides ties.
+    const auto so_far = static_cast<double>(best[at].score);
     const size_t one = LengthAt(text, at);
     bool single = false;
-    const auto offer = [&](size_t length, Symbol symbol, float score) {
+    const auto offer = [&](size_t length, Symbol symbol, double score) {
       Node& node = best[at + length];
-      if (node.begin == SIZE_MAX || score > node.score) node = {score, symbol, at};
+      if (node.begin == SIZE_MAX || so_far + score > static_cast<double>(node.score)) {
+        node = {static_cast<float>(so_far + score), symbol, at};
+      }
     };
     for (size_t length = 1; length <= std::min(longest_, text.size() - at); ++length) {
       const auto found = symbols_.find(text.substr(at, length));
       if (found == symbols_.end()) continue;
       const Piece& piece = model_.pieces[static_cast<size_t>(found->second)];
       if (piece.kind == PieceKind::Unused) continue;
-      const float score =
-          piece.kind == PieceKind::UserDefined ? static_cast<float>(length) * most_ - 0.1f : piece.score;
-      offer(length, found->second, so_far + score);
+      const double score = piece.kind == PieceKind::UserDefined
+                               ? static_cast<double>(static_cast<float>(length) * most_) - 0.1
+                               : static_cast<double>(piece.score);
+      offer(length, found->second, score);
       single = single || length == one;
     }
-    if (!single) offer(one, -1, so_far + unknown_score);
+    if (!single) offer(one, -1, unknown_score);
     at += one;
   }
   for (size_t end = text.size(); end > 0; end = best[end].begin) {
@@ -332,33 +336,37 @@ std::string PieceTokenizer::Show(int32_t id) const {
 
 std::string PieceTokenizer::Serialize() const { return "sentencepiece\n" + WriteSentencePiece(model_); }
 
-std::string ApplyCharsmap(const std::string& charsmap, std::string_view text) {
+Charsmap::Charsmap(std::string_view bytes) {
   // Layout: trie bytes (u32), trie of u32 units, replacements separated by NUL. Units as in the double-array
   // library Darts-clone: label in bits 0-7 (bit 31 set: a value), leaf flag in bit 8, offset in bits 10-30,
   // shifted by 8 if bit 9 is set.
   uint32_t trie_bytes = 0;
-  if (charsmap.size() < 4) return std::string(text);
-  std::memcpy(&trie_bytes, charsmap.data(), 4);
-  if (trie_bytes % 4 != 0 || trie_bytes > charsmap.size() - 4) return std::string(text);
-  std::vector<uint32_t> units(trie_bytes / 4);
-  std::memcpy(units.data(), charsmap.data() + 4, trie_bytes);
-  const std::string_view replacements = std::string_view(charsmap).substr(4 + trie_bytes);
-  if (units.empty()) return std::string(text);
+  if (bytes.size() < 4) return;
+  std::memcpy(&trie_bytes, bytes.data(), 4);
+  if (trie_bytes % 4 != 0 || trie_bytes > bytes.size() - 4) return;
+  units_.resize(trie_bytes / 4);
+  std::memcpy(units_.data(), bytes.data() + 4, trie_bytes);
+  replacements_ = bytes.substr(4 + trie_bytes);
+}
+
+std::string Charsmap::Apply(std::string_view text) const {
+  if (units_.empty()) return std::string(text);
+  const std::string_view replacements = replacements_;
   const auto offset = [](uint32_t unit) { return (unit >> 10) << ((unit & 1u << 9) >> 6); };
   std::string out;
   for (size_t at = 0; at < text.size();) {
     size_t matched = 0, replacement = 0;
-    size_t node = offset(units[0]);
+    size_t node = offset(units_[0]);
     for (size_t i = at; i < text.size(); ++i) {
       const auto byte = static_cast<unsigned char>(text[i]);
       node ^= byte;
-      if (node >= units.size() || (units[node] & (1u << 31 | 0xFF)) != byte) break;
-      const uint32_t unit = units[node];
+      if (node >= units_.size() || (units_[node] & (1u << 31 | 0xFF)) != byte) break;
+      const uint32_t unit = units_[node];
       node ^= offset(unit);
-      if (node >= units.size()) break;
+      if (node >= units_.size()) break;
       if (unit >> 8 & 1) {
         matched = i + 1 - at;
-        replacement = units[node] & ~(1u << 31);
+        replacement = units_[node] & ~(1u << 31);
       }
     }
     if (matched > 0 && replacement < replacements.size()) {

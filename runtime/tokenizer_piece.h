@@ -32,6 +32,18 @@ struct PieceModel {
   std::string unknown_surface = " \xE2\x81\x87 ";
 };
 
+/// SentencePiece's normalisation rules: leftmost longest matches are replaced; bytes without a rule stay.
+/// Damaged rules replace nothing.
+class Charsmap {
+ public:
+  explicit Charsmap(std::string_view bytes);
+  std::string Apply(std::string_view text) const;
+
+ private:
+  std::vector<uint32_t> units_;
+  std::string replacements_;
+};
+
 class PieceTokenizer final : public Tokenizer {
  public:
   explicit PieceTokenizer(PieceModel model);
@@ -62,6 +74,7 @@ class PieceTokenizer final : public Tokenizer {
   size_t UserDefinedAt(std::string_view text, size_t at) const;
 
   PieceModel model_;
+  Charsmap charsmap_;
   std::unordered_map<std::string_view, Symbol> symbols_;  // views into model_ and characters_
   std::vector<std::unique_ptr<std::string>> characters_;
   std::unordered_map<uint64_t, Symbol> merges_;  // (left, right) -> piece
@@ -74,9 +87,5 @@ class PieceTokenizer final : public Tokenizer {
 /// `name` for messages.
 Result<PieceModel> ParseSentencePiece(std::string_view bytes, const std::string& name);
 std::string WriteSentencePiece(const PieceModel& model);
-
-/// Rewrites text by a charsmap (leftmost longest rules; bytes without a rule stay). Damaged rules rewrite
-/// nothing.
-std::string ApplyCharsmap(const std::string& charsmap, std::string_view text);
 
 }  // namespace heed
