@@ -261,27 +261,41 @@ HWY_NOINLINE void AttentionBlock(const AttentionState& state, int64_t first, int
         AttentionTile<Holes, kTileRows>(state, first + i, tile_rows, i, key, count);
       } else if (height == 1) {
         AttentionTile<Holes, 1>(state, first + i, tile_rows, i, key, count);
-      } else if constexpr (kSmallTileRows != kTileRows) {
-        AttentionTile<Holes, kSmallTileRows>(state, first + i, tile_rows, i, key, count);
+      } else if constexpr (kMiddleTileRows != kTileRows) {
+        AttentionTile<Holes, kMiddleTileRows>(state, first + i, tile_rows, i, key, count);
       }
       i += height;
     }
   }
 
+  // Sums, log-sum-exps and divisions of kLanes rows at a time.
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < rows; ++i) {
-    const float sum = hn::GetLane(hn::SumOfLanes(d, hn::Load(d, state.row_sum + i * kLanes)));
-    const bool empty = sum == 0;
-    const Floats inverse = hn::Set(d, empty ? 0.0f : 1.0f / sum);
-    float* const out = state.out + i * state.values_padded;
+  for (int64_t i = 0; i < rows; i += kLanes) {
+    const int64_t count = Min(kLanes, rows - i);
+    HWY_ALIGN float sums[kLanes] = {};
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t e = 0; e < state.values_padded; e += kLanes) {
-      hn::Store(hn::Mul(hn::Load(d, out + e), inverse), d, out + e);
+    for (int64_t lane = 0; lane < count; ++lane) {
+      sums[lane] = hn::GetLane(hn::SumOfLanes(d, hn::Load(d, state.row_sum + (i + lane) * kLanes)));
     }
+    const Floats sum = hn::Load(d, sums);
+    const auto empty = hn::Eq(sum, hn::Zero(d));
     if (lse) {
-      const Floats logarithm =
-          hn::MulAdd(hn::Set(d, state.row_max[i]), hn::Set(d, kLn2), Log(hn::Set(d, sum)));
-      lse[(first + i) * attention.lse_query] = empty ? 0.0f : hn::GetLane(logarithm);
+      const Floats logarithm = hn::MulAdd(LoadFirst(state.row_max + i, count), hn::Set(d, kLn2), Log(sum));
+      HWY_ALIGN float lanes[kLanes];
+      hn::Store(hn::IfThenZeroElse(empty, logarithm), d, lanes);
+#pragma clang loop unroll(disable) vectorize(disable)
+      for (int64_t lane = 0; lane < count; ++lane)
+        lse[(first + i + lane) * attention.lse_query] = lanes[lane];
+    }
+    hn::Store(hn::IfThenZeroElse(empty, hn::Div(hn::Set(d, 1.0f), sum)), d, sums);
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int64_t lane = 0; lane < count; ++lane) {
+      const Floats inverse = hn::Set(d, sums[lane]);
+      float* const out = state.out + (i + lane) * state.values_padded;
+#pragma clang loop unroll(disable) vectorize(disable)
+      for (int64_t e = 0; e < state.values_padded; e += kLanes) {
+        hn::Store(hn::Mul(hn::Load(d, out + e), inverse), d, out + e);
+      }
     }
   }
   StoreRows(state.out, state.values_padded, rows, attention.values, o + first * attention.o_query,

@@ -31,7 +31,7 @@ constexpr int64_t kGradientKeys = 128;  // keys of a block
 constexpr int64_t kGradientPanels = kGradientKeys / kPanel;
 constexpr int64_t kGradientQueries = 4 * kTileRows;  // queries of a block
 constexpr int64_t kGradientTiles =
-    4 + kTileRows / kSmallTileRows;  // row tiles of a block, small ones included
+    4 + kTileRows / kMiddleTileRows;  // row tiles of a block, small ones included
 static_assert(kGradientKeys % kPanel == 0);
 
 /// A loop axis with what the walk needs: the five offsets and the number of the loop element.
@@ -215,7 +215,7 @@ HWY_NOINLINE inline void GradientColumns(const float* pairs, const float* values
   } else if (height == kTileRows) {
     ProductRows<kTileRows, 1, kGradientKeys>(rows, a, b, columns, columns, c, columns, Ones());
   } else {
-    ProductRows<kSmallTileRows, 1, kGradientKeys>(rows, a, b, columns, columns, c, columns, Ones());
+    ProductRows<kMiddleTileRows, 1, kGradientKeys>(rows, a, b, columns, columns, c, columns, Ones());
   }
 }
 
@@ -250,8 +250,8 @@ HWY_NOINLINE void GradientBlock(const GradientState& state, int64_t query, int64
     if (any) {
       if (height == kTileRows) {
         GradientRows<Holes, kTileRows>(state, first, tile_rows, i, key, count, classes[tiles]);
-      } else if constexpr (kSmallTileRows != kTileRows) {
-        GradientRows<Holes, kSmallTileRows>(state, first, tile_rows, i, key, count, classes[tiles]);
+      } else if constexpr (kMiddleTileRows != kTileRows) {
+        GradientRows<Holes, kMiddleTileRows>(state, first, tile_rows, i, key, count, classes[tiles]);
       }
     }
     i += height;
@@ -437,13 +437,13 @@ HWY_INLINE void AttentionBackward(const HeedAttention& attention, int64_t part, 
       packed_v = walk.offset[2];
       GradientPackValues(state, attention.v + packed_v);
     }
-    if (attention.dq) ZeroFloats(state.dq, state.queries_padded * state.dots_padded);
+    if (attention.dq) ZeroFloats(state.dq, attention.queries * state.dots_padded);
 
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t key = 0; key < attention.keys; key += kGradientKeys) {
       const int64_t keys = Min(kGradientKeys, attention.keys - key);
-      ZeroFloats(state.dk, (kGradientKeys + kTileRows) * state.dots_padded);
-      ZeroFloats(state.dv, (kGradientKeys + kTileRows) * state.values_padded);
+      ZeroFloats(state.dk, keys * state.dots_padded);
+      ZeroFloats(state.dv, keys * state.values_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t query = 0; query < attention.queries; query += kGradientQueries) {
         GradientBlock<Holes>(state, query, Min(kGradientQueries, attention.queries - query), key, keys);

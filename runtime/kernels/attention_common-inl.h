@@ -48,10 +48,11 @@ struct Pieces {
   }
 };
 
-/// Height of the row tile that starts with `left` rows to go; `only`: there is a single row in all.
+/// Height of the row tile that starts with `left` rows to go, the last one padded; `only`: there is a single
+/// row in all.
 HWY_INLINE int64_t AttentionTileHeight(int64_t left, bool only) {
   if (only) return 1;
-  return left > Max(kTileRows - 2, kSmallTileRows) ? kTileRows : kSmallTileRows;
+  return left > kMiddleTileRows ? kTileRows : kMiddleTileRows;
 }
 
 /// c[i][j] = (scale ? scale[i] * c[i][j] : 0) + sum over k < depth of a[i * kRowStride + k * kTermStride] *
