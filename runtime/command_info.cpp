@@ -1,0 +1,212 @@
+// `info`: what the program is: axes, entries with their arguments, parameters, memory. Reads no file.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "runtime/arena.h"
+#include "runtime/command.h"
+#include "runtime/text_inputs.h"
+
+namespace heed {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* KindName(int64_t kind) {
+  return kind == kHeedEntryMinimize ? "minimize" : kind == kHeedEntryGenerate ? "generate" : "value";
+}
+const char* TypeName(int64_t dtype) {
+  return dtype == kHeedFloat32 ? "f32" : dtype == kHeedInt32 ? "int" : "bool";
+}
+std::string RootOf(std::string name) { return name.substr(0, name.find_first_of("'^%~")); }
+
+// The extents of one example of the full length of every axis: the largest that a batch of one may have.
+std::vector<int64_t> FullExtents(const HeedProgram& program, const HeedFunction& function) {
+  std::vector<int64_t> extents;
+  for (int64_t i = 0; i < function.extent_count; ++i) {
+    const HeedAxis* axis = FindAxis(program, RootOf(function.extents[i]));
+    extents.push_back(axis != nullptr && axis->size > 0 ? axis->size : 1);
+  }
+  return extents;
+}
+
+struct NamedFunction {
+  const char* name;
+  const HeedFunction* function;
+};
+std::vector<NamedFunction> Functions(const HeedEntry& entry) {
+  std::vector<NamedFunction> functions;
+  for (const NamedFunction& one :
+       {NamedFunction{"train", entry.train}, NamedFunction{"loss", entry.loss},
+        NamedFunction{"forward", entry.forward}, NamedFunction{"next", entry.next}}) {
+    if (one.function != nullptr) functions.push_back(one);
+  }
+  return functions;
+}
+
+// "[model=768, (qkv, heads, key)=3*12*64]" shows storage and factors at once.
+std::string StorageText(const HeedParam& param) {
+  std::string text = "[";
+  for (int64_t d = 0; d < param.rank; ++d) {
+    text += (d > 0 ? ", " : "") + std::string(param.dim_axes[d]) + "=" + std::to_string(param.shape[d]);
+  }
+  return text + "]";
+}
+std::string InitText(const HeedParam& param) {
+  char text[128];
+  switch (param.init) {
+    case kHeedInitConstant:
+      std::snprintf(text, sizeof text, "%g", param.a);
+      return text;
+    case kHeedInitNormal:
+      std::snprintf(text, sizeof text, "normal(%g, %g)", param.a, param.b);
+      return text;
+    case kHeedInitUniform:
+      std::snprintf(text, sizeof text, "uniform(%g, %g)", param.a, param.b);
+      return text;
+    case kHeedInitGlorot:
+      std::snprintf(text, sizeof text, "glorot(%g, %g)", param.a, param.b);
+      return text;
+    default:
+      return "none";
+  }
+}
+
+class InfoCommand final : public Command {
+ public:
+  explicit InfoCommand(const CommandLine& line) : program_(line.program()) {}
+  std::string Name() const override { return "info"; }
+  std::string Summary() const override { return "entries, parameters, memory"; }
+  void Declare(CLI::App& app) override { app.add_flag("--json", json_, "as one JSON object"); }
+
+  Result<int> Run() override {
+    const Json info = Describe();
+    if (json_) {
+      std::printf("%s\n", info.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+    } else {
+      PrintText();
+    }
+    return kExitDone;
+  }
+
+ private:
+  int64_t ParameterCount() const {
+    int64_t count = 0;
+    for (int64_t i = 0; i < program_.param_count; ++i) count += program_.params[i].count;
+    return count;
+  }
+
+  Json Describe() const {
+    Json info = {{"program", program_.source_name},
+                 {"heed", program_.heed_version},
+                 {"cpu", program_.cpu_level},
+                 {"axes", Json::array()},
+                 {"entries", Json::array()},
+                 {"parameters", Json::array()},
+                 {"parameter_count", ParameterCount()},
+                 {"parameter_bytes", 4 * ParameterCount()}};
+    for (int64_t i = 0; i < program_.axis_count; ++i) {
+      const HeedAxis& axis = program_.axes[i];
+      Json row = {{"name", axis.name}, {"size", axis.size}, {"dynamic", axis.dynamic != 0}};
+      for (int64_t e = 0; e < axis.enumerator_count; ++e) row["enumerators"].push_back(axis.enumerators[e]);
+      info["axes"].push_back(row);
+    }
+    for (int64_t i = 0; i < program_.entry_count; ++i)
+      info["entries"].push_back(DescribeEntry(program_.entries[i]));
+    for (int64_t i = 0; i < program_.param_count; ++i) {
+      const HeedParam& param = program_.params[i];
+      Json row = {{"name", param.name},
+                  {"shape", std::vector<int64_t>(param.shape, param.shape + param.rank)},
+                  {"storage", std::vector<std::string>(param.dim_axes, param.dim_axes + param.rank)},
+                  {"axes", Json::array()},
+                  {"count", param.count},
+                  {"init", InitText(param)}};
+      for (int64_t a = 0; a < param.axis_count; ++a) {
+        row["axes"].push_back({{"name", param.axes[a]}, {"size", param.axis_sizes[a]}});
+      }
+      info["parameters"].push_back(row);
+    }
+    return info;
+  }
+
+  Json DescribeEntry(const HeedEntry& entry) const {
+    Json row = {{"name", entry.name}, {"kind", KindName(entry.kind)}, {"arguments", Json::array()}};
+    for (int64_t a = 0; a < entry.argument_count; ++a) {
+      const HeedArgument& argument = entry.arguments[a];
+      Json one = {{"name", argument.name}, {"type", TypeName(argument.dtype)}, {"axes", Json::array()}};
+      if (argument.indexes != nullptr) one["indexes"] = argument.indexes;
+      for (int64_t d = 0; d < argument.rank; ++d) {
+        one["axes"].push_back({{"name", argument.dims[d].axis},
+                               {"size", argument.dims[d].size},
+                               {"dynamic", argument.dynamic[d] != 0}});
+      }
+      row["arguments"].push_back(one);
+    }
+    if (entry.kind == kHeedEntryGenerate) {
+      row["generates"] = {{"name", entry.variable}, {"axis", entry.axis}, {"bound", entry.bound}};
+      if (entry.indexes != nullptr) row["generates"]["indexes"] = entry.indexes;
+      if (entry.prompt != nullptr) row["prompt"] = entry.prompt;
+      if (entry.from >= 0) row["from"] = entry.from;
+      if (entry.until >= 0) row["until"] = entry.until;
+      row["options"] = Json::object();
+      for (int64_t o = 0; o < entry.option_count; ++o)
+        row["options"][entry.options[o].name] = entry.options[o].value;
+    }
+    // Temporary memory for one example of full length; it grows in proportion to the batch.
+    row["memory"] = Json::object();
+    for (const auto& [name, function] : Functions(entry)) {
+      row["memory"][name] = PlaceArena(*function, FullExtents(program_, *function)).bytes;
+    }
+    return row;
+  }
+
+  void PrintText() const {
+    std::printf("%s, compiled by Heed %s for %s\n", program_.source_name, program_.heed_version,
+                program_.cpu_level);
+    std::printf("\naxes\n ");
+    for (int64_t i = 0; i < program_.axis_count; ++i) {
+      const HeedAxis& axis = program_.axes[i];
+      std::printf(" %s%s%lld", axis.name, axis.dynamic ? "<=" : "=", static_cast<long long>(axis.size));
+    }
+    std::printf("\n\nentries\n");
+    for (int64_t i = 0; i < program_.entry_count; ++i) PrintEntry(program_.entries[i]);
+    std::printf("\nparameters: %lld tensors, %s numbers, %s\n", static_cast<long long>(program_.param_count),
+                WithCommas(ParameterCount()).c_str(), BytesText(4 * ParameterCount()).c_str());
+    size_t width = 0;
+    for (int64_t i = 0; i < program_.param_count; ++i) {
+      width = std::max(width, std::string_view(program_.params[i].name).size());
+    }
+    for (int64_t i = 0; i < program_.param_count; ++i) {
+      const HeedParam& param = program_.params[i];
+      std::printf("  %-*s  %s\n", static_cast<int>(width), param.name, StorageText(param).c_str());
+    }
+  }
+
+  void PrintEntry(const HeedEntry& entry) const {
+    std::printf("  %s(", entry.name);
+    for (int64_t a = 0; a < entry.argument_count; ++a) {
+      std::printf("%s%s", a > 0 ? ", " : "", ArgumentText(entry.arguments[a]).c_str());
+    }
+    std::printf(")  %s", KindName(entry.kind));
+    if (entry.kind == kHeedEntryGenerate) {
+      std::printf(" %s[%s], at most %lld", entry.variable, entry.axis, static_cast<long long>(entry.bound));
+      for (int64_t o = 0; o < entry.option_count; ++o) {
+        std::printf("%s %s = %g", o > 0 ? "," : " with", entry.options[o].name, entry.options[o].value);
+      }
+    }
+    std::printf("\n");
+    for (const auto& [name, function] : Functions(entry)) {
+      std::printf("    %-8s %s of temporary memory for one example of full length\n", name,
+                  BytesText(PlaceArena(*function, FullExtents(program_, *function)).bytes).c_str());
+    }
+  }
+
+  const HeedProgram& program_;
+  bool json_ = false;
+};
+
+}  // namespace
+
+void RegisterInfo(CommandLine& line) { line.Add(std::make_unique<InfoCommand>(line)); }
+
+}  // namespace heed

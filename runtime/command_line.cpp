@@ -1,0 +1,211 @@
+// The command line of a generated program: registration, parsing (CLI11), exit codes, messages, Ctrl-C. What
+// a command does is in command_NAME.cpp.
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include "runtime/checkpoint.h"
+#include "runtime/command.h"
+#include "runtime/cpu.h"
+
+namespace heed {
+namespace {
+
+volatile sig_atomic_t interrupted = 0;
+volatile sig_atomic_t stops_by_itself = 0;
+
+void OnSignal(int number) {
+  if (stops_by_itself && !interrupted) {
+    interrupted = 1;
+    return;
+  }
+  RemoveTemporaryFile();
+  _exit(128 + number);
+}
+
+void CatchSignals() {
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGTERM, &action, nullptr);
+  // A shell's background job ignores Ctrl-C; that is its choice.
+  struct sigaction before = {};
+  if (sigaction(SIGINT, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(SIGINT, &action, nullptr);
+  // A file over the size limit is then an error of write(), with a message.
+  signal(SIGXFSZ, SIG_IGN);
+}
+
+int DefaultThreads() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+void Print(const char* kind, const char* colour, const std::string& message) {
+  const bool colours = isatty(STDERR_FILENO) && std::getenv("NO_COLOR") == nullptr;
+  std::fflush(stdout);
+  if (colours) {
+    std::fprintf(stderr, "\033[1;%sm%s:\033[0m %s\n", colour, kind, message.c_str());
+  } else {
+    std::fprintf(stderr, "%s: %s\n", kind, message.c_str());
+  }
+}
+
+std::string BaseName(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+
+}  // namespace
+
+bool Interrupted() { return interrupted != 0; }
+void PrintError(const std::string& message) { Print("error", "31", message); }
+void PrintWarning(const std::string& message) { Print("warning", "35", message); }
+void PrintNote(const std::string& message) { Print("note", "36", message); }
+
+void CommandLine::Add(std::unique_ptr<Command> command) {
+  if (!Has(command->Name())) commands_.push_back(std::move(command));
+}
+bool CommandLine::Has(const std::string& name) const {
+  return std::any_of(commands_.begin(), commands_.end(), [&](const auto& c) { return c->Name() == name; });
+}
+
+int CommandLine::Run(int argc, const char* const* argv) {
+  const std::string self = argc > 0 ? BaseName(argv[0]) : "program";
+  CLI::App app{std::string(program_.source_name) + ", compiled by Heed " + program_.heed_version + " for " +
+                   program_.cpu_level,
+               self};
+  app.require_subcommand(1);
+  app.set_version_flag("--version",
+                       std::string(program_.source_name) + " compiled by Heed " + program_.heed_version);
+  app.set_help_flag("-h,--help", "show this");
+  app.get_formatter()->column_width(34);
+  int threads = 0;
+  const auto add_threads = [&](CLI::App& to) {
+    to.add_option("--threads", threads, "threads to use (default: the machine's cores)")
+        ->check(CLI::Range(1, 1024))
+        ->type_name("N");
+  };
+  add_threads(app);
+  std::vector<std::pair<CLI::App*, Command*>> declared;
+  for (const auto& command : commands_) {
+    CLI::App* sub = app.add_subcommand(command->Name(), command->Summary());
+    sub->get_formatter()->column_width(34);
+    command->Declare(*sub);
+    add_threads(*sub);
+    declared.emplace_back(sub, command.get());
+  }
+  try {
+    app.parse(argc, const_cast<char**>(argv));
+  } catch (const CLI::Success& success) {
+    app.exit(success);  // --help, --version
+    return std::fflush(stdout) == 0 ? kExitDone : kExitError;
+  } catch (const CLI::ParseError& error) {
+    std::string name;
+    for (const auto& [sub, command] : declared) {
+      if (sub->parsed()) name = " " + command->Name();
+    }
+    std::string message = error.what();
+    // Without a command, the list of commands is what is wanted; a misspelt one is named.
+    if (name.empty() && argc > 1 && argv[1][0] != '-') {
+      std::vector<std::string> names;
+      for (const auto& command : commands_) names.push_back(command->Name());
+      const std::string closest = ClosestName(argv[1], names);
+      message = std::string("there is no command `") + argv[1] + "`; " +
+                (closest.empty() ? "there are: " + ListNames(names, 32) : "did you mean `" + closest + "`?");
+    } else if (argc <= 1) {
+      std::fprintf(stderr, "%s", app.help().c_str());
+      message = "a command is missing";
+    }
+    PrintError(message + "\n  see `" + self + name + " --help`");
+    return kExitUsage;
+  }
+  threads_ = threads > 0 ? threads : DefaultThreads();
+  for (const auto& [sub, command] : declared) {
+    if (!sub->parsed()) continue;
+    stops_by_itself = command->StopsByItself();
+    const Result<int> result = command->Run();
+    if (result) {
+      if (std::fflush(stdout) != 0 && *result == kExitDone) {
+        PrintError("cannot write to standard output");
+        return kExitError;
+      }
+      return *result;
+    }
+    if (result.error().usage) {
+      PrintError(result.error().message + "\n  see `" + self + " " + command->Name() + " --help`");
+      return kExitUsage;
+    }
+    PrintError(result.error().message);
+    return kExitError;
+  }
+  return kExitUsage;
+}
+
+Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string& name) {
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < program.entry_count; ++i) {
+    if (name == program.entries[i].name) return &program.entries[i];
+    names.push_back(program.entries[i].name);
+  }
+  return UsageError(std::string(program.source_name) + " has no entry `" + name +
+                    "`; it has: " + ListNames(names, 32));
+}
+
+std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind) {
+  std::vector<const HeedEntry*> entries;
+  for (int64_t i = 0; i < program.entry_count; ++i) {
+    if (program.entries[i].kind == kind) entries.push_back(&program.entries[i]);
+  }
+  return entries;
+}
+
+Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters) {
+  if (path.empty()) {
+    if (program.param_count == 0) return Done{};
+    return UsageError("name the checkpoint with --weights W.safetensors");
+  }
+  const Result<SafetensorsFile> file = SafetensorsFile::Open(path);
+  if (!file) return file.error();
+  const Result<LoadReport> report = LoadParameters(*file, program, parameters);
+  if (!report) return Error{path + ": " + report.error().message};
+  if (!report->prefix.empty()) {
+    PrintNote(path + ": names match with the prefix `" + report->prefix + "`");
+  }
+  if (!report->extra.empty()) {
+    PrintWarning(path + " has tensors that the program does not: " + ListNames(report->extra));
+  }
+  return Done{};
+}
+
+int Main(const HeedProgram& program, int argc, const char* const* argv) {
+  if (program.abi_version != kHeedAbiVersion) {
+    PrintError("the compiled program and its runtime are of different versions of Heed; compile it again");
+    return kExitError;
+  }
+  const char* forced = std::getenv("HEED_TARGET");
+  if (Status status = CheckCpu(program.cpu_level, forced != nullptr ? forced : ""); !status) {
+    PrintError(status.error().message);
+    return kExitError;
+  }
+  CatchSignals();
+  try {
+    CommandLine line(program);
+    RegisterInfo(line);
+    RegisterTrain(line);
+    RegisterScore(line);
+    RegisterGenerate(line);
+    RegisterCall(line);
+    return line.Run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    PrintError("out of memory; use smaller batches, or a machine with more");
+  } catch (const std::exception& exception) {
+    PrintError(std::string("internal error: ") + exception.what());
+  }
+  return kExitError;
+}
+
+}  // namespace heed
