@@ -38,7 +38,7 @@ class BundleEmitter {
   Constant* Global(Constant* value, const char* name);
 
   Constant* Function(const std::optional<CompiledFunction>& function);
-  Constant* Tensors(const std::vector<TensorInfo>& tensors);
+  Constant* Tensors(const std::vector<TensorInfo>& tensors, const ir::AxisTable& axes);
   Constant* Buffers(const Plan& plan);
   Constant* Axes();
   Constant* Params();
@@ -92,7 +92,7 @@ int64_t AbiType(ir::DType dtype) {
   return kHeedFloat32;
 }
 
-Constant* BundleEmitter::Tensors(const std::vector<TensorInfo>& tensors) {
+Constant* BundleEmitter::Tensors(const std::vector<TensorInfo>& tensors, const ir::AxisTable& axes) {
   Fields elements;
   for (const TensorInfo& tensor : tensors) {
     Fields dims;
@@ -104,7 +104,7 @@ Constant* BundleEmitter::Tensors(const std::vector<TensorInfo>& tensors) {
         if (extent.terms.size() != 1 || extent.factor != 1)
           throw ir::InternalError("axis " + axis.text() + " of " + tensor.name + " has a composite extent");
         number = extent.terms[0];
-        size = program_.axes->IsLifted(axis) ? 0 : program_.axes->Bound(axis);
+        size = axes.IsLifted(axis) ? 0 : axes.Bound(axis);
       }
       dims.push_back(Struct({Text(axis.text()), Number(number), Number(size)}));
     }
@@ -155,8 +155,8 @@ Constant* BundleEmitter::Function(const std::optional<CompiledFunction>& functio
   auto run = module_.getOrInsertFunction(
       function->symbol, llvm::FunctionType::get(builder_.getVoidTy(), {builder_.getPtrTy()}, false));
   return Global(Struct({Text(plan.name), Number(static_cast<int64_t>(extents.size())), Texts(extents),
-                        Number(static_cast<int64_t>(plan.inputs.size())), Tensors(plan.inputs),
-                        Number(static_cast<int64_t>(plan.outputs.size())), Tensors(plan.outputs),
+                        Number(static_cast<int64_t>(plan.inputs.size())), Tensors(plan.inputs, *plan.axes),
+                        Number(static_cast<int64_t>(plan.outputs.size())), Tensors(plan.outputs, *plan.axes),
                         Number(static_cast<int64_t>(plan.buffers.size())), Buffers(plan),
                         llvm::cast<Constant>(run.getCallee())}),
                 "function");

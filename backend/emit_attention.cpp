@@ -14,7 +14,6 @@
 
 #include "backend/emit_vector.h"
 #include "ir/op.h"
-#include "ir/text.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Function.h"
 
@@ -29,11 +28,26 @@ using llvm::Value;
 
 namespace {
 
-bool HasKeep(const Graph* graph) {
-  if (!graph) return false;
-  for (NodeId id : graph->Order())
-    if (graph->op(id) == OpKind::Keep) return true;
-  return false;
+/// Everything that makes a region what it is, without names of sites and places in the source.
+void Describe(std::ostream& out, const Graph& graph, const KernelContext& context) {
+  std::map<NodeId, int> numbers;
+  for (NodeId id : graph.Order()) {
+    const ir::Node& node = graph[id];
+    const ir::Attributes& at = node.attributes;
+    const int number = static_cast<int>(numbers.size());
+    numbers[id] = number;
+    out << '\n' << number << ' ' << ir::Info(node.op).name;
+    for (NodeId input : node.inputs) out << ' ' << numbers.at(input);
+    if (node.op == OpKind::Keep)
+      out << " site " << context.SiteNumber(at.name);
+    else
+      out << ' ' << at.name;
+    out << ' ' << std::hexfloat << at.number << std::defaultfloat << " [" << ir::Text(at.axes) << "] "
+        << at.axis.text() << ' ' << ir::Text(node.type.dtype);
+    for (ir::Axis axis : at.axes) out << ' ' << graph.axes().Bound(axis);
+  }
+  for (const auto& [name, id] : graph.outputs)
+    if (numbers.count(id)) out << '\n' << name << ' ' << numbers.at(id);
 }
 
 bool IsIdentity(OpKind op) {
@@ -52,7 +66,11 @@ KernelContext ContextOf(const AttentionStep& step) {
     context.Add(capture.query);
     context.Add(capture.key);
   }
-  context.keep = HasKeep(step.regions->score.get()) || HasKeep(step.regions->gradient.get());
+  for (const Graph* graph : {step.regions->score.get(), step.regions->gradient.get()}) {
+    if (!graph) continue;
+    for (NodeId id : graph->Order())
+      if (graph->op(id) == OpKind::Keep) context.AddSite((*graph)[id].attributes.name);
+  }
   return context;
 }
 
@@ -74,8 +92,9 @@ std::string Key(const AttentionStep& step) {
     size(capture.query);
     size(capture.key);
   }
-  key << "\n" << ir::Print(*step.regions->score);
-  if (step.backward && step.regions->gradient) key << ir::Print(*step.regions->gradient);
+  const KernelContext context = ContextOf(step);
+  Describe(key, *step.regions->score, context);
+  if (step.backward && step.regions->gradient) Describe(key, *step.regions->gradient, context);
   return key.str();
 }
 
@@ -244,9 +263,12 @@ Datum HoleEmitter::EvaluateKeep(const Graph& graph, const ir::Node& node) {
     element = v_.Apply(OpKind::Add, {element, term}, DType::Int);
     stride *= graph.axes().Bound(axes[i]);
   }
-  return v_.Keep(memo_.at(node.inputs[0]), element, node.attributes.name, node.attributes.number,
-                 Slot(context_layout_.KeySlot(), builder_.getInt64Ty()),
-                 Slot(context_layout_.DropoutSlot(), builder_.getFloatTy()));
+  return v_.Keep(
+      memo_.at(node.inputs[0]), element,
+      builder_.CreateTrunc(Slot(context_layout_.SiteSlot(node.attributes.name), builder_.getInt64Ty()),
+                           builder_.getInt32Ty()),
+      node.attributes.number, Slot(context_layout_.KeySlot(), builder_.getInt64Ty()),
+      Slot(context_layout_.DropoutSlot(), builder_.getFloatTy()));
 }
 
 Datum HoleEmitter::EvaluateNode(const Graph& graph, NodeId id) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "backend/plan.h"
@@ -15,7 +16,7 @@ struct KernelContext {
   std::vector<int>
       operands;  ///< numbers of the operands in memory: a pointer each, the base's offset already added
   std::vector<Size> sizes;
-  bool keep = false;
+  std::vector<std::string> sites;  ///< of Keeps, in order of first use
   void Add(const Size& size) {
     if (!size.IsStatic() && std::find(sizes.begin(), sizes.end(), size) == sizes.end()) sizes.push_back(size);
   }
@@ -26,7 +27,14 @@ struct KernelContext {
   }
   int KeySlot() const { return static_cast<int>(operands.size() + sizes.size()); }
   int DropoutSlot() const { return KeySlot() + 1; }
-  int Slots() const { return KeySlot() + (keep ? 2 : 0); }
+  int SiteSlot(const std::string& site) const { return KeySlot() + 2 + SiteNumber(site); }
+  int SiteNumber(const std::string& site) const {
+    return static_cast<int>(std::find(sites.begin(), sites.end(), site) - sites.begin());
+  }
+  void AddSite(const std::string& site) {
+    if (SiteNumber(site) == static_cast<int>(sites.size())) sites.push_back(site);
+  }
+  int Slots() const { return KeySlot() + (sites.empty() ? 0 : 2 + static_cast<int>(sites.size())); }
 };
 
 }  // namespace heed::backend

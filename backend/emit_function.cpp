@@ -12,6 +12,7 @@
 #include "llvm/IR/Module.h"
 #include "runtime/abi.h"
 #include "runtime/kernels/heed_kernels.h"
+#include "runtime/random.h"
 
 namespace heed::backend {
 
@@ -19,7 +20,12 @@ using ir::InternalError;
 using llvm::Value;
 
 const std::string& KernelTable::LoopSymbol(const LoopKernel& kernel) {
-  const auto [found, fresh] = loop_numbers_.emplace(Key(kernel), static_cast<int>(loops_.size()));
+  // Sites are in the context: without them the kernels of all layers are equal.
+  const KernelContext context = ContextOf(kernel);
+  LoopKernel plain = kernel;
+  for (LoopValue& value : plain.values)
+    if (value.kind == LoopValue::Kind::Keep) value.site = std::to_string(context.SiteNumber(value.site));
+  const auto [found, fresh] = loop_numbers_.emplace(Key(plain), static_cast<int>(loops_.size()));
   if (fresh) loops_.push_back({"heed_loop_" + std::to_string(found->second), kernel});
   return loops_[found->second].symbol;
 }
@@ -54,7 +60,7 @@ class FunctionEmitter {
     most_slots_ = std::max(most_slots_, slot + 1);
   }
   void Put(int slot, const Size& size) { Put(slot, Of(size)); }
-  void PutKeep(int key_slot);
+  void PutKeep(int first, const KernelContext& context);
   void PutContext(const KernelContext& context, int first, const std::vector<Base>& bases);
   llvm::FunctionCallee Task(const std::string& symbol);
   Value* ScratchOf(const std::string& symbol);
@@ -145,17 +151,20 @@ Value* FunctionEmitter::Pointer(const Base& base) {
   return b_.CreateGEP(bytes ? b_.getInt8Ty() : b_.getInt32Ty(), buffer, offset);
 }
 
-void FunctionEmitter::PutKeep(int key_slot) {
-  Put(key_slot, Field(frame_, offsetof(HeedFrame, key), b_.getInt64Ty()));
-  Put(key_slot + 1,
-      b_.CreateZExt(Field(frame_, offsetof(HeedFrame, dropout), b_.getInt32Ty()), b_.getInt64Ty()));
+void FunctionEmitter::PutKeep(int first, const KernelContext& context) {
+  llvm::Type* word = b_.getInt64Ty();
+  Put(first + context.KeySlot(), Field(frame_, offsetof(HeedFrame, key), word));
+  Put(first + context.DropoutSlot(),
+      b_.CreateZExt(Field(frame_, offsetof(HeedFrame, dropout), b_.getInt32Ty()), word));
+  for (const std::string& site : context.sites)
+    Put(first + context.SiteSlot(site), I64(SiteHash(site.data(), site.size())));
 }
 
 void FunctionEmitter::PutContext(const KernelContext& context, int first, const std::vector<Base>& bases) {
   for (size_t i = 0; i < context.operands.size(); ++i)
     Put(first + static_cast<int>(i), Pointer(bases[context.operands[i]]));
   for (const Size& size : context.sizes) Put(first + context.SlotOf(size), size);
-  if (context.keep) PutKeep(first + context.KeySlot());
+  if (!context.sites.empty()) PutKeep(first, context);
   most_slots_ = std::max(most_slots_, first + context.Slots());
 }
 

@@ -83,7 +83,7 @@ KernelContext ContextOf(const LoopKernel& kernel) {
       add(value.size);
       add(value.gather_stride);
     }
-    context.keep |= value.kind == LoopValue::Kind::Keep;
+    if (value.kind == LoopValue::Kind::Keep) context.AddSite(value.site);
   }
   return context;
 }
@@ -348,7 +348,7 @@ void LoopEmitter::Emit() {
   for (int i = 0; i < context_.Slots(); ++i) {
     const bool is_pointer = i < static_cast<int>(context_.operands.size());
     llvm::Type* type = is_pointer ? static_cast<llvm::Type*>(builder_.getPtrTy()) : builder_.getInt64Ty();
-    if (context_.keep && i == context_.DropoutSlot()) type = builder_.getFloatTy();
+    if (!context_.sites.empty() && i == context_.DropoutSlot()) type = builder_.getFloatTy();
     slots_.push_back(
         builder_.CreateLoad(type, builder_.CreateConstGEP1_64(builder_.getInt64Ty(), context, i)));
   }
@@ -819,8 +819,8 @@ LoopEmitter::Block LoopEmitter::EmitValue(int number) {
     case LoopValue::Kind::Keep:
       return MapBlock(value.args, [&](const std::vector<Datum>& data) {
         return v_
-            .Keep(data[0], data[1], value.site, value.number, slots_[context_.KeySlot()],
-                  slots_[context_.DropoutSlot()])
+            .Keep(data[0], data[1], builder_.CreateTrunc(slots_[context_.SiteSlot(value.site)], word),
+                  value.number, slots_[context_.KeySlot()], slots_[context_.DropoutSlot()])
             .value;
       });
     case LoopValue::Kind::Reduced:

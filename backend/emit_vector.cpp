@@ -6,7 +6,6 @@
 
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Intrinsics.h"
-#include "runtime/random.h"
 
 namespace heed::backend {
 
@@ -300,8 +299,7 @@ Datum VectorBuilder::Apply(OpKind op, std::vector<Datum> arguments, DType dtype)
   return {result, dtype};
 }
 
-Datum VectorBuilder::Keep(Datum example, Datum element, const std::string& site, double p, Value* key,
-                          Value* dropout) {
+Datum VectorBuilder::Keep(Datum example, Datum element, Value* site, double p, Value* key, Value* dropout) {
   llvm::Type* word = b_.getInt32Ty();
   llvm::Type* vector = Vector(word);
   llvm::Type* result_type = Vector(b_.getFloatTy());
@@ -311,8 +309,8 @@ Datum VectorBuilder::Keep(Datum example, Datum element, const std::string& site,
   const bool is_vector = example.vector() || element.vector();
   Value* factor = b_.CreateCall(
       function, {b_.CreateTrunc(key, word), b_.CreateTrunc(b_.CreateLShr(key, 32), word),
-                 AsVector(example).value, AsVector(element).value, llvm::Constant::getNullValue(vector),
-                 b_.getInt32(SiteHash(site.data(), site.size())), llvm::ConstantFP::get(b_.getFloatTy(), p)});
+                 AsVector(example).value, AsVector(element).value, llvm::Constant::getNullValue(vector), site,
+                 llvm::ConstantFP::get(b_.getFloatTy(), p)});
   Value* on = b_.CreateFCmpUNE(dropout, llvm::ConstantFP::get(b_.getFloatTy(), 0));
   factor = b_.CreateSelect(on, factor, llvm::ConstantFP::get(result_type, 1));
   return {is_vector ? factor : b_.CreateExtractElement(factor, uint64_t{0}), DType::Float};

@@ -42,8 +42,8 @@ class VectorBuilder {
   Datum Select(llvm::Value* condition, Datum yes, Datum no);  ///< any of them may be scalars
   /// A pointwise op with a result of type `dtype`.
   Datum Apply(ir::OpKind op, std::vector<Datum> arguments, ir::DType dtype);
-  /// Dropout's factor: 1 where `dropout` (float) is 0. `key` is an i64.
-  Datum Keep(Datum example, Datum element, const std::string& site, double p, llvm::Value* key,
+  /// Dropout's factor: 1 where `dropout` (float) is 0. `key` is an i64, `site` an i32.
+  Datum Keep(Datum example, Datum element, llvm::Value* site, double p, llvm::Value* key,
              llvm::Value* dropout);
 
   /// A scalar or a vector in memory; `mask` null: all lanes. Masked lanes read 0.
