@@ -72,8 +72,8 @@ TEST(Grad, InfiniteDerivativeUnderAMaskStaysAway) {
   const Graph derived = Passed(graph, {"grad", "canonicalize", "cse"});
   const NodeId d = derived.Output("d.w");
   ASSERT_TRUE(d);
-  for (double x : Interpreter(derived, Options(RandomParameters(*program, 1), inputs, lengths)).Value(d).data)
-    EXPECT_TRUE(std::isfinite(x));
+  Interpreter run(derived, Options(RandomParameters(*program, 1), inputs, lengths));
+  for (double x : run.Value(d).data) EXPECT_TRUE(std::isfinite(x));
 }
 
 }  // namespace
