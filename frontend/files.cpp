@@ -57,6 +57,7 @@ std::optional<std::string> ReplaceText(const std::string& name, const std::strin
   std::error_code code;
   const fs::path target = fs::canonical(name, code);
   if (code) return name + ": " + code.message();
+  if (!fs::is_regular_file(target)) return name + ": is not a regular file";
   if (access(target.c_str(), W_OK) != 0) return name + ": cannot write it: " + std::strerror(errno);
   const fs::path temporary = target.string() + ".heed-new";
   if (auto problem = WriteText(temporary.string(), text)) return problem;

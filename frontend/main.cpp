@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
@@ -399,9 +401,27 @@ int Build(const Options& options) {
                    : options.emit == "llvm"   ? backend::Emit::Llvm
                    : options.emit == "asm"    ? backend::Emit::Assembly
                                               : backend::Emit::Executable;
-    const std::string target = output == "-" ? "/dev/stdout" : output;
-    if (const std::optional<std::string> problem = backend::Compile(spec, compile, target))
-      return Fail(*problem);
+    // The back end replaces its output by renaming. That must not happen to devices, pipes or links such as
+    // /dev/stdout: those get a copy.
+    std::error_code code;
+    const fs::file_status there = fs::symlink_status(output, code);
+    const bool in_place = output != "-" && (!fs::exists(there) || fs::is_regular_file(there));
+    std::optional<std::string> problem;
+    if (in_place) {
+      problem = backend::Compile(spec, compile, output);
+    } else {
+      std::string folder = (fs::temp_directory_path() / "heed-XXXXXX").string();
+      if (mkdtemp(folder.data()) == nullptr)
+        return Fail(std::string("no temporary folder: ") + std::strerror(errno));
+      const std::string temporary = folder + "/" + stem;
+      problem = backend::Compile(spec, compile, temporary);
+      std::ifstream in(temporary, std::ios::binary);
+      const std::string bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+      in.close();
+      fs::remove_all(folder, code);
+      if (!problem.has_value()) problem = frontend::WriteText(output, bytes);
+    }
+    if (problem.has_value()) return Fail(*problem);
   }
   if (options.time_passes) timer.Print();
   if (!options.quiet && options.emit == "exe" && output != "-") {
