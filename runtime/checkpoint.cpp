@@ -44,19 +44,6 @@ bool IsFloat(const std::string& dtype) {
   return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64";
 }
 
-// Sizes agree already.
-void CopyTensor(const SafetensorsFile::Entry& entry, std::span<float> to) {
-  if (entry.dtype == "F32") {
-    std::memcpy(to.data(), entry.data, to.size_bytes());
-  } else if (entry.dtype == "F16") {
-    CopyAs<uint16_t>(entry, to, FromHalf);
-  } else if (entry.dtype == "BF16") {
-    CopyAs<uint16_t>(entry, to, FromBfloat);
-  } else {
-    CopyAs<double>(entry, to, [](double value) { return static_cast<float>(value); });
-  }
-}
-
 std::vector<int64_t> Shape(const HeedParam& param) { return {param.shape, param.shape + param.rank}; }
 
 // Axes of storage dimension d: consecutive ones whose product is its size. Flattened axes are in storage
@@ -175,7 +162,7 @@ void CopyAll(const SafetensorsFile& file, const HeedProgram& program, const std:
       problems.push_back(std::string(param.name) + " is " + entry.dtype +
                          "; it must be F32, F16, BF16 or F64");
     } else if (problems.empty() && missing.empty()) {
-      CopyTensor(entry, to.tensor(i));
+      ConvertToFloat(entry, to.tensor(i));
     }
   }
   // Looking for near names is quadratic; only what will be shown is looked for.
@@ -190,6 +177,20 @@ void CopyAll(const SafetensorsFile& file, const HeedProgram& program, const std:
 }
 
 }  // namespace
+
+bool ConvertToFloat(const SafetensorsFile::Entry& entry, std::span<float> to) {
+  if (!IsFloat(entry.dtype)) return false;
+  if (entry.dtype == "F32") {
+    if (!to.empty()) std::memcpy(to.data(), entry.data, to.size_bytes());
+  } else if (entry.dtype == "F16") {
+    CopyAs<uint16_t>(entry, to, FromHalf);
+  } else if (entry.dtype == "BF16") {
+    CopyAs<uint16_t>(entry, to, FromBfloat);
+  } else {
+    CopyAs<double>(entry, to, [](double value) { return static_cast<float>(value); });
+  }
+  return true;
+}
 
 Result<LoadReport> LoadParameters(const SafetensorsFile& file, const HeedProgram& program,
                                   ParameterBlock& parameters) {

@@ -30,6 +30,9 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+/// F32, F16, BF16 or F64 -> f32; false for other types. The sizes must agree.
+bool ConvertToFloat(const SafetensorsFile::Entry& entry, std::span<float> to);
+
 struct NamedTensor {
   std::string name;
   std::string dtype;  ///< "F32", "I32", "U8"

@@ -1,0 +1,128 @@
+// `call`: an entry on raw tensors, for tests; and the entries that no other command serves, by their own
+// names, which take the same files. What a call computes is raw_call.cpp's business.
+#include <CLI/CLI.hpp>
+
+#include "runtime/command.h"
+#include "runtime/raw_call.h"
+
+namespace heed {
+namespace {
+
+class CallCommand final : public Command {
+ public:
+  /// `entry` null: `call`, which asks for the entry's name.
+  CallCommand(const CommandLine& line, const HeedEntry* entry) : line_(line), entry_(entry) {}
+  std::string Name() const override { return entry_ != nullptr ? entry_->name : "call"; }
+  std::string Summary() const override {
+    return entry_ != nullptr ? "compute this entry on tensors of a file"
+                             : "call an entry on tensors of a file";
+  }
+
+  void Declare(CLI::App& app) override {
+    if (entry_ == nullptr) app.add_option("entry", name_, "which entry")->required()->type_name("ENTRY");
+    app.add_option("--weights", weights_, "checkpoint (not needed without parameters)")
+        ->type_name("W.safetensors");
+    app.add_option("--inputs", inputs_, "arguments by name, batch first; NAME.length: I32 [batch]")
+        ->type_name("I.safetensors");
+    app.add_option("--outputs", outputs_, "where the results go")->type_name("O.safetensors");
+    if (entry_ == nullptr || entry_->kind == kHeedEntryGenerate) {
+      app.add_option("--seed", seed_, "of sampling")->capture_default_str()->type_name("N");
+    }
+    if (entry_ == nullptr || entry_->kind == kHeedEntryMinimize) DeclareTraining(app);
+  }
+
+  Result<int> Run() override {
+    const HeedProgram& program = line_.program();
+    const HeedEntry* entry = entry_;
+    if (entry == nullptr) {
+      const Result<const HeedEntry*> found = FindEntry(program, name_);
+      if (!found) return found.error();
+      entry = *found;
+    }
+    if (outputs_.empty()) return UsageError("name the file for the results with --outputs O.safetensors");
+    if (inputs_.empty() && entry->argument_count > 0) {
+      return UsageError("name the file with the arguments with --inputs I.safetensors");
+    }
+    if (entry->kind != kHeedEntryMinimize && (gradients_ || steps_ > 0)) {
+      return UsageError(std::string("--grad and --steps need a `minimize` entry; `") + entry->name +
+                        "` is none");
+    }
+    ParameterBlock parameters(program);
+    if (Status status = LoadWeights(weights_, program, parameters); !status) return status.error();
+    RawInputs inputs;
+    if (!inputs_.empty()) {
+      const Result<SafetensorsFile> file = SafetensorsFile::Open(inputs_);
+      if (!file) return file.error();
+      Result<RawInputs> read = ReadInputs(*file, program, *entry);
+      if (!read) return Error{inputs_ + ": " + read.error().message};
+      inputs = std::move(*read);
+    }
+    RawOptions options;
+    options.gradients = gradients_;
+    options.steps = steps_;
+    options.adam = adam_;
+    options.adam.schedule = *ScheduleNamed(schedule_);
+    options.seed = seed_;
+    ThreadPool threads(line_.threads());
+    Engine engine(program, threads);
+    const Result<RawResults> results = CallRaw(engine, *entry, inputs, parameters, options);
+    if (!results) return results.error();
+    std::vector<NamedTensor> tensors;
+    for (const RawResults::Tensor& tensor : results->tensors) {
+      const char* const dtype = tensor.data.dtype() == kHeedFloat32 ? "F32"
+                                : tensor.data.dtype() == kHeedInt32 ? "I32"
+                                                                    : "U8";
+      tensors.push_back({tensor.name, dtype, tensor.shape, tensor.data.data()});
+    }
+    if (Status status = WriteSafetensors(outputs_, tensors, {}); !status) return status.error();
+    return kExitDone;
+  }
+
+ private:
+  // Options and defaults are those of `train`.
+  void DeclareTraining(CLI::App& app) {
+    const char* const group = "Of a `minimize` entry";
+    app.add_flag("--grad", gradients_, "add grad.PARAMETER, the gradient of `loss`")->group(group);
+    app.add_option("--steps", steps_, "run N steps of the optimizer; adds `losses` and after.PARAMETER")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N")
+        ->group(group);
+    app.add_option("--warmup", adam_.warmup, "steps")
+        ->capture_default_str()
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N")
+        ->group(group);
+    app.add_option("--schedule", schedule_, "of the learning rate after warming up")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"inverse-sqrt", "cosine", "linear", "constant"}))
+        ->group(group);
+    const auto number = [&](const char* name, double& value, const char* help, const CLI::Validator& check) {
+      app.add_option(name, value, help)->capture_default_str()->check(check)->type_name("X")->group(group);
+    };
+    number("--lr", adam_.lr, "peak learning rate", CLI::NonNegativeNumber);
+    number("--beta1", adam_.beta1, "of the mean", CLI::Range(0.0, 0.999999999));
+    number("--beta2", adam_.beta2, "of the mean square", CLI::Range(0.0, 0.999999999));
+    number("--eps", adam_.eps, "added to the root", CLI::NonNegativeNumber);
+    number("--weight-decay", adam_.weight_decay, "decoupled", CLI::NonNegativeNumber);
+    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", CLI::NonNegativeNumber);
+  }
+
+  const CommandLine& line_;
+  const HeedEntry* entry_;
+  std::string name_, weights_, inputs_, outputs_, schedule_ = "inverse-sqrt";
+  bool gradients_ = false;
+  int64_t steps_ = 0;
+  uint64_t seed_ = 0;
+  AdamOptions adam_{.lr = 1e-3, .warmup = 1000};
+};
+
+}  // namespace
+
+void RegisterCall(CommandLine& line) {
+  line.Add(std::make_unique<CallCommand>(line, nullptr));
+  for (int64_t i = 0; i < line.program().entry_count; ++i) {
+    line.Add(std::make_unique<CallCommand>(line, &line.program().entries[i]));
+  }
+}
+
+}  // namespace heed
