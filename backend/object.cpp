@@ -18,7 +18,7 @@
 namespace heed::backend {
 namespace {
 
-void Optimise(llvm::Module& module, llvm::TargetMachine& machine, bool well) {
+void Optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopUnrolling = false;
   tuning.LoopVectorization = false;
@@ -34,8 +34,7 @@ void Optimise(llvm::Module& module, llvm::TargetMachine& machine, bool well) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(well ? llvm::OptimizationLevel::O3 : llvm::OptimizationLevel::O1)
-      .run(module, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
 }
 
 std::string CompileModule(const ModuleJob& job, const Target& target, ModuleForm form) {
@@ -43,7 +42,7 @@ std::string CompileModule(const ModuleJob& job, const Target& target, ModuleForm
   const std::unique_ptr<llvm::TargetMachine> machine = MakeMachine(target, job.kernels);
   const std::unique_ptr<llvm::Module> module = job.make(context, *machine);
   module->setModuleIdentifier(job.name);
-  Optimise(*module, *machine, job.kernels);
+  if (job.kernels) Optimise(*module, *machine);
   CheckInlined(*module);
   if (form == ModuleForm::Llvm) {
     std::string text;

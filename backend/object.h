@@ -18,7 +18,7 @@ namespace heed::backend {
 /// One module still to be made. `make` runs on any thread with a context of its own.
 struct ModuleJob {
   std::string name;
-  bool kernels = true;  ///< optimised well; else it runs once a call and is compiled fast
+  bool kernels = true;  ///< optimised well; else it is straight-line code for once a call, compiled fast
   std::function<std::unique_ptr<llvm::Module>(llvm::LLVMContext&, const llvm::TargetMachine&)> make;
 };
 enum class ModuleForm { Object, Assembly, Llvm };

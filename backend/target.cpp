@@ -85,7 +85,7 @@ std::unique_ptr<llvm::TargetMachine> MakeMachine(const Target& target, bool opti
   options.DataSections = true;
   return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(
       target.triple, target.cpu, target.features, options, llvm::Reloc::PIC_, {},
-      optimise_well ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::Less));
+      optimise_well ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None));
 }
 
 }  // namespace heed::backend
