@@ -223,20 +223,21 @@ Result<std::vector<std::vector<int32_t>>> Decoder::Beam(std::span<const DecodeRe
     std::vector<int32_t> ids;
     double log_probability = 0;
   };
-  struct Finished {
+  struct Ended {
+    double score;
     std::vector<int32_t> ids;
-    double score = -INFINITY;
-    int64_t count = 0;
-    void Offer(const std::vector<int32_t>& hypothesis, double s) {
-      ++count;
-      if (s > score) {
-        score = s;
-        ids = hypothesis;
-      }
-    }
+  };
+  // The best few that have ended, best first.
+  std::vector<std::vector<Ended>> finished(requests.size());
+  const auto width_of_beam = static_cast<size_t>(options.beam);
+  const auto offer = [&](size_t i, const std::vector<int32_t>& ids, double score) {
+    std::vector<Ended>& list = finished[i];
+    const auto place =
+        std::find_if(list.begin(), list.end(), [&](const Ended& e) { return score > e.score; });
+    list.insert(place, {score, ids});
+    if (list.size() > width_of_beam) list.pop_back();
   };
   std::vector<std::vector<Hypothesis>> alive(requests.size());
-  std::vector<Finished> finished(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) alive[i] = {{requests[i].prefix, 0}};
   const auto width = static_cast<size_t>(variable_.vocabulary);
   const auto new_tokens = [&](size_t i, const std::vector<int32_t>& ids) {
@@ -249,7 +250,7 @@ Result<std::vector<std::vector<int32_t>>> Decoder::Beam(std::span<const DecodeRe
       if (alive[i].empty()) continue;
       if (static_cast<int64_t>(alive[i][0].ids.size()) >= Limit(requests[i], options)) {
         for (const Hypothesis& h : alive[i]) {
-          finished[i].Offer(h.ids, h.log_probability / Penalty(new_tokens(i, h.ids), options.alpha));
+          offer(i, h.ids, h.log_probability / Penalty(new_tokens(i, h.ids), options.alpha));
         }
         alive[i].clear();
       }
@@ -275,7 +276,7 @@ Result<std::vector<std::vector<int32_t>>> Decoder::Beam(std::span<const DecodeRe
         }
       }
       // Twice as many as the beam: if all of the best half end, as many go on.
-      const size_t keep = std::min(candidates.size(), 2 * static_cast<size_t>(options.beam));
+      const size_t keep = std::min(candidates.size(), 2 * width_of_beam);
       std::partial_sort(candidates.begin(), candidates.begin() + static_cast<int64_t>(keep), candidates.end(),
                         [](const Candidate& a, const Candidate& b) {
                           if (a.log_probability != b.log_probability)
@@ -283,27 +284,31 @@ Result<std::vector<std::vector<int32_t>>> Decoder::Beam(std::span<const DecodeRe
                           return a.hypothesis != b.hypothesis ? a.hypothesis < b.hypothesis : a.id < b.id;
                         });
       std::vector<Hypothesis> next;
-      for (size_t c = 0; c < keep && next.size() < static_cast<size_t>(options.beam); ++c) {
+      for (size_t c = 0; c < keep && next.size() < width_of_beam; ++c) {
         const Candidate& candidate = candidates[c];
         const std::vector<int32_t>& ids = alive[i][candidate.hypothesis].ids;
         if (candidate.id == entry_->until) {
-          if (c < static_cast<size_t>(options.beam)) {
-            finished[i].Offer(ids,
-                              candidate.log_probability / Penalty(new_tokens(i, ids) + 1, options.alpha));
+          if (c < width_of_beam) {
+            offer(i, ids, candidate.log_probability / Penalty(new_tokens(i, ids) + 1, options.alpha));
           }
           continue;
         }
         next.push_back({ids, candidate.log_probability});
         next.back().ids.push_back(candidate.id);
       }
-      if (finished[i].count >= options.beam) next.clear();
+      // Done when what is open could not enter the list even if it ended now.
+      if (!next.empty() && finished[i].size() == width_of_beam &&
+          next[0].log_probability / Penalty(new_tokens(i, next[0].ids), options.alpha) <=
+              finished[i].back().score) {
+        next.clear();
+      }
       alive[i] = std::move(next);
     }
   }
   std::vector<std::vector<int32_t>> results(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
-    if (finished[i].count > 0) {
-      results[i] = std::move(finished[i].ids);
+    if (!finished[i].empty()) {
+      results[i] = std::move(finished[i][0].ids);
     } else if (!alive[i].empty()) {
       results[i] = alive[i][0].ids;  // interrupted
     }

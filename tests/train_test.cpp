@@ -277,7 +277,7 @@ class Trained : public Toy {
   void SetUp() override {
     w = Folder() + "trained.safetensors";
     if (!std::filesystem::exists(w)) {
-      ASSERT_EQ(RunCommand(test::ToyTranslator(), Options("trained", 300, {"-q"})).code, 0);
+      ASSERT_EQ(RunCommand(test::ToyTranslator(), Options("trained", 1500, {"-q"})).code, 0);
     }
   }
   std::string w;
