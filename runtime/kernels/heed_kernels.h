@@ -52,7 +52,7 @@ struct HeedAttention {
   const float* k;
   const float* v;
   float* o;
-  float* lse;
+  float* lse;        // forward: may be null when nobody wants it
   const float* d_o;  // backward only; strides of o
   float* dq;         // backward only; strides of q, k, v; any of the three may be null
   float* dk;

@@ -292,7 +292,7 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
   state.mask_k = matmul.mask ? line(k, matmul.ks, &Axis::mask) : Line();
   state.c_vectors_adjacent = state.c_n.AdjacentBlocks(kLanes);
   state.present_a = tables;
-  state.present_b = tables + state.terms;
+  state.present_b = scratch ? tables + state.terms : nullptr;
   if (matmul.mask) {
     entries += 2 * state.terms;
     if (scratch) tables += 2 * state.terms;
