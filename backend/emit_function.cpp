@@ -38,13 +38,16 @@ const std::string& KernelTable::AttentionSymbol(const AttentionStep& step) {
 
 namespace {
 
-// Simple vector operations on single elements below which a step runs in one part (about ten microseconds).
-constexpr int64_t kSmallWork = 1 << 17;
-
 class FunctionEmitter {
  public:
-  FunctionEmitter(llvm::Module& module, const Plan& plan, const Target& target, KernelTable& table)
-      : module_(module), plan_(plan), target_(target), table_(table), b_(module.getContext()) {}
+  FunctionEmitter(llvm::Module& module, const Plan& plan, const Target& target, KernelTable& table,
+                  int64_t small_work)
+      : module_(module),
+        plan_(plan),
+        target_(target),
+        table_(table),
+        small_work_(small_work),
+        b_(module.getContext()) {}
   void Emit(const std::string& symbol);
 
  private:
@@ -74,6 +77,7 @@ class FunctionEmitter {
   const Plan& plan_;
   const Target& target_;
   KernelTable& table_;
+  const int64_t small_work_;
   llvm::IRBuilder<> b_;
   Value* frame_ = nullptr;
   Value* context_ = nullptr;
@@ -187,7 +191,7 @@ Value* FunctionEmitter::ScratchOf(const std::string& symbol) {
 void FunctionEmitter::Call(const std::string& symbol, Value* work, Value* scratch) {
   llvm::Type* pointer = b_.getPtrTy();
   llvm::Type* word = b_.getInt64Ty();
-  Value* parts = b_.CreateSelect(b_.CreateICmpSLT(work, I64(kSmallWork)), I64(1), threads_);
+  Value* parts = b_.CreateSelect(b_.CreateICmpSLT(work, I64(small_work_)), I64(1), threads_);
   auto* type = llvm::FunctionType::get(b_.getVoidTy(), {pointer, pointer, pointer, word, word}, false);
   b_.CreateCall(type, parallel_, {pool_, Task(symbol).getCallee(), context_, parts, scratch});
 }
@@ -275,8 +279,8 @@ void FunctionEmitter::EmitStep(const AttentionStep& step) {
 }  // namespace
 
 void EmitFunction(llvm::Module& module, const std::string& symbol, const Plan& plan, const Target& target,
-                  KernelTable& table) {
-  FunctionEmitter(module, plan, target, table).Emit(symbol);
+                  KernelTable& table, int64_t small_work) {
+  FunctionEmitter(module, plan, target, table, small_work).Emit(symbol);
 }
 
 }  // namespace heed::backend

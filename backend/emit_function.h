@@ -39,8 +39,13 @@ class KernelTable {
   std::map<std::string, int> loop_numbers_, attention_numbers_;
 };
 
-/// Defines `symbol` in `module` and enters what it calls into `table`.
+/// Simple vector operations on single elements (about ten microseconds) below which a step runs in one part:
+/// it is not worth a hand-over then.
+constexpr int64_t kSmallWork = 1 << 17;
+
+/// Defines `symbol` in `module` and enters what it calls into `table`. Steps of less than `small_work` run in
+/// one part; tests of the thread law say 0.
 void EmitFunction(llvm::Module& module, const std::string& symbol, const Plan& plan, const Target& target,
-                  KernelTable& table);
+                  KernelTable& table, int64_t small_work = kSmallWork);
 
 }  // namespace heed::backend

@@ -112,7 +112,7 @@ std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std:
                                   auto module = std::make_unique<llvm::Module>("run", context);
                                   module->setTargetTriple(target->triple);
                                   module->setDataLayout(machine.createDataLayout());
-                                  EmitFunction(*module, symbol, plan, *target, table);
+                                  EmitFunction(*module, symbol, plan, *target, table, 0);
                                   SetTargetAttributes(*module, *target);
                                   return module;
                                 }};
