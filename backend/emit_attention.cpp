@@ -28,30 +28,44 @@ using llvm::Value;
 
 namespace {
 
-/// Everything that makes a region what it is, without names of sites and places in the source.
-void Describe(std::ostream& out, const Graph& graph, const KernelContext& context) {
+bool IsIdentity(OpKind op) {
+  return op == OpKind::Element || op == OpKind::Broadcast || op == OpKind::Rename || op == OpKind::Stop;
+}
+
+/// An axis as the part it plays.
+std::string Role(const AttentionStep& step, ir::Axis axis) {
+  if (axis == step.key_axis) return "key";
+  if (axis == step.query_axis) return "query";
+  for (size_t i = 0; i < step.loops.size(); ++i)
+    if (step.loops[i].axis == axis) return "loop" + std::to_string(i);
+  return axis.text();
+}
+
+/// Everything that makes a region what it is, without the names of axes and sites and places in the source.
+void Describe(std::ostream& out, const Graph& graph, const AttentionStep& step,
+              const KernelContext& context) {
   std::map<NodeId, int> numbers;
   for (NodeId id : graph.Order()) {
     const ir::Node& node = graph[id];
     const ir::Attributes& at = node.attributes;
     const int number = static_cast<int>(numbers.size());
     numbers[id] = number;
-    out << '\n' << number << ' ' << ir::Info(node.op).name;
+    out << '\n' << number << ' ' << ir::Info(node.op).name << ' ' << ir::Text(node.type.dtype);
     for (NodeId input : node.inputs) out << ' ' << numbers.at(input);
-    if (node.op == OpKind::Keep)
+    if (IsIdentity(node.op)) continue;
+    out << ' ' << std::hexfloat << at.number << std::defaultfloat;
+    if (at.axis) out << ' ' << Role(step, at.axis);
+    if (node.op == OpKind::Keep) {
       out << " site " << context.SiteNumber(at.name);
-    else
+      ir::AxisList axes = at.axes;
+      std::sort(axes.begin(), axes.end());  // their order by name is what numbers the elements
+      for (ir::Axis axis : axes) out << ' ' << Role(step, axis) << ' ' << graph.axes().Bound(axis);
+    } else {
       out << ' ' << at.name;
-    out << ' ' << std::hexfloat << at.number << std::defaultfloat << " [" << ir::Text(at.axes) << "] "
-        << at.axis.text() << ' ' << ir::Text(node.type.dtype);
-    for (ir::Axis axis : at.axes) out << ' ' << graph.axes().Bound(axis);
+    }
   }
   for (const auto& [name, id] : graph.outputs)
     if (numbers.count(id)) out << '\n' << name << ' ' << numbers.at(id);
-}
-
-bool IsIdentity(OpKind op) {
-  return op == OpKind::Element || op == OpKind::Broadcast || op == OpKind::Rename || op == OpKind::Stop;
 }
 
 }  // namespace
@@ -75,14 +89,17 @@ KernelContext ContextOf(const AttentionStep& step) {
 }
 
 std::string Key(const AttentionStep& step) {
+  const KernelContext context = ContextOf(step);
   std::ostringstream key;
   const auto size = [&](const Size& what) {
-    key << ' ' << what.factor;
-    for (int term : what.terms) key << "*x" << term;
+    if (what.IsStatic())
+      key << ' ' << what.factor;
+    else
+      key << " slot" << context.SlotOf(what);
   };
-  key << (step.backward ? "backward " : "forward ") << step.query_axis.text() << " " << step.key_axis.text();
+  key << (step.backward ? "backward" : "forward") << (step.query_axis ? " queries" : " one query");
   for (const AttentionLoop& loop : step.loops) {
-    key << "\nloop " << loop.axis.text();
+    key << "\nloop";
     size(loop.extent);
   }
   for (const AttentionCapture& capture : step.captures) {
@@ -92,9 +109,8 @@ std::string Key(const AttentionStep& step) {
     size(capture.query);
     size(capture.key);
   }
-  const KernelContext context = ContextOf(step);
-  Describe(key, *step.regions->score, context);
-  if (step.backward && step.regions->gradient) Describe(key, *step.regions->gradient, context);
+  Describe(key, *step.regions->score, step, context);
+  if (step.backward && step.regions->gradient) Describe(key, *step.regions->gradient, step, context);
   return key.str();
 }
 

@@ -19,13 +19,32 @@ namespace heed::backend {
 using ir::InternalError;
 using llvm::Value;
 
-const std::string& KernelTable::LoopSymbol(const LoopKernel& kernel) {
-  // Sites are in the context: without them the kernels of all layers are equal.
+namespace {
+
+/// Key without what lies in the context: dynamic sizes (only which of them are equal matters) and sites of
+/// dropout. So all layers share their kernels, and encoder and decoder do as well.
+std::string CanonicalKey(LoopKernel kernel) {
   const KernelContext context = ContextOf(kernel);
-  LoopKernel plain = kernel;
-  for (LoopValue& value : plain.values)
+  const auto rename = [&](Size& size) {
+    if (!size.IsStatic()) size = Size{1, {context.SlotOf(size)}};
+  };
+  for (Size& size : kernel.outer) rename(size);
+  if (kernel.column) rename(kernel.lane);
+  for (Size& size : kernel.inner) rename(size);
+  for (LoopOperand& operand : kernel.operands)
+    for (Size& stride : operand.strides) rename(stride);
+  for (LoopValue& value : kernel.values) {
+    if (value.kind == LoopValue::Kind::Extent || value.kind == LoopValue::Kind::Gather) rename(value.size);
+    if (value.kind == LoopValue::Kind::Gather) rename(value.gather_stride);
     if (value.kind == LoopValue::Kind::Keep) value.site = std::to_string(context.SiteNumber(value.site));
-  const auto [found, fresh] = loop_numbers_.emplace(Key(plain), static_cast<int>(loops_.size()));
+  }
+  return Key(kernel);
+}
+
+}  // namespace
+
+const std::string& KernelTable::LoopSymbol(const LoopKernel& kernel) {
+  const auto [found, fresh] = loop_numbers_.emplace(CanonicalKey(kernel), static_cast<int>(loops_.size()));
   if (fresh) loops_.push_back({"heed_loop_" + std::to_string(found->second), kernel});
   return loops_[found->second].symbol;
 }

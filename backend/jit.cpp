@@ -1,10 +1,15 @@
 // In-process compilation with ORC, for tests. It stands in for the runtime: every buffer has its own memory,
-// filled with NaN, and `parallel` runs the parts of a step in reverse order, one after the other, which a
-// correct kernel cannot tell from threads.
+// filled with NaN and followed by a guard page, and `parallel` runs the parts of a step in reverse order, one
+// after the other, which a correct kernel cannot tell from threads.
 #include "backend/jit.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
+#include <deque>
+#include <new>
 
 #include "backend/compile.h"
 #include "backend/emit_function.h"
@@ -23,22 +28,36 @@
 namespace heed::backend {
 namespace {
 
-struct FreeAligned {
-  void operator()(void* memory) const { std::free(memory); }
-};
-using Memory = std::unique_ptr<void, FreeAligned>;
+/// Bytes that end where unreadable memory begins, so that whoever reads or writes behind them is caught.
+/// Scratch, whose beginning must be aligned, ends up to 63 bytes before.
+class Memory {
+ public:
+  Memory(int64_t bytes, int64_t alignment) {
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    const int64_t used = (bytes + alignment - 1) / alignment * alignment;
+    const int64_t readable = (used + page - 1) / page * page;
+    size_ = static_cast<size_t>(readable + page);
+    start_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start_ == MAP_FAILED) throw std::bad_alloc();
+    std::memset(start_, 255, static_cast<size_t>(readable));
+    mprotect(static_cast<char*>(start_) + readable, static_cast<size_t>(page), PROT_NONE);
+    data_ = static_cast<char*>(start_) + readable - used;
+  }
+  ~Memory() { munmap(start_, size_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  char* data() const { return data_; }
 
-Memory Allocate(int64_t bytes) {
-  const size_t size = (static_cast<size_t>(bytes) + 127) / 64 * 64;
-  Memory memory(std::aligned_alloc(64, size));
-  std::memset(memory.get(), 255, size);
-  return memory;
-}
+ private:
+  void* start_;
+  size_t size_;
+  char* data_;
+};
 
 void RunParts(void*, HeedTask task, const void* context, int64_t parts, int64_t scratch_bytes) {
   for (int64_t part = parts; part-- > 0;) {
-    const Memory scratch = Allocate(scratch_bytes);
-    task(context, part, parts, scratch.get());
+    const Memory scratch(scratch_bytes, 64);
+    task(context, part, parts, scratch.data());
   }
 }
 
@@ -62,19 +81,19 @@ int64_t Value(const Size& size, const std::vector<int64_t>& extents) {
 }
 
 std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
-  std::vector<Memory> memory;
+  std::deque<Memory> memory;
   std::vector<void*> pointers;
   std::vector<int64_t> sizes;
   for (const Buffer& buffer : plan_.buffers) {
     sizes.push_back(Value(buffer.elements, call.extents) * (buffer.dtype == ir::DType::Bool ? 1 : 4));
-    memory.push_back(Allocate(sizes.back()));
-    pointers.push_back(memory.back().get());
+    memory.emplace_back(sizes.back(), 1);
+    pointers.push_back(memory.back().data());
     if (buffer.kind != BufferKind::Input && buffer.kind != BufferKind::Param) continue;
     const std::string& name =
         buffer.kind == BufferKind::Input ? plan_.inputs[buffer.index].name : plan_.param_names[buffer.index];
     const auto found = call.inputs.find(name);
     if (found == call.inputs.end()) throw ir::InternalError("no value for " + name);
-    std::memcpy(memory.back().get(), found->second, static_cast<size_t>(sizes.back()));
+    std::memcpy(memory.back().data(), found->second, static_cast<size_t>(sizes.back()));
   }
   const HeedServices services{nullptr, call.parts, &RunParts};
   HeedFrame frame{};
@@ -211,6 +230,8 @@ class OrcFunction : public JitFunction {
  public:
   OrcFunction(std::unique_ptr<JitPlan> plan, std::map<std::string, ir::AxisList> param_axes, int threads)
       : plan_(std::move(plan)), param_axes_(std::move(param_axes)), threads_(threads) {}
+
+  void UseThreads(int threads) override { threads_ = threads; }
 
   std::map<std::string, HostValue> Call(const std::map<std::string, HostValue>& values,
                                         const std::map<ir::Axis, int64_t>& extents, uint64_t seed,
