@@ -95,6 +95,8 @@ class Unfolder {
         return Add({.kind = Kind::Const, .dtype = node.type.dtype, .number = at.number});
       case OpKind::Positions:
         return IndexValue(map.at(at.axis));
+      case OpKind::Length:  // of a graph that was not batched
+        return Add({.kind = Kind::Extent, .dtype = DType::Int, .size = layout_.ExtentOf(at.axis)});
       case OpKind::Stop:
       case OpKind::Element:
       case OpKind::Broadcast:

@@ -71,6 +71,8 @@ class JitFunction {
   static std::unique_ptr<JitFunction> Create(const ir::Graph& graph, const std::string& cpu, int threads,
                                              std::string* error);
   virtual ~JitFunction() = default;
+  /// From the next Call on.
+  virtual void UseThreads(int threads) = 0;
   /// Inputs and params by name (params under their names); extents by root for every dynamic and lifted axis.
   virtual std::map<std::string, HostValue> Call(const std::map<std::string, HostValue>& values,
                                                 const std::map<ir::Axis, int64_t>& extents, uint64_t seed,

@@ -19,6 +19,7 @@ bool IsInline(const Graph& graph, NodeId id) {
   const Node& node = graph[id];
   switch (node.op) {
     case OpKind::Const:
+    case OpKind::Length:
     case OpKind::Positions:
     case OpKind::Keep:
     case OpKind::Cast:

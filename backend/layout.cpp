@@ -57,7 +57,7 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
   const std::vector<NodeId> order = graph.Order();
   for (NodeId id : order) {
     for (Axis axis : graph.axes_of(id)) visit(axis);
-    if (graph.op(id) == OpKind::Positions) visit(graph[id].attributes.axis);
+    if (graph.op(id) == OpKind::Positions || graph.op(id) == OpKind::Length) visit(graph[id].attributes.axis);
   }
   for (const auto& [dynamic, root] : roots) {
     extent_index_[root] = static_cast<int>(plan.extents.size());

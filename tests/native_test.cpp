@@ -1,0 +1,150 @@
+// Native code against the interpreter, and the laws, on every example at small sizes and on every CPU level
+// this machine runs: values and gradients agree, and neither padding, neighbours in the batch nor the number
+// of threads changes a bit.
+#include <gtest/gtest.h>
+
+#include "backend/compile.h"
+#include "tests/passes_support.h"
+
+namespace heed::test {
+namespace {
+
+struct Case {
+  std::string name;
+  Graph graph;   ///< after the passes
+  Graph single;  ///< per example, where inputs are drawn from
+};
+
+std::vector<Case> CasesOf(const frontend::Program& program) {
+  std::vector<Case> cases;
+  for (const frontend::Entry& entry : program.entries) {
+    std::vector<Variant> variants = {Variant::Forward};
+    if (entry.kind == frontend::EntryKind::Minimize) variants = {Variant::Train, Variant::Loss};
+    if (entry.kind == frontend::EntryKind::Generate) variants = {Variant::Forward, Variant::Next};
+    for (Variant variant : variants) {
+      const Graph& single = variant == Variant::Train ? *entry.graph : *entry.infer;
+      cases.push_back({entry.name + "/" + std::string(passes::Name(variant)),
+                       passes::RunPipeline(single, variant, {}), *entry.graph});
+    }
+  }
+  return cases;
+}
+
+double ToFloat(double x) { return static_cast<float>(x); }
+Values Rounded(Values values) {
+  for (auto& [name, tensor] : values) {
+    for (double& x : tensor.data) x = ToFloat(x);
+  }
+  return values;
+}
+
+using HostValues = std::map<std::string, backend::HostValue>;
+HostValues ToHost(const Values& a, const Values& b) {
+  HostValues host;
+  for (const Values* values : {&a, &b}) {
+    for (const auto& [name, tensor] : *values) host[name] = {tensor.shape, tensor.axes, tensor.data};
+  }
+  return host;
+}
+
+/// Sets what lies past an example's lengths to 0, as `batch` leaves it undefined.
+Tensor WithoutPadding(const Graph& graph, Tensor tensor, const std::vector<Lengths>& lengths) {
+  for (int64_t i = 0; i < tensor.count(); ++i) {
+    const std::vector<int64_t> at = Coordinates(i, tensor.shape);
+    int64_t example = -1;
+    for (size_t a = 0; a < at.size(); ++a) {
+      if (tensor.axes[a] == Axis("batch")) example = at[a];
+    }
+    if (example < 0) continue;
+    for (size_t a = 0; a < at.size(); ++a) {
+      if (graph.axes().IsDynamic(tensor.axes[a]) && at[a] >= lengths[example].at(tensor.axes[a].root())) {
+        tensor.data[i] = 0;
+      }
+    }
+  }
+  return tensor;
+}
+
+class NativeTest : public testing::TestWithParam<Example> {};
+
+TEST_P(NativeTest, AgreesWithTheInterpreterAndKeepsTheLaws) {
+  const auto program = Load(GetParam());
+  ASSERT_NE(program, nullptr);
+  const Values parameters = Rounded(RandomParameters(*program, 7));
+  for (Case& c : CasesOf(*program)) {
+    std::mt19937_64 random(11);
+    std::vector<Lengths> lengths;
+    std::vector<Values> examples;
+    for (int b = 0; b < 3; ++b) {
+      Lengths one;
+      for (Axis root : Roots(c.single))
+        one[root] = 2 + static_cast<int64_t>(random() % (c.graph.axes().Bound(root) - 2));
+      examples.push_back(Rounded(RandomInputs(c.single, one, random)));
+      lengths.push_back(one);
+    }
+    const Batched batch = Pack(c.graph, examples, lengths, std::numeric_limits<double>::quiet_NaN());
+    Interpreter interpreter(c.graph, Options(parameters, batch.values, batch.extents));
+    for (const std::string& cpu : backend::CpuLevels()) {
+      std::string error;
+      const auto native = backend::JitFunction::Create(c.graph, cpu, 1, &error);
+      if (!native && error.find("this machine") != std::string::npos) continue;
+      ASSERT_NE(native, nullptr) << GetParam().name << " " << c.name << " " << cpu << ": " << error;
+      const HostValues host = ToHost(parameters, batch.values);
+      const auto result = native->Call(host, batch.extents, 1, 3, true);
+      for (const auto& [name, id] : c.graph.outputs) {
+        Tensor want = WithoutPadding(c.graph, interpreter.Value(id), lengths);
+        const backend::HostValue& value = result.at(name);
+        const Tensor got =
+            WithoutPadding(c.graph, Transposed({value.axes, value.shape, value.data}, want.axes), lengths);
+        double largest = 1e-3;
+        for (double x : want.data) {
+          if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+        }
+        EXPECT_LE(Difference(want, got) / largest, 2e-5)
+            << GetParam().name << " " << c.name << " " << name << " " << cpu;
+      }
+      // Threads.
+      for (int threads : {2, 5}) {
+        native->UseThreads(threads);
+        for (const auto& [name, value] : native->Call(host, batch.extents, 1, 3, true)) {
+          const Tensor a = WithoutPadding(c.graph, {value.axes, value.shape, value.data}, lengths);
+          const backend::HostValue& one = result.at(name);
+          const Tensor b = WithoutPadding(c.graph, {one.axes, one.shape, one.data}, lengths);
+          EXPECT_TRUE(SameBits(a, b)) << GetParam().name << " " << c.name << " " << name << " " << cpu << ": "
+                                      << threads << " threads";
+        }
+      }
+      native->UseThreads(1);
+      // Batch: an example alone, padded differently, gives what it gives among others.
+      for (size_t e = 0; e < examples.size(); ++e) {
+        const Batched alone = Pack(c.graph, {examples[e]}, {lengths[e]}, 7.5, 0);
+        const auto single = native->Call(ToHost(parameters, alone.values), alone.extents, 1, 3, true);
+        for (const auto& [name, value] : single) {
+          if (std::find(value.axes.begin(), value.axes.end(), Axis("batch")) == value.axes.end()) continue;
+          const backend::HostValue& all = result.at(name);
+          Tensor mine{value.axes, value.shape, value.data};
+          mine = WithoutPadding(c.graph, mine, {lengths[e]});
+          for (int64_t i = 0; i < mine.count(); ++i) {
+            std::vector<int64_t> at = Coordinates(i, mine.shape);
+            bool inside = true;
+            for (size_t a = 0; a < at.size(); ++a) {
+              if (mine.axes[a] == Axis("batch")) at[a] = static_cast<int64_t>(e);
+              if (c.graph.axes().IsDynamic(mine.axes[a]))
+                inside &= at[a] < lengths[e].at(mine.axes[a].root());
+            }
+            if (!inside) continue;
+            ASSERT_TRUE(SameBits(mine.data[i], all.data[Offset(at, all.shape)]))
+                << GetParam().name << " " << c.name << " " << name << " " << cpu << ": example " << e
+                << " alone";
+          }
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Examples, NativeTest, testing::ValuesIn(Programs()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace heed::test

@@ -1,0 +1,108 @@
+// Native code against the interpreter on random programs, forward and gradient, and the thread law bit for
+// bit.
+#include <gtest/gtest.h>
+
+#include "backend/compile.h"
+#include "ir/text.h"
+#include "tests/passes_support.h"
+#include "tests/random_graph.h"
+
+namespace heed::test {
+namespace {
+
+/// loss = the sum over all outputs of the elements times cosines of their numbers.
+Graph WithLoss(const Graph& graph) {
+  Graph result = graph;
+  NodeId loss;
+  for (const auto& [name, id] : graph.outputs) {
+    NodeId weighted = id;
+    for (Axis a : graph.axes_of(id)) {
+      const NodeId angle = result.Pointwise(OpKind::Cast, {result.Positions(a)});
+      weighted = result.Mul(weighted, result.Pointwise(OpKind::Cos, {result.Add(angle, result.Const(0.3))}));
+    }
+    const NodeId sum = result.Reduce(OpKind::Sum, weighted, graph.axes_of(id));
+    loss = loss ? result.Add(loss, sum) : sum;
+  }
+  result.outputs = {{"loss", loss}};
+  return result;
+}
+
+/// Runs `graph` natively with several numbers of threads and by the interpreter.
+void Compare(const Graph& graph, const ir::EvalOptions& options, const std::string& cpu,
+             const std::string& what) {
+  Interpreter interpreter(graph, options);
+  std::string error;
+  const auto native = backend::JitFunction::Create(graph, cpu, 1, &error);
+  ASSERT_NE(native, nullptr) << what << ": " << error;
+  std::map<std::string, backend::HostValue> host;
+  for (const auto& [name, tensor] : options.values) host[name] = {tensor.shape, tensor.axes, tensor.data};
+  const auto result = native->Call(host, options.extents, options.seed, options.step, true);
+  // Rounding to f32 is as large as what was added up on the way, not as the result: compare within the
+  // program.
+  double largest = 1;
+  for (NodeId id : graph.Order()) {
+    if (graph.type(id).dtype != DType::Float) continue;
+    for (double x : interpreter.Value(id).data) {
+      if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+    }
+  }
+  for (const auto& [name, id] : graph.outputs) {
+    const backend::HostValue& value = result.at(name);
+    EXPECT_LE(Difference(interpreter.Value(id), {value.axes, value.shape, value.data}) / largest, 1e-4)
+        << what << " " << name << "\n"
+        << ir::Print(graph);
+  }
+  native->UseThreads(3);
+  for (const auto& [name, value] : native->Call(host, options.extents, options.seed, options.step, true)) {
+    const backend::HostValue& one = result.at(name);
+    EXPECT_TRUE(SameBits(Tensor{value.axes, value.shape, value.data}, Tensor{one.axes, one.shape, one.data}))
+        << what << " " << name << ": 3 threads";
+  }
+}
+
+std::vector<std::string> Levels() {
+  std::vector<std::string> levels;
+  for (const std::string& cpu : backend::CpuLevels()) {
+    std::string error;
+    Graph graph(heed::testing::TestAxes());
+    graph.SetOutput("value", graph.Const(1));
+    if (backend::JitFunction::Create(graph, cpu, 1, &error)) levels.push_back(cpu);
+  }
+  return levels;
+}
+
+ir::EvalOptions RoundedValues(const Graph& graph, uint64_t seed) {
+  ir::EvalOptions options =
+      heed::testing::RandomValues(graph, {{Axis("seq"), 1 + static_cast<int64_t>(seed % 9)}}, seed);
+  for (auto& [name, tensor] : options.values) {
+    for (double& x : tensor.data) x = static_cast<float>(x);
+  }
+  return options;
+}
+
+TEST(RandomPrograms, ForwardAgrees) {
+  const std::vector<std::string> levels = Levels();
+  ASSERT_FALSE(levels.empty());
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    const auto graph = heed::testing::MakeRandomGraph({.seed = seed, .smooth = true, .random = true});
+    const Graph simple = Passed(*graph, {"canonicalize", "cse"});
+    Compare(simple, RoundedValues(simple, seed), levels[seed % levels.size()],
+            "random graph " + std::to_string(seed));
+    if (HasFailure()) return;
+  }
+}
+
+TEST(RandomPrograms, GradientsAgree) {
+  const std::vector<std::string> levels = Levels();
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    const auto graph =
+        heed::testing::MakeRandomGraph({.seed = seed, .steps = 15, .smooth = true, .attention = false});
+    const Graph derived = Passed(WithLoss(*graph), {"grad", "canonicalize", "cse"});
+    Compare(derived, RoundedValues(derived, seed), levels[seed % levels.size()],
+            "gradient of " + std::to_string(seed));
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace heed::test
