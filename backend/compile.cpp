@@ -159,6 +159,7 @@ std::optional<std::string> Compile(const ProgramSpec& program, const CompileOpti
   std::string error;
   const Target* target = FindTarget(options.cpu, &error);
   if (!target) return error;
+  if (auto problem = WhyNotWritable(output)) return problem;
   return CompileFor(program, options, *target, output);
 }
 

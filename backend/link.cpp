@@ -109,6 +109,12 @@ std::string FindRuntime() {
       {"runtime/libheed_runtime.a", "../runtime/libheed_runtime.a", "../lib/heed/libheed_runtime.a"});
 }
 
+std::optional<std::string> WhyNotWritable(const std::string& path) {
+  const fs::path folder = fs::path(path).parent_path();
+  if (access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0) return {};
+  return "cannot write " + path + ": " + std::strerror(errno);
+}
+
 std::optional<std::string> WriteFile(const std::string& path, const std::string& bytes) {
   const std::string temporary = TemporaryName(path);
   errno = 0;

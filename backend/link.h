@@ -16,6 +16,9 @@ std::string FindRuntime();
 /// Writes `bytes` under a temporary name, then renames. An error is a message.
 std::optional<std::string> WriteFile(const std::string& path, const std::string& bytes);
 
+/// Why `path` cannot be made, found out before there is anything to write.
+std::optional<std::string> WhyNotWritable(const std::string& path);
+
 enum class LinkKind {
   Executable,  ///< with the runtime archive
   Shared,      ///< the generated code alone; exports heed_program

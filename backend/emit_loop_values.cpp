@@ -1,0 +1,194 @@
+// Values of loops: emitted at the level of their axes, once for each vector of the block; loads, gathers,
+// stores.
+#include "backend/emit_loop_emitter.h"
+
+namespace heed::backend {
+
+using ir::DType;
+using ir::InternalError;
+using ir::OpKind;
+using llvm::BasicBlock;
+using llvm::Value;
+
+void LoopEmitter::Restore(Saved saved) {
+  pointers_ = std::move(saved.pointers);
+  while (made_.size() > saved.made) {
+    blocks_[made_.back()].clear();
+    made_.pop_back();
+  }
+}
+
+void LoopEmitter::EmitValues(int level) {
+  for (size_t i = 0; i < kernel_.values.size(); ++i) {
+    if (!needed_[i] || levels_[i] != level || !blocks_[i].empty()) continue;
+    if (kernel_.values[i].kind == LoopValue::Kind::Reduced)
+      throw InternalError("the result of a reduction is used before it is there");
+    blocks_[i] = EmitValue(static_cast<int>(i));
+    made_.push_back(static_cast<int>(i));
+  }
+}
+
+Datum LoopEmitter::Get(int value, int u) {
+  const Block& block = blocks_[value];
+  if (block.empty()) throw InternalError("a loop value is used where it does not reach");
+  return {block.size() == 1 ? block[0] : block[u], kernel_.values[value].dtype};
+}
+
+LoopEmitter::Block LoopEmitter::MapBlock(const std::vector<int>& arguments,
+                                         const std::function<Value*(const std::vector<Datum>&)>& body) {
+  bool varies = false;
+  for (int argument : arguments) varies |= Varies(argument);
+  Block block;
+  for (int u = 0; u < (varies ? Vectors() : 1); ++u) {
+    std::vector<Datum> data;
+    for (int argument : arguments) data.push_back(Get(argument, u));
+    block.push_back(body(data));
+  }
+  return block;
+}
+
+LoopEmitter::Block LoopEmitter::EmitValue(int number) {
+  const LoopValue& value = kernel_.values[number];
+  llvm::Type* word = builder_.getInt32Ty();
+  switch (value.kind) {
+    case LoopValue::Kind::Const:
+      return {v_.Number(value.number, value.dtype).value};
+    case LoopValue::Kind::Extent:
+      return {builder_.CreateTrunc(Of(value.size), word)};
+    case LoopValue::Kind::Position: {
+      if (value.axis != vector_axis_) return {builder_.CreateTrunc(indices_[value.axis], word)};
+      Block block;
+      for (int u = 0; u < Vectors(); ++u)
+        block.push_back(
+            builder_.CreateAdd(v_.Splat(builder_.CreateTrunc(VectorStart(u), word)), v_.Iota(word)));
+      return block;
+    }
+    case LoopValue::Kind::Load:
+      return LoadOperand(value.operand, value.dtype);
+    case LoopValue::Kind::Gather:
+      return Gather(value);
+    case LoopValue::Kind::Op:
+      return MapBlock(value.args, [&](const std::vector<Datum>& data) {
+        return v_.Apply(value.op, data, value.dtype).value;
+      });
+    case LoopValue::Kind::Keep:
+      return MapBlock(value.args, [&](const std::vector<Datum>& data) {
+        return v_
+            .Keep(data[0], data[1], builder_.CreateTrunc(slots_[context_.SiteSlot(value.site)], word),
+                  value.number, slots_[context_.KeySlot()], slots_[context_.DropoutSlot()])
+            .value;
+      });
+    case LoopValue::Kind::Reduced:
+      break;
+  }
+  throw InternalError("a loop value of no kind");
+}
+
+Value* LoopEmitter::StoreOrLoadOffsets(const Size& stride) {
+  // Offsets of lanes: 32 bits are enough (and twice as fast) when they are known to be small.
+  if (stride.IsStatic() && stride.factor < (int64_t{1} << 30) / lanes_)
+    return builder_.CreateMul(v_.Iota(builder_.getInt32Ty()), v_.Splat(builder_.getInt32(stride.factor)));
+  return builder_.CreateMul(v_.Iota(builder_.getInt64Ty()), v_.Splat(Of(stride)));
+}
+
+Value* LoopEmitter::Place(int operand, int u, bool first_lane) {
+  const LoopOperand& what = kernel_.operands[operand];
+  Value* pointer = pointers_[operand];
+  if (!first_lane || vector_axis_ < 0) return pointer;
+  if (kernel_.column && what.base.buffer < 0)  // a row of scratch is as wide as the block
+    return v_.At(pointer, I64(int64_t{u} * lanes_), what.dtype);
+  const Size& stride = VectorStride(operand);
+  if (stride.IsZero()) return pointer;
+  return v_.At(pointer, builder_.CreateMul(VectorStart(u), Of(stride), "", true, true), what.dtype);
+}
+
+LoopEmitter::Block LoopEmitter::LoadOperand(int operand, DType dtype) {
+  const LoopOperand& what = kernel_.operands[operand];
+  const auto converted = [&](Datum datum) { return v_.Convert(datum, dtype).value; };
+  const bool scratch_column = kernel_.column && what.base.buffer < 0;
+  if (vector_axis_ < 0 || (!scratch_column && VectorStride(operand).IsZero()))
+    return {converted(v_.LoadScalar(Place(operand, 0, false), what.dtype))};
+  Block block;
+  for (int u = 0; u < Vectors(); ++u) {
+    Value* place = Place(operand, u, true);
+    const Size& stride = VectorStride(operand);
+    if (scratch_column || stride == Size{})
+      block.push_back(converted(v_.LoadVector(place, what.dtype, masks_[u])));
+    else
+      block.push_back(converted(v_.LoadLanes(place, StoreOrLoadOffsets(stride), what.dtype, masks_[u])));
+  }
+  return block;
+}
+
+LoopEmitter::Block LoopEmitter::Gather(const LoopValue& value) {
+  const LoopOperand& what = kernel_.operands[value.operand];
+  const Size& along = vector_axis_ < 0 ? Size{0, {}} : VectorStride(value.operand);
+  const bool operand_varies = vector_axis_ >= 0 && !along.IsZero();
+  const bool varies = operand_varies || Varies(value.args[0]);
+  llvm::Type* word = builder_.getInt64Ty();
+  Value* size = Of(value.size);
+  Value* stride = Of(value.gather_stride);
+  const auto in_range = [&](Value* index) {
+    Value* bound = index->getType()->isVectorTy() ? v_.Splat(size) : size;
+    llvm::Type* wide = index->getType()->isVectorTy() ? v_.Vector(word) : word;
+    return builder_.CreateICmpULT(builder_.CreateSExt(index, wide), bound);
+  };
+  Block block;
+  if (!varies) {
+    Value* index = Get(value.args[0], 0).value;
+    Value* pointer = v_.At(pointers_[value.operand],
+                           builder_.CreateMul(builder_.CreateSExt(index, word), stride), what.dtype);
+    pointer = builder_.CreateSelect(in_range(index), pointer, v_.Zeros());
+    return {v_.Convert(v_.LoadScalar(pointer, what.dtype), value.dtype).value};
+  }
+  // Lanes without a place read the operand's first element (which exists unless it is empty), then become 0.
+  Value* base = pointers_[value.operand];
+  if (!(value.size.IsStatic() && value.size.factor > 0))
+    base = builder_.CreateSelect(builder_.CreateICmpSGT(size, I64(0)), base, v_.Zeros());
+  for (int u = 0; u < Vectors(); ++u) {
+    Datum index = v_.AsVector(Get(value.args[0], u));
+    Value* there = v_.AsVector({in_range(Get(value.args[0], u).value), DType::Bool}).value;
+    if (masks_[u]) there = builder_.CreateAnd(there, masks_[u]);
+    Value* offsets = nullptr;
+    const bool narrow = !operand_varies && value.size.IsStatic() && value.gather_stride.IsStatic() &&
+                        value.size.factor * value.gather_stride.factor < (int64_t{1} << 30);
+    if (narrow) {
+      offsets = builder_.CreateMul(index.value, v_.Splat(builder_.getInt32(value.gather_stride.factor)));
+    } else {
+      offsets = builder_.CreateMul(builder_.CreateSExt(index.value, v_.Vector(word)), v_.Splat(stride));
+      if (operand_varies) {
+        Value* lanes = builder_.CreateAdd(v_.Splat(VectorStart(u)), v_.Iota(word));
+        offsets = builder_.CreateAdd(offsets, builder_.CreateMul(lanes, v_.Splat(Of(along))));
+      }
+    }
+    offsets = builder_.CreateSelect(there, offsets, llvm::Constant::getNullValue(offsets->getType()));
+    Datum loaded = v_.LoadLanes(base, offsets, what.dtype, nullptr);
+    loaded.value =
+        builder_.CreateSelect(there, loaded.value, llvm::Constant::getNullValue(loaded.value->getType()));
+    block.push_back(v_.Convert(loaded, value.dtype).value);
+  }
+  return block;
+}
+
+void LoopEmitter::Store(const LoopStore& store) {
+  const LoopOperand& what = kernel_.operands[store.operand];
+  const bool scratch_column = kernel_.column && what.base.buffer < 0;
+  const bool scalar = vector_axis_ < 0 || (!scratch_column && VectorStride(store.operand).IsZero());
+  if (scalar) {  // in one place: of a row, or along an axis of one element
+    Datum datum = v_.Convert(Get(store.value, 0), what.dtype);
+    if (datum.vector()) datum.value = builder_.CreateExtractElement(datum.value, uint64_t{0});
+    v_.StoreScalar(datum, Place(store.operand, 0, false));
+    return;
+  }
+  for (int u = 0; u < Vectors(); ++u) {
+    const Datum datum = v_.AsVector(v_.Convert(Get(store.value, u), what.dtype));
+    Value* place = Place(store.operand, u, true);
+    const Size& stride = VectorStride(store.operand);
+    if (scratch_column || stride == Size{})
+      v_.StoreVector(datum, place, masks_[u]);
+    else
+      v_.StoreLanes(datum, place, StoreOrLoadOffsets(stride), masks_[u]);
+  }
+}
+
+}  // namespace heed::backend
