@@ -100,7 +100,7 @@ class Run {
         last = last || stopped;
       }
       log_.Write(row_);
-      if (progress_.Due()) progress_.Update(Line());
+      if (!last && progress_.Due()) progress_.Update(Line());
       if (!last && due(plan_.save_every)) {
         if (Status saved = Save(); !saved) return saved.error();
       }
