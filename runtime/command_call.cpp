@@ -1,9 +1,12 @@
 // `call`: an entry on raw tensors, for tests; and the entries that no other command serves, by their own
 // names, which take the same files. What a call computes is raw_call.cpp's business.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "runtime/command.h"
 #include "runtime/raw_call.h"
+#include "runtime/text_command.h"
+#include "runtime/text_entry.h"
 
 namespace heed {
 namespace {
@@ -20,6 +23,7 @@ class CallCommand final : public Command {
 
   void Declare(CLI::App& app) override {
     if (entry_ == nullptr) app.add_option("entry", name_, "which entry")->required()->type_name("ENTRY");
+    if (entry_ != nullptr && entry_->kind == kHeedEntryValue) DeclareTexts(app);
     app.add_option("--weights", weights_, "checkpoint (not needed without parameters)")
         ->type_name("W.safetensors");
     app.add_option("--inputs", inputs_, "arguments by name, batch first; NAME.length: I32 [batch]")
@@ -38,6 +42,9 @@ class CallCommand final : public Command {
       const Result<const HeedEntry*> found = FindEntry(program, name_);
       if (!found) return found.error();
       entry = *found;
+    }
+    if (std::any_of(texts_.begin(), texts_.end(), [](const std::string& path) { return !path.empty(); })) {
+      return RunOnText();
     }
     if (outputs_.empty()) return UsageError("name the file for the results with --outputs O.safetensors");
     if (inputs_.empty() && entry->argument_count > 0) {
@@ -107,8 +114,52 @@ class CallCommand final : public Command {
     number("--clip", adam_.clip, "largest norm of the gradient; 0: any", CLI::NonNegativeNumber);
   }
 
+  // One file for each argument, if all are text and their names are free.
+  void DeclareTexts(CLI::App& app) {
+    const Result<std::vector<TextArgument>> texts = TextArguments(line_.program(), *entry_);
+    if (!texts) return;
+    for (const TextArgument& text : *texts) {
+      for (const char* taken : {"weights", "inputs", "outputs", "tokenizer", "threads", "help", "h"}) {
+        if (text.name == taken) return;
+      }
+    }
+    text_arguments_ = *texts;
+    texts_.resize(texts->size());
+    const char* const group = "On text: one example a line, one JSON value a line";
+    for (size_t t = 0; t < texts->size(); ++t) {
+      app.add_option("--" + (*texts)[t].name, texts_[t], "lines of text")->type_name("FILE")->group(group);
+    }
+    app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, or bytes")
+        ->type_name("FILE")
+        ->group(group);
+  }
+
+  Result<int> RunOnText() {
+    for (size_t t = 0; t < texts_.size(); ++t) {
+      if (texts_[t].empty()) return UsageError("name the text `" + text_arguments_[t].name + "` as well");
+    }
+    if (!inputs_.empty() || !outputs_.empty())
+      return UsageError("give either text or --inputs and --outputs");
+    const HeedProgram& program = line_.program();
+    ParameterBlock parameters(program);
+    if (Status status = LoadWeights(weights_, program, parameters); !status) return status.error();
+    if (weights_.empty() && tokenizer_.empty()) return UsageError("name a tokenizer with --tokenizer FILE");
+    const Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
+    if (!tokenizer) return tokenizer.error();
+    if (Status status = CheckTokenizer(**tokenizer, text_arguments_); !status) return status.error();
+    ThreadPool threads(line_.threads());
+    Engine engine(program, threads);
+    const Status status =
+        ComputeOnLines(engine, *entry_, text_arguments_, texts_, **tokenizer, parameters, stdout);
+    if (!status) return status.error();
+    return kExitDone;
+  }
+
   const CommandLine& line_;
   const HeedEntry* entry_;
+  std::vector<TextArgument> text_arguments_;  // with texts_: their files
+  std::vector<std::string> texts_;
+  std::string tokenizer_;
   std::string name_, weights_, inputs_, outputs_, schedule_ = "inverse-sqrt";
   bool gradients_ = false;
   int64_t steps_ = 0;

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "runtime/checkpoint.h"
@@ -302,6 +303,42 @@ TEST_F(CommandTest, Info) {
   EXPECT_HAS(outcome.out, "net.weight");
   EXPECT_HAS(outcome.out, "(heads, key)=8");
   EXPECT_HAS(outcome.out, "32 numbers");
+}
+
+// Value entries on lines of text, through the byte tokenizer (bos 1, eos 2, bytes from 3).
+void RunIds(const HeedFrame* frame) {
+  const auto* x = static_cast<const int32_t*>(frame->buffers[0]);
+  auto* value = static_cast<float*>(frame->buffers[1]);
+  for (int64_t i = 0; i < frame->extents[0] * frame->extents[1]; ++i) value[i] = static_cast<float>(x[i]) / 2;
+}
+TEST_F(CommandTest, ValueEntriesTakeLinesOfText) {
+  const HeedBuffer buffers[] = {{kHeedBufferInput, 0, {0, 0, nullptr}, 0, 0},
+                                {kHeedBufferOutput, 0, {0, 0, nullptr}, 0, 0}};
+  HeedFunction function = test::kToyValues;
+  function.input_count = 1;
+  function.buffers = buffers;
+  function.buffer_count = 2;
+  function.run = RunIds;
+  HeedEntry entry = kToy.entries[1];
+  entry.argument_count = 1;
+  entry.forward = &function;
+  std::vector<HeedAxis> axes(kToy.axes, kToy.axes + kToy.axis_count);
+  axes[0].size = 259;
+  HeedProgram program = kToy;
+  program.axes = axes.data();
+  program.entries = &entry;
+  program.entry_count = 1;
+  program.param_count = 0;
+  const std::string text = Path("text");
+  std::ofstream(text) << "ab\n\nA\n";
+  Outcome outcome = RunProgram(program, {"values", "--x", text.c_str(), "--tokenizer", "bytes"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "[0.5, 50, 50.5, 1]\n[0.5, 1]\n[0.5, 34, 1]\n");
+  std::ofstream(text) << "ab\nabcdefg\n";
+  outcome = RunProgram(program, {"values", "--x", text.c_str(), "--tokenizer", "bytes"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_HAS(outcome.err, text + ":2: 9 tokens, seq is bounded by 6");
+  EXPECT_EQ(RunProgram(program, {"values", "--x", text.c_str()}).code, 2);
 }
 
 TEST(Cpu, MissingFeaturesAreNamed) {
