@@ -233,6 +233,27 @@ class Planner {
     return stride;
   }
 
+  /// Memory in which the value lies exactly as in `view`, copied there if it does not: kernels walk both
+  /// alike.
+  Base LyingLike(const View& view, NodeId id) {
+    const View& own = Memory(id);
+    const AxisList& axes = graph_.axes_of(id);
+    if (std::all_of(axes.begin(), axes.end(),
+                    [&](Axis axis) { return own.Stride(axis) == view.Stride(axis); }))
+      return own.base;
+    Buffer buffer;
+    buffer.dtype = own.dtype;
+    buffer.elements = layout_.Elements(axes);
+    plan_.buffers.push_back(buffer);
+    View to = view;
+    to.base = Base{.buffer = static_cast<int>(plan_.buffers.size()) - 1};
+    Step step{.kind = Step::Kind::Loop};
+    step.origin = OriginOf(id);
+    step.loop = BuildCopy(layout_, own, to, OrderOfStrides(to, axes));
+    plan_.steps.push_back(std::move(step));
+    return to.base;
+  }
+
   void Attention(const std::vector<NodeId>& results) {
     const Node& node = graph_[results[0]];
     const ir::Attributes& at = node.attributes;
@@ -284,7 +305,6 @@ class Planner {
     attention.v = v.base;
     attention.o = o.base;
     attention.lse = lse.base;
-    if (backward) attention.d_o = views[5 + captures].base;
     attention.query_axis = query;
     attention.key_axis = key;
     attention.queries = query ? layout_.ExtentOf(query) : Size{};
@@ -311,6 +331,7 @@ class Planner {
                                  o.Stride(axis), lse.Stride(axis), axis});
     }
     if (attention.loops.size() > kHeedMaxAxes) throw InternalError("attention over too many axes");
+    if (backward) attention.d_o = LyingLike(o, node.inputs[5 + captures]);
     for (int64_t c = 0; c < captures; ++c) {
       const View& view = views[3 + c];
       AttentionCapture capture{view.base, view.dtype, {}, along(view, query), view.Stride(key)};
