@@ -94,7 +94,7 @@ struct HeedFrame {
   const int64_t* extents;         // in the order of HeedFunction.extents
   void* const* buffers;           // one pointer for each HeedFunction.buffers, 64-byte aligned except for inputs
   const struct HeedServices* services;
-  uint32_t key[2];                // of random bits: PhiloxKey(seed, step)
+  uint32_t key[2];                // of random bits: RandomKey(seed, step), low word first
   float dropout;                  // 1: on; 0: every Keep is exactly 1
   float reserved;
 };
