@@ -43,6 +43,10 @@ struct NamedTensor {
 Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                         const std::map<std::string, std::string>& metadata);
 
+/// Whether WriteSafetensors could write `path` now: there is a folder that takes new files, or a device. To
+/// be asked before long work. Leaves nothing behind.
+Status CheckCanWrite(const std::string& path);
+
 /// For a signal handler that is about to end the process: removes the temporary file of a write under way, if
 /// any.
 void RemoveTemporaryFile();

@@ -30,10 +30,6 @@ class Command {
   virtual void Declare(CLI::App& app) = 0;
   /// The exit code, or an error, which is printed; the exit code is then 1, or 2 for UsageError(...).
   virtual Result<int> Run() = 0;
-  /// If true, the first Ctrl-C only makes Interrupted() true (the second ends the process); the command
-  /// should then stop at a good place and return kExitInterrupted. If false, Ctrl-C ends the process with 130
-  /// at once.
-  virtual bool StopsByItself() const { return false; }
 };
 
 /// The commands of one program.
@@ -64,7 +60,11 @@ void RegisterCall(CommandLine& line);      ///< call, and one command for each o
 /// Everything main() does.
 int Main(const HeedProgram& program, int argc, const char* const* argv);
 
-/// True after Ctrl-C (or SIGTERM), see Command::StopsByItself.
+/// Without it, Ctrl-C ends the process with 130 at once. After it, the first Ctrl-C (or SIGTERM, or a lost
+/// terminal) only makes Interrupted() true, and the second ends the process; the command should then stop at
+/// a good place and return kExitInterrupted.
+void StopGently();
+/// True after Ctrl-C, see StopGently.
 bool Interrupted();
 /// "error: MESSAGE" or "warning: MESSAGE" or "note: MESSAGE" on stderr, in colour on a terminal.
 void PrintError(const std::string& message);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/command.h"
+#include "runtime/option_checks.h"
 #include "runtime/raw_call.h"
 #include "runtime/text_command.h"
 #include "runtime/text_entry.h"
@@ -30,7 +31,10 @@ class CallCommand final : public Command {
         ->type_name("I.safetensors");
     app.add_option("--outputs", outputs_, "where the results go")->type_name("O.safetensors");
     if (entry_ == nullptr || entry_->kind == kHeedEntryGenerate) {
-      app.add_option("--seed", seed_, "of sampling")->capture_default_str()->type_name("N");
+      app.add_option("--seed", seed_, "of sampling")
+          ->check(WholeNumber(0))
+          ->capture_default_str()
+          ->type_name("N");
     }
     if (entry_ == nullptr || entry_->kind == kHeedEntryMinimize) DeclareTraining(app);
   }
@@ -91,12 +95,12 @@ class CallCommand final : public Command {
     const char* const group = "Of a `minimize` entry";
     app.add_flag("--grad", gradients_, "add grad.PARAMETER, the gradient of `loss`")->group(group);
     app.add_option("--steps", steps_, "run N steps of the optimizer; adds `losses` and after.PARAMETER")
-        ->check(CLI::NonNegativeNumber)
+        ->check(WholeNumber(0))
         ->type_name("N")
         ->group(group);
     app.add_option("--warmup", adam_.warmup, "steps")
         ->capture_default_str()
-        ->check(CLI::NonNegativeNumber)
+        ->check(WholeNumber(0))
         ->type_name("N")
         ->group(group);
     app.add_option("--schedule", schedule_, "of the learning rate after warming up")
@@ -106,12 +110,12 @@ class CallCommand final : public Command {
     const auto number = [&](const char* name, double& value, const char* help, const CLI::Validator& check) {
       app.add_option(name, value, help)->capture_default_str()->check(check)->type_name("X")->group(group);
     };
-    number("--lr", adam_.lr, "peak learning rate", CLI::NonNegativeNumber);
-    number("--beta1", adam_.beta1, "of the mean", CLI::Range(0.0, 0.999999999));
-    number("--beta2", adam_.beta2, "of the mean square", CLI::Range(0.0, 0.999999999));
-    number("--eps", adam_.eps, "added to the root", CLI::NonNegativeNumber);
-    number("--weight-decay", adam_.weight_decay, "decoupled", CLI::NonNegativeNumber);
-    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", CLI::NonNegativeNumber);
+    number("--lr", adam_.lr, "peak learning rate", NumberFromZero());
+    number("--beta1", adam_.beta1, "of the mean", NumberBelowOne());
+    number("--beta2", adam_.beta2, "of the mean square", NumberBelowOne());
+    number("--eps", adam_.eps, "added to the root", NumberFromZero());
+    number("--weight-decay", adam_.weight_decay, "decoupled", NumberFromZero());
+    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", NumberFromZero());
   }
 
   // One file for each argument, if all are text and their names are free.

@@ -5,12 +5,15 @@
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/option_checks.h"
 #include "runtime/text_command.h"
+#include "runtime/utf8.h"
 
 namespace heed {
 namespace {
 
 constexpr size_t kLinesAtOnce = 512;
+constexpr int64_t kWidestBeam = 4096;  // as in the language
 
 class GenerateCommand final : public Command {
  public:
@@ -34,23 +37,24 @@ class GenerateCommand final : public Command {
       app.add_flag("--bos", bos_, "begin token before the prompt");
     }
     if (sources_ == 0) app.add_flag("--no-echo", no_echo_, "leave out the prompt in the output");
-    app.add_option("--max-length", max_length_, "most new tokens")->check(CLI::PositiveNumber);
-    beam_option_ =
-        app.add_option("--beam", beam_, "width of beam search; 1: greedy")->check(CLI::PositiveNumber);
-    alpha_option_ = app.add_option("--alpha", alpha_, "length penalty of beam search");
-    temperature_option_ = app.add_option("--temperature", temperature_, "0: always the likeliest")
-                              ->check(CLI::NonNegativeNumber);
-    top_k_option_ = app.add_option("--top-k", top_k_, "choose among the k likeliest; 0: all")
-                        ->check(CLI::NonNegativeNumber);
+    app.add_option("--max-length", max_length_, "most new tokens")->check(WholeNumber(1));
+    beam_option_ = app.add_option("--beam", beam_, "width of beam search; 1: greedy")
+                       ->check(WholeNumber(1, kWidestBeam));
+    alpha_option_ =
+        app.add_option("--alpha", alpha_, "length penalty of beam search")->check(NumberFromZero());
+    temperature_option_ =
+        app.add_option("--temperature", temperature_, "0: always the likeliest")->check(NumberFromZero());
+    top_k_option_ =
+        app.add_option("--top-k", top_k_, "choose among the k likeliest; 0: all")->check(WholeNumber(0));
     top_p_option_ =
         app.add_option("--top-p", top_p_, "choose among the likeliest that have probability p together")
-            ->check(CLI::Range(1e-9, 1.0));
+            ->check(NumberThat("above 0 and at most 1", [](double p) { return p > 0 && p <= 1; }));
     app.add_flag("--greedy", greedy_, "always the likeliest, whatever the program says");
-    app.add_option("--seed", seed_, "of random choices")->capture_default_str();
+    app.add_option("--seed", seed_, "of random choices")->check(WholeNumber(0))->capture_default_str();
     if (sources_ > 0) {
       app.add_option("--batch", batch_, "rows x tokens of a batch; the result does not depend on it")
           ->capture_default_str()
-          ->check(CLI::PositiveNumber);
+          ->check(WholeNumber(1));
       app.add_flag("--skip-long", skip_long_, "a line over the axis' bound gives an empty line");
     }
     app.add_flag("--skip-invalid", skip_invalid_, "a line that is not valid UTF-8 counts as empty");
@@ -136,6 +140,7 @@ class GenerateCommand final : public Command {
   Result<int> Complete(Decoder& decoder, const DecodeOptions& options) {
     std::vector<std::string> prompts;
     const bool given = prompt_option_ && prompt_option_->count() > 0;
+    if (FindInvalidUtf8(prompt_)) return UsageError("--prompt is not valid UTF-8");
     if (given || !entry_.prompt) {
       prompts.push_back(prompt_);
     } else {
@@ -154,7 +159,9 @@ class GenerateCommand final : public Command {
       }
       if (Status ok = CompleteOne(decoder, options, prompts[i], static_cast<int64_t>(i), prompts.size() > 1);
           !ok) {
-        return ok.error();
+        std::fflush(stdout);
+        return given ? ok.error()
+                     : Error{"standard input:" + std::to_string(i + 1) + ": " + ok.error().message};
       }
     }
     return kExitDone;

@@ -1,11 +1,13 @@
 // The command line of a generated program: registration, parsing (CLI11), exit codes, messages, Ctrl-C. What
 // a command does is in command_NAME.cpp.
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -13,16 +15,23 @@
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
 #include "runtime/cpu.h"
+#include "runtime/option_checks.h"
 
 namespace heed {
 namespace {
 
 volatile sig_atomic_t interrupted = 0;
-volatile sig_atomic_t stops_by_itself = 0;
+volatile sig_atomic_t stops_gently = 0;
 
 void OnSignal(int number) {
-  if (stops_by_itself && !interrupted) {
+  if (stops_gently && !interrupted) {
     interrupted = 1;
+    constexpr char kNote[] = "\nstopping after this step; once more stops at once\n";
+    const int code = errno;
+    if (isatty(STDERR_FILENO)) {
+      [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, kNote, sizeof kNote - 1);
+    }
+    errno = code;
     return;
   }
   RemoveTemporaryFile();
@@ -33,12 +42,23 @@ void CatchSignals() {
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   sigaction(SIGTERM, &action, nullptr);
-  // A shell's background job ignores Ctrl-C; that is its choice.
-  struct sigaction before = {};
-  if (sigaction(SIGINT, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
-    sigaction(SIGINT, &action, nullptr);
+  // A shell's background job ignores Ctrl-C, nohup a lost terminal; that is their choice.
+  for (const int number : {SIGINT, SIGHUP}) {
+    struct sigaction before = {};
+    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+      sigaction(number, &action, nullptr);
+  }
   // A file over the size limit is then an error of write(), with a message.
   signal(SIGXFSZ, SIG_IGN);
+}
+
+// A file opened while one of these is closed would become standard input, output or the place for messages.
+// What takes their place fails when used.
+void OccupyStandardDescriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    [[maybe_unused]] const int lowest = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
 }
 
 int DefaultThreads() {
@@ -61,6 +81,7 @@ std::string BaseName(const std::string& path) { return path.substr(path.find_las
 
 }  // namespace
 
+void StopGently() { stops_gently = 1; }
 bool Interrupted() { return interrupted != 0; }
 void PrintError(const std::string& message) { Print("error", "31", message); }
 void PrintWarning(const std::string& message) { Print("warning", "35", message); }
@@ -86,7 +107,7 @@ int CommandLine::Run(int argc, const char* const* argv) {
   int threads = 0;
   const auto add_threads = [&](CLI::App& to) {
     to.add_option("--threads", threads, "threads to use (default: the machine's cores)")
-        ->check(CLI::Range(1, 1024))
+        ->check(WholeNumber(1, 1024))
         ->type_name("N");
   };
   add_threads(app);
@@ -126,7 +147,6 @@ int CommandLine::Run(int argc, const char* const* argv) {
   threads_ = threads > 0 ? threads : DefaultThreads();
   for (const auto& [sub, command] : declared) {
     if (!sub->parsed()) continue;
-    stops_by_itself = command->StopsByItself();
     const Result<int> result = command->Run();
     if (result) {
       if (std::fflush(stdout) != 0 && *result == kExitDone) {
@@ -191,6 +211,7 @@ int Main(const HeedProgram& program, int argc, const char* const* argv) {
     PrintError(status.error().message);
     return kExitError;
   }
+  OccupyStandardDescriptors();
   CatchSignals();
   try {
     CommandLine line(program);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "runtime/option_checks.h"
 #include "runtime/text_command.h"
 #include "runtime/train.h"
 
@@ -26,7 +27,7 @@ class ScoreCommand final : public Command {
         ->type_name("FILE");
     app.add_option("--batch", batch_, "tokens of a batch; the result does not depend on it")
         ->capture_default_str()
-        ->check(CLI::PositiveNumber);
+        ->check(WholeNumber(1));
     app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8");
     app.add_flag("--json", json_, "one JSON object: nll, perplexity, tokens, examples, skipped, entry");
   }

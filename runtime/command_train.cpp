@@ -1,5 +1,6 @@
 // `train`: options, tokenizer, data and starting point of a run; the run itself is train.cpp's.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "runtime/base64.h"
@@ -7,6 +8,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
 #include "runtime/names.h"
+#include "runtime/option_checks.h"
 #include "runtime/text_command.h"
 #include "runtime/train.h"
 
@@ -31,7 +33,6 @@ class TrainCommand final : public Command {
   }
   std::string Name() const override { return "train"; }
   std::string Summary() const override { return "train on text; writes a checkpoint"; }
-  bool StopsByItself() const override { return true; }
 
   void Declare(CLI::App& app) override {
     app.add_option("--entry", entry_name_, "which `minimize` entry, if there are several");
@@ -51,45 +52,47 @@ class TrainCommand final : public Command {
     app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8")->group("Data");
     batch_option_ = app.add_option("--batch", batch_, "rows x longest (source + target) tokens of a batch")
                         ->capture_default_str()
-                        ->check(CLI::PositiveNumber)
+                        ->check(WholeNumber(1))
                         ->group("Data");
     app.add_option("--steps", steps_,
                    "in all, with those before --resume (10000 without --steps and --minutes)")
-        ->check(CLI::PositiveNumber)
+        ->check(WholeNumber(1))
         ->group("Length");
     app.add_option("--minutes", minutes_, "stop after so many minutes")
-        ->check(CLI::PositiveNumber)
+        ->check(NumberAboveZero())
         ->group("Length");
-    seed_option_ = app.add_option("--seed", seed_, "of parameters, order and dropout")->capture_default_str();
+    seed_option_ = app.add_option("--seed", seed_, "of parameters, order and dropout")
+                       ->check(WholeNumber(0))
+                       ->capture_default_str();
     const auto number = [&](const char* name, double& value, const char* help, const CLI::Validator& check) {
       adam_options_.push_back(
           app.add_option(name, value, help)->capture_default_str()->check(check)->group("Optimizer (Adam)"));
     };
-    number("--lr", adam_.lr, "peak learning rate", CLI::PositiveNumber);
+    number("--lr", adam_.lr, "peak learning rate", NumberAboveZero());
     warmup_option_ = app.add_option("--warmup", adam_.warmup, "steps")
                          ->capture_default_str()
-                         ->check(CLI::NonNegativeNumber)
+                         ->check(WholeNumber(0))
                          ->group("Optimizer (Adam)");
     schedule_option_ = app.add_option("--schedule", schedule_, "of the learning rate after warming up")
                            ->capture_default_str()
                            ->check(CLI::IsMember({"inverse-sqrt", "cosine", "linear", "constant"}))
                            ->group("Optimizer (Adam)");
-    number("--beta1", adam_.beta1, "", CLI::Range(0.0, 0.999999999));
-    number("--beta2", adam_.beta2, "", CLI::Range(0.0, 0.999999999));
-    number("--eps", adam_.eps, "", CLI::NonNegativeNumber);
-    number("--weight-decay", adam_.weight_decay, "decoupled", CLI::NonNegativeNumber);
-    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", CLI::NonNegativeNumber);
+    number("--beta1", adam_.beta1, "", NumberBelowOne());
+    number("--beta2", adam_.beta2, "", NumberBelowOne());
+    number("--eps", adam_.eps, "", NumberFromZero());
+    number("--weight-decay", adam_.weight_decay, "decoupled", NumberFromZero());
+    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", NumberFromZero());
     out_option_ = app.add_option("--out", out_, "checkpoint to write")
                       ->type_name("W.safetensors")
                       ->capture_default_str()
                       ->group("Files");
     app.add_option("--save-every", save_every_, "steps between checkpoints")
         ->capture_default_str()
-        ->check(CLI::NonNegativeNumber)
+        ->check(WholeNumber(0))
         ->group("Files");
     app.add_option("--eval-every", eval_every_, "steps between validations")
         ->capture_default_str()
-        ->check(CLI::NonNegativeNumber)
+        ->check(WholeNumber(0))
         ->group("Files");
     app.add_flag("--valid-bleu", valid_bleu_, "translate the held-out source too (greedily), for BLEU")
         ->group("Files");
@@ -106,6 +109,7 @@ class TrainCommand final : public Command {
     if (Status ok = CheckOptions(); !ok) return ok.error();
     Progress progress(quiet_);
     if (Status ok = ReadCheckpoint(); !ok) return ok.error();
+    if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     if (Status ok = ReadData(progress); !ok) return ok.error();
 
     ThreadPool pool(line_.threads());
@@ -119,6 +123,7 @@ class TrainCommand final : public Command {
       if (Status ok = PrepareBleu(plan, engine, parameters, decoder); !ok) return ok.error();
     }
     Announce(plan, progress);
+    StopGently();
     const Result<TrainEnd> end = Train(plan, engine, parameters, m, v, state_, progress);
     progress.Finish();
     if (!end) return end.error();
@@ -219,6 +224,10 @@ class TrainCommand final : public Command {
       restore(warmup_option_, "warmup", adam_.warmup);
       restore(schedule_option_, "schedule", schedule_);
     }
+    const auto mean = [](double beta) { return beta >= 0 && beta < 1; };
+    bool sane = adam_.lr > 0 && mean(adam_.beta1) && mean(adam_.beta2) && adam_.warmup >= 0;
+    for (const auto& [key, value] : AdamNumbers()) sane = sane && std::isfinite(*value) && *value >= 0;
+    if (!sane) return Error{resume_ + ": the optimizer's options in the metadata are damaged"};
     if (!ScheduleNamed(schedule_))
       return Error{resume_ + ": unknown schedule `" + schedule_ + "` in the metadata"};
     return Done{};

@@ -3,13 +3,10 @@
 #include "runtime/data.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <numeric>
 
 #include "runtime/utf8.h"
+#include "runtime/whole_file.h"
 
 namespace heed {
 namespace {
@@ -80,14 +77,12 @@ int64_t CountOf(std::span<const int32_t> ids, int32_t id) { return std::count(id
 }  // namespace
 
 Result<TextFile> TextFile::Read(const std::string& path, bool skip_invalid) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Error{"cannot open " + path + ": " + std::strerror(errno)};
-  const std::string raw((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (in.bad()) return Error{"cannot read " + path + ": " + std::strerror(errno)};
+  const Result<std::string> raw = ReadWholeFile(path);
+  if (!raw) return raw.error();
   TextFile file;
   file.path_ = path;
-  file.text_.reserve(raw.size());
-  std::string_view rest = raw;
+  file.text_.reserve(raw->size());
+  std::string_view rest = *raw;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
   for (int64_t line = 1; !rest.empty(); ++line) {
     const size_t end = rest.find('\n');

@@ -3,6 +3,7 @@
 #include "runtime/memory.h"
 
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -69,8 +70,18 @@ void* Map(int64_t size) {
   return aligned;
 }
 
+// Memory and swap of the machine. Linux grants more than that and ends the process when it is used.
+int64_t MachineBytes() {
+  static const int64_t bytes = [] {
+    struct sysinfo info;
+    if (sysinfo(&info) != 0) return int64_t{1} << 46;
+    return static_cast<int64_t>((uint64_t{info.totalram} + info.totalswap) * info.mem_unit);
+  }();
+  return bytes;
+}
+
 std::shared_ptr<void> Allocate(int64_t bytes, bool zeros) {
-  if (bytes < 0 || bytes > int64_t{1} << 46) throw std::bad_alloc();
+  if (bytes < 0 || bytes > MachineBytes()) throw std::bad_alloc();
   if (bytes < kMapped) {
     const size_t size = static_cast<size_t>(std::max<int64_t>(64, RoundUp(bytes, 64)));
     void* data = std::aligned_alloc(64, size);

@@ -175,6 +175,8 @@ class Writer {
 
 }  // namespace
 
+Status CheckCanWrite(const std::string& path) { return Writer(path).Open(); }
+
 void RemoveTemporaryFile() {
   if (temporary_exists.load()) unlink(temporary_path);
 }

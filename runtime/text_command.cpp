@@ -122,6 +122,7 @@ bool LineReader::Fill(bool wait) {
     count = read(descriptor_, block, sizeof block);
   } while (count < 0 && errno == EINTR);
   if (count <= 0) {
+    if (count < 0) failure_ = errno;
     ended_ = true;
     return false;
   }
@@ -155,6 +156,10 @@ Result<std::vector<std::string>> LineReader::Read(size_t at_most, bool skip_inva
     lines.push_back(std::move(line));
   }
   buffer_.erase(0, begin);
+  if (failure_ != 0 && lines.empty()) {
+    return Error{std::string("cannot read standard input: ") +
+                 (failure_ == EISDIR ? "it is a folder" : std::strerror(failure_))};
+  }
   return lines;
 }
 

@@ -49,6 +49,7 @@ class LineReader {
   int descriptor_;
   std::string buffer_;
   bool ended_ = false;
+  int failure_ = 0;  // errno of a failed read
   int64_t line_ = 0, skipped_ = 0;
 };
 

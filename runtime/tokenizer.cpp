@@ -2,8 +2,6 @@
 // file.
 #include "runtime/tokenizer.h"
 
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 
@@ -11,6 +9,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/tokenizer_piece.h"
 #include "runtime/utf8.h"
+#include "runtime/whole_file.h"
 
 namespace heed {
 namespace {
@@ -179,10 +178,9 @@ Result<TokenizerPtr> LoadTokenizer(const std::string& path) {
     return Error{"cannot use " + path + ": " + name +
                  " files are not read yet; use a SentencePiece .model, or --tokenizer bpe, chars or bytes"};
   }
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Error{"cannot open " + path + " (--tokenizer takes bpe, chars, bytes or a file)"};
-  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  Result<PieceModel> model = ParseSentencePiece(bytes, path);
+  const Result<std::string> bytes = ReadWholeFile(path);
+  if (!bytes) return Error{bytes.error().message + " (--tokenizer takes bpe, chars, bytes or a file)"};
+  Result<PieceModel> model = ParseSentencePiece(*bytes, path);
   if (!model) return model.error();
   return TokenizerPtr(std::make_shared<PieceTokenizer>(std::move(*model)));
 }

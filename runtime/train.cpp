@@ -46,15 +46,20 @@ class Log {
     }
     file_.open(path, std::ios::trunc);
     file_ << kept << std::flush;
-    if (!file_) return Error{"cannot write the log " + path};
-    return Done{};
+    path_ = path;
+    return Check();
   }
   void Write(const nlohmann::ordered_json& row) {
     if (file_.is_open()) file_ << row.dump() << '\n' << std::flush;
   }
+  Status Check() const {
+    if (!file_) return Error{"cannot write the log " + path_ + "; is there space, and the folder?"};
+    return Done{};
+  }
 
  private:
   std::ofstream file_;
+  std::string path_;
 };
 
 bool AllFinite(const ParameterBlock& parameters) {
@@ -107,6 +112,8 @@ class Run {
     }
     if (steps_ > 0) progress_.Print(Line());
     if (Status saved = Save(); !saved) return saved.error();
+    // A log cut short is no reason to lose the training; it is one not to say that all went well.
+    if (Status logged = log_.Check(); !logged) return logged.error();
     return stopped ? TrainEnd::Interrupted : TrainEnd::Finished;
   }
 
