@@ -281,22 +281,8 @@ double CostOf(const LoopValue& value) {
     case Kind::Gather:
       return 2;
     case Kind::Op:
-      switch (value.op) {
-        case OpKind::Exp:
-        case OpKind::Log:
-        case OpKind::Tanh:
-        case OpKind::Erf:
-        case OpKind::Sin:
-        case OpKind::Cos:
-        case OpKind::Sigmoid:
-        case OpKind::Pow:
-          return 5;
-        case OpKind::Div:
-        case OpKind::Sqrt:
-          return 1.5;
-        default:
-          return 0.3;
-      }
+      if (IsExpensive(value.op)) return 5;
+      return value.op == OpKind::Div || value.op == OpKind::Sqrt ? 1.5 : 0.3;
     default:
       return 0;
   }
@@ -395,7 +381,7 @@ class Arranger {
 
 }  // namespace
 
-LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Fusion&, const Item& item,
+LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
                      const std::set<NodeId>& stored) {
   LoopKernel kernel;
   kernel.column = item.column;
@@ -538,7 +524,6 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Fusion&, co
   for (LoopValue& value : kernel.values) {
     if (value.kind == Kind::Reduced) value.reduction = number[value.reduction];
   }
-  Flatten(kernel);
   return kernel;
 }
 

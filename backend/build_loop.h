@@ -10,7 +10,8 @@ namespace heed::backend {
 
 /// The kernel of a loop item. Every value it needs from elsewhere has memory in `layout`; roots in `stored`
 /// have been allocated and are written, the others live in the kernel only.
-LoopKernel BuildLoop(const ir::Graph& graph, const Layout& layout, const Fusion& fusion, const Item& item,
+/// Loop axes are left as they are, in the order of the root's storage: Flatten joins them.
+LoopKernel BuildLoop(const ir::Graph& graph, const Layout& layout, const Item& item,
                      const std::set<ir::NodeId>& stored);
 
 /// A loop that copies one view to another over `axes`.

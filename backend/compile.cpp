@@ -154,6 +154,11 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
 
 }  // namespace
 
+std::optional<std::string> CheckCpu(const std::string& cpu) {
+  std::string error;
+  return FindTarget(cpu, &error) ? std::nullopt : std::optional(error);
+}
+
 std::optional<std::string> Compile(const ProgramSpec& program, const CompileOptions& options,
                                    const std::string& output) {
   std::string error;

@@ -56,6 +56,12 @@ struct CompileOptions {
 std::optional<std::string> Compile(const ProgramSpec& program, const CompileOptions& options,
                                    const std::string& output);
 
+/// What is wrong with CompileOptions::cpu, if anything.
+std::optional<std::string> CheckCpu(const std::string& cpu);
+/// For a signal handler that is about to end the process: ends the linker and removes temporary files, if
+/// Compile is at work.
+void AbandonCompile();
+
 /// Levels of target.def, best last.
 std::vector<std::string> CpuLevels();
 

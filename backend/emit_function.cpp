@@ -49,6 +49,13 @@ const std::string& KernelTable::LoopSymbol(const LoopKernel& kernel) {
   return loops_[found->second].symbol;
 }
 
+const std::string& KernelTable::MatmulSymbol(const MatmulStep& step) {
+  const std::string key = step.epilogue ? Key(*step.epilogue) : "";
+  const auto [found, fresh] = matmul_numbers_.emplace(key, static_cast<int>(matmuls_.size()));
+  if (fresh) matmuls_.push_back({"heed_matmul_" + std::to_string(found->second), step.epilogue});
+  return matmuls_[found->second].symbol;
+}
+
 const std::string& KernelTable::AttentionSymbol(const AttentionStep& step) {
   const auto [found, fresh] = attention_numbers_.emplace(Key(step), static_cast<int>(attentions_.size()));
   if (fresh) attentions_.push_back({"heed_attention_" + std::to_string(found->second), step});
@@ -234,10 +241,16 @@ void FunctionEmitter::EmitStep(const LoopKernel& loop) {
 }
 
 void FunctionEmitter::EmitStep(const MatmulStep& step) {
-  table_.matmul = true;
+  const std::string& symbol = table_.MatmulSymbol(step);
+  constexpr int kDescriptor = sizeof(HeedMatmul) / 8;
   int slot = 0;
   for (const Base* base : {&step.a, &step.b, &step.c, &step.mask}) Put(slot++, Pointer(*base));
-  Put(slot++, llvm::ConstantPointerNull::get(b_.getPtrTy()));
+  Put(slot++, b_.CreateConstGEP1_64(b_.getInt64Ty(), context_, kDescriptor));
+  if (step.epilogue) {
+    for (size_t i = 0; i < step.epilogue->operands.size(); ++i) {
+      Put(kDescriptor + static_cast<int>(i), Pointer(step.epilogue->operands[i].base));
+    }
+  }
   const std::vector<MatmulAxis>* const nests[] = {&step.loops, &step.ms, &step.ns, &step.ks};
   std::vector<Size> all;
   for (const auto* nest : nests) Put(slot++, I64(static_cast<int64_t>(nest->size())));
@@ -248,7 +261,7 @@ void FunctionEmitter::EmitStep(const MatmulStep& step) {
     }
   }
   if (all.size() > kHeedMaxAxes) throw InternalError("a matrix product of too many axes");
-  Call("heed_matmul", Product(all), ScratchOf("heed_matmul_scratch"));
+  Call(symbol, Product(all), ScratchOf(symbol + "_scratch"));
 }
 
 void FunctionEmitter::EmitStep(const ScatterStep& step) {

@@ -40,8 +40,6 @@ Domain DomainOf(const Graph& graph, NodeId id) {
   return {node.type.axes, node.attributes.axes};
 }
 
-namespace {
-
 bool IsExpensive(OpKind op) {
   switch (op) {
     case OpKind::Exp:
@@ -57,6 +55,8 @@ bool IsExpensive(OpKind op) {
       return false;
   }
 }
+
+namespace {
 
 // Costs in loads from memory, roughly.
 constexpr double kOpCost = 0.2, kExpensiveCost = 4, kKeepCost = 8, kLoadCost = 1;

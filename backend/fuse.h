@@ -36,6 +36,9 @@ Fusion Fuse(const ir::Graph& graph, const Layout& layout);
 /// arithmetic, dropout factors.
 bool IsInline(const ir::Graph& graph, ir::NodeId id);
 
+/// Ops that cost many times what an addition does.
+bool IsExpensive(ir::OpKind op);
+
 /// The axes of a loop root's iteration space: those reduced and those kept.
 struct Domain {
   ir::AxisList kept, reduced;

@@ -23,10 +23,11 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
                       }});
     }
   }
-  if (table.matmul)
-    jobs.push_back({"matmul", true, [&](LLVMContext& context, const TargetMachine& machine) {
-                      return library.Matmul(context, machine);
+  for (const KernelTable::Matmul& matmul : table.matmuls()) {
+    jobs.push_back({matmul.symbol, true, [&](LLVMContext& context, const TargetMachine& machine) {
+                      return library.Matmul(context, machine, matmul);
                     }});
+  }
   for (size_t first = 0; first < table.loops().size(); first += kLoopsPerModule) {
     std::vector<const KernelTable::Loop*> loops;
     for (size_t i = first; i < table.loops().size() && i < first + kLoopsPerModule; ++i)

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "backend/emit_attention.h"
+#include "backend/emit_epilogue.h"
 #include "backend/emit_loop.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/IRBuilder.h"
@@ -29,7 +30,7 @@ std::optional<std::string> KernelLibrary::Open(const std::string& folder, const 
                                                const KernelTable& table, KernelLibrary* library) {
   library->target_ = &target;
   std::vector<std::string> families = {"math"};
-  if (table.matmul) families.push_back("matmul");
+  if (!table.matmuls().empty()) families.push_back("matmul");
   if (table.scatter) families.push_back("scatter");
   if (!table.attentions().empty()) families.push_back("attention");
   for (const std::string& family : families) {
@@ -147,17 +148,16 @@ std::unique_ptr<llvm::Module> KernelLibrary::Attention(llvm::LLVMContext& contex
 }
 
 std::unique_ptr<llvm::Module> KernelLibrary::Matmul(llvm::LLVMContext& context,
-                                                    const llvm::TargetMachine& machine) const {
+                                                    const llvm::TargetMachine& machine,
+                                                    const KernelTable::Matmul& matmul) const {
   auto module = Parse(context, "matmul");
   module->setDataLayout(machine.createDataLayout());
   module->setTargetTriple(target_->triple);
-  if (llvm::Function* hole = module->getFunction("heed_hole_epilogue"); hole && hole->isDeclaration()) {
-    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "entry", hole));
-    builder.CreateRet(hole->getArg(0));
-    hole->addFnAttr(llvm::Attribute::AlwaysInline);
-  }
+  Template(*module, "heed_matmul")->setName(matmul.symbol);
+  Template(*module, "heed_matmul_scratch")->setName(matmul.symbol + "_scratch");
+  FillEpilogueHole(*module, matmul.epilogue, *target_);
   LinkMath(*module);
-  Finish(*module, {"heed_matmul", "heed_matmul_scratch"});
+  Finish(*module, {matmul.symbol, matmul.symbol + "_scratch"});
   return module;
 }
 

@@ -31,7 +31,9 @@ class KernelLibrary {
   /// The template of attention with holes filled for `attention`.
   std::unique_ptr<llvm::Module> Attention(llvm::LLVMContext& context, const llvm::TargetMachine& machine,
                                           const KernelTable::Attention& attention) const;
-  std::unique_ptr<llvm::Module> Matmul(llvm::LLVMContext& context, const llvm::TargetMachine& machine) const;
+  /// The matrix product with its epilogue.
+  std::unique_ptr<llvm::Module> Matmul(llvm::LLVMContext& context, const llvm::TargetMachine& machine,
+                                       const KernelTable::Matmul& matmul) const;
   std::unique_ptr<llvm::Module> Scatter(llvm::LLVMContext& context, const llvm::TargetMachine& machine) const;
 
  private:

@@ -42,6 +42,8 @@ class Layout {
   const View& ViewOf(ir::NodeId id) const { return *views_[id.value]; }
   /// Gives the value a buffer of its own in its order (that of an output, where it is one).
   void Allocate(ir::NodeId id);
+  /// The value lies where `view` says, which belongs to another.
+  void Place(ir::NodeId id, const View& view) { views_[id.value] = view; }
   /// Gives the value memory of its own that is walked exactly as `like` is.
   void AllocateLike(ir::NodeId id, const View& like);
   /// Derives the view of a view op from its input's; false where that is not possible (a merge of strided

@@ -8,7 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -45,6 +48,21 @@ std::string OnPath(const std::string& program) {
 
 std::string TemporaryName(const std::string& path) { return path + ".tmp" + std::to_string(getpid()); }
 
+// What a signal handler has to tidy up: plain memory, because it may not allocate.
+struct Unfinished {
+  std::atomic<pid_t> linker{0};  // its process group
+  std::atomic<int> objects{0};   // files 0.o, 1.o ... in `folder`
+  std::atomic<bool> has_folder{false}, has_output{false};
+  char folder[PATH_MAX] = "", output[PATH_MAX] = "";
+};
+Unfinished unfinished;
+
+void Remember(char (&place)[PATH_MAX], std::atomic<bool>& flag, const std::string& path) {
+  if (path.size() >= sizeof place) return;
+  std::memcpy(place, path.c_str(), path.size() + 1);
+  flag = true;
+}
+
 /// Removed when it goes out of scope.
 class TemporaryFolder {
  public:
@@ -53,11 +71,14 @@ class TemporaryFolder {
     fs::path base = fs::temp_directory_path(error);
     if (error) base = "/tmp";
     std::string name = (base / "heed-XXXXXX").string();
-    if (mkdtemp(name.data())) path_ = name;
+    if (!mkdtemp(name.data())) return;
+    path_ = name;
+    Remember(unfinished.folder, unfinished.has_folder, name);
   }
   ~TemporaryFolder() {
     std::error_code error;
     if (!path_.empty()) fs::remove_all(path_, error);
+    unfinished.has_folder = false;
   }
   const std::string& path() const { return path_; }
 
@@ -65,8 +86,9 @@ class TemporaryFolder {
   std::string path_;
 };
 
-/// Runs a program; its output (both streams) into `output`. Returns its exit status, -1 if it could not be
-/// run.
+/// Runs a program in a process group of its own (whoever ends heed ends it through AbandonCompile, also if
+/// the signal came from the terminal); its output (both streams) into `output`. Returns its exit status, -1
+/// if it could not be run.
 int Run(const std::vector<std::string>& arguments, std::string* output) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return -1;
@@ -74,12 +96,17 @@ int Run(const std::vector<std::string>& arguments, std::string* output) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
   posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t child = -1;
-  const int failed = posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  const int failed = posix_spawn(&child, argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (!failed) unfinished.linker = child;
   close(ends[1]);
   if (failed) {
     close(ends[0]);
@@ -97,6 +124,7 @@ int Run(const std::vector<std::string>& arguments, std::string* output) {
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return -1;
+  unfinished.linker = 0;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -112,27 +140,59 @@ std::string FindRuntime() {
 std::optional<std::string> WhyNotWritable(const std::string& path) {
   const fs::path folder = fs::path(path).parent_path();
   if (access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0) return {};
+  if (errno == ENOENT) return "cannot write " + path + ": there is no folder " + folder.string();
   return "cannot write " + path + ": " + std::strerror(errno);
 }
 
+void AbandonCompile() {
+  if (const pid_t linker = unfinished.linker) kill(-linker, SIGKILL);
+  if (unfinished.has_output) unlink(unfinished.output);
+  if (!unfinished.has_folder) return;
+  char name[PATH_MAX + 32];
+  const size_t length = strnlen(unfinished.folder, PATH_MAX);
+  for (int i = 0; i < unfinished.objects; ++i) {
+    std::memcpy(name, unfinished.folder, length);
+    name[length] = '/';
+    char digits[16];
+    int count = 0;
+    for (int rest = i; count == 0 || rest > 0; rest /= 10)
+      digits[count++] = static_cast<char>('0' + rest % 10);
+    size_t at = length + 1;
+    while (count > 0) name[at++] = digits[--count];
+    std::memcpy(name + at, ".o", 3);
+    unlink(name);
+  }
+  rmdir(unfinished.folder);
+}
+
+namespace {
+/// False, and errno, if it cannot.
+bool WriteInPlace(const std::string& path, const std::string& bytes) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  return !file.fail();
+}
+std::string CannotWrite(const std::string& path) {
+  return "cannot write " + path + ": " + (errno ? std::strerror(errno) : "write error");
+}
+}  // namespace
+
 std::optional<std::string> WriteFile(const std::string& path, const std::string& bytes) {
   const std::string temporary = TemporaryName(path);
-  errno = 0;
-  {
-    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    file.flush();
-    if (!file) {
-      const std::string why = errno ? std::strerror(errno) : "write error";
-      unlink(temporary.c_str());
-      return "cannot write " + path + ": " + why;
-    }
+  Remember(unfinished.output, unfinished.has_output, temporary);
+  if (!WriteInPlace(temporary, bytes)) {
+    const std::string problem = CannotWrite(path);
+    unlink(temporary.c_str());
+    return problem;
   }
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const std::string why = std::strerror(errno);
+    const std::string problem = CannotWrite(path);
     unlink(temporary.c_str());
-    return "cannot write " + path + ": " + why;
+    return problem;
   }
+  unfinished.has_output = false;
   return {};
 }
 
@@ -151,14 +211,19 @@ std::optional<std::string> Link(const std::vector<std::string>& objects, LinkKin
   if (folder.path().empty()) return "cannot make a temporary folder for the linker";
 
   const std::string temporary = TemporaryName(output);
+  Remember(unfinished.output, unfinished.has_output, temporary);
   std::vector<std::string> command = {driver, "-o", temporary};
   for (size_t i = 0; i < objects.size(); ++i) {
     const std::string name = folder.path() + "/" + std::to_string(i) + ".o";
-    if (auto problem = WriteFile(name, objects[i])) return problem;
+    unfinished.objects = static_cast<int>(i) + 1;
+    if (!WriteInPlace(name, objects[i])) return CannotWrite(name);
     command.push_back(name);
   }
-  if (is_clang && (!OnPath("ld.lld-19").empty() || !OnPath("ld.lld").empty()))
+  if (is_clang && (!OnPath("ld.lld-19").empty() || !OnPath("ld.lld").empty())) {
     command.push_back("-fuse-ld=lld");
+    // A full disk ends a linker that maps its output without a word.
+    command.push_back("-Wl,--no-mmap-output-file");
+  }
   switch (kind) {
     case LinkKind::Executable:
       command.insert(command.end(),
@@ -180,13 +245,15 @@ std::optional<std::string> Link(const std::vector<std::string>& objects, LinkKin
     unlink(temporary.c_str());
     std::string line;
     for (const std::string& argument : command) line += (line.empty() ? "" : " ") + argument;
-    return "linking failed (status " + std::to_string(status) + ")\n" + line + "\n" + messages;
+    return "cannot write " + output + ": linking failed (status " + std::to_string(status) +
+           "): " + messages + "the command was\n" + line;
   }
   if (std::rename(temporary.c_str(), output.c_str()) != 0) {
-    const std::string why = std::strerror(errno);
+    const std::string problem = CannotWrite(output);
     unlink(temporary.c_str());
-    return "cannot write " + output + ": " + why;
+    return problem;
   }
+  unfinished.has_output = false;
   return {};
 }
 

@@ -35,10 +35,11 @@ class Planner {
 
   Plan Run() {
     FindStored();
+    FindEpilogues();
     for (const Item& item : fusion_.items) {
       switch (item.kind) {
         case Item::Kind::Loop:
-          Loop(item);
+          if (!absorbed_.count(&item)) Loop(item);
           break;
         case Item::Kind::Matmul:
           Matmul(item.nodes[0]);
@@ -61,7 +62,7 @@ class Planner {
 
   /// Loop roots that something outside their loop reads.
   void FindStored() {
-    std::map<NodeId, int> item_of;
+    std::map<NodeId, int>& item_of = item_of_;
     for (size_t i = 0; i < fusion_.items.size(); ++i) {
       for (NodeId id : fusion_.items[i].nodes) item_of[id] = static_cast<int>(i);
     }
@@ -75,6 +76,7 @@ class Planner {
             visit(input);
           } else if (found->second != static_cast<int>(i)) {
             stored_.insert(input);
+            readers_[input].insert(static_cast<int>(i));
           } else {
             visit(input);
           }
@@ -86,7 +88,79 @@ class Planner {
       NodeId id = value;
       while (item_of.find(id) == item_of.end() && IsViewOp(graph_, id)) id = graph_[id].inputs[0];
       stored_.insert(id);
+      readers_[id].insert(-1);
     }
+  }
+
+  /// Products whose result only one loop reads, element by element, with everything else that loop needs
+  /// computed before the product: candidates for computing the loop as the product's epilogue.
+  void FindEpilogues() {
+    for (size_t i = 0; i < fusion_.items.size(); ++i) {
+      if (fusion_.items[i].kind != Item::Kind::Matmul) continue;
+      const NodeId product = fusion_.items[i].nodes[0];
+      const std::set<int>& readers = readers_[product];
+      if (readers.size() != 1 || *readers.begin() < 0) continue;
+      const Item& loop = fusion_.items[*readers.begin()];
+      if (loop.kind != Item::Kind::Loop || loop.reduces || loop.nodes.size() != 1) continue;
+      const NodeId root = loop.nodes[0];
+      if (layout_.OrderOf(root) != layout_.OrderOf(product) || layout_.OrderOf(root).empty()) continue;
+      bool ready = true;
+      for (const auto& [value, value_readers] : readers_) {
+        if (value != product && value_readers.count(*readers.begin())) {
+          ready &= item_of_.at(value) < static_cast<int>(i);
+        }
+      }
+      if (ready) epilogues_[product] = &loop;
+    }
+  }
+
+  /// The loop as an epilogue of the product, or nothing if it is more than that. `product` lies where the
+  /// loop's root does; `columns` are the axes of the product's columns.
+  std::optional<MatmulEpilogue> MakeEpilogue(NodeId product, const Item& loop, const AxisList& columns) {
+    const NodeId root = loop.nodes[0];
+    const View& result = layout_.ViewOf(root);
+    LoopKernel kernel = BuildLoop(graph_, layout_, loop, {root});
+    if (kernel.stages.size() != 1 || !kernel.stages[0].reductions.empty() ||
+        kernel.stages[0].stores.size() != 1 || !kernel.row_stores.empty() || kernel.scratch_rows) {
+      return {};
+    }
+    const AxisList& axes = layout_.OrderOf(product);
+    MatmulEpilogue epilogue;
+    std::vector<int> number(kernel.operands.size(), -1);
+    const int stored = kernel.stages[0].stores[0].operand;
+    for (size_t i = 0; i < kernel.operands.size(); ++i) {
+      const LoopOperand& operand = kernel.operands[i];
+      if (static_cast<int>(i) == stored) continue;
+      if (operand.dtype != ir::DType::Float) return {};
+      bool like_result = true, like_columns = true, scalar = true;
+      for (size_t a = 0; a < axes.size(); ++a) {
+        const Size& stride = operand.strides[a];
+        like_result &= stride == result.Stride(axes[a]);
+        like_columns &= ir::Contains(columns, axes[a]) ? stride == result.Stride(axes[a]) : stride.IsZero();
+        scalar &= stride.IsZero();
+      }
+      if (!like_result && !like_columns && !scalar) return {};
+      number[i] = static_cast<int>(epilogue.operands.size());
+      epilogue.operands.push_back({operand.base, like_result    ? MatmulEpilogue::Access::Result
+                                                 : like_columns ? MatmulEpilogue::Access::Columns
+                                                                : MatmulEpilogue::Access::Scalar});
+    }
+    for (LoopValue value : kernel.values) {
+      if (value.kind == LoopValue::Kind::Load) {
+        if (value.operand == stored) {
+          value.kind = LoopValue::Kind::Reduced;
+          value.operand = -1;
+          value.reduction = 0;
+        } else {
+          value.operand = number[value.operand];
+        }
+      } else if (value.kind != LoopValue::Kind::Const && value.kind != LoopValue::Kind::Op) {
+        return {};
+      }
+      epilogue.values.push_back(std::move(value));
+    }
+    epilogue.result = kernel.stages[0].stores[0].value;
+    return epilogue;
   }
 
   std::string OriginOf(NodeId id) const {
@@ -144,10 +218,13 @@ class Planner {
       if (stored_.count(id)) stored.insert(id);
     }
     if (stored.empty()) return;
-    for (NodeId id : stored) layout_.Allocate(id);
+    for (NodeId id : stored) {
+      if (!layout_.HasMemory(id)) layout_.Allocate(id);
+    }
     Step step{.kind = Step::Kind::Loop};
     for (NodeId id : item.nodes) step.origin += (step.origin.empty() ? "" : "; ") + OriginOf(id);
-    step.loop = BuildLoop(graph_, layout_, fusion_, item, stored);
+    step.loop = BuildLoop(graph_, layout_, item, stored);
+    Flatten(step.loop);
     plan_.steps.push_back(std::move(step));
   }
 
@@ -158,8 +235,14 @@ class Planner {
     const NodeId mask = ir::MaskOf(node);
     View mask_view;
     if (mask) mask_view = Memory(mask);
-    layout_.Allocate(id);
-    const View& c = layout_.ViewOf(id);
+    const auto candidate = epilogues_.find(id);
+    if (candidate == epilogues_.end()) {
+      layout_.Allocate(id);
+    } else {
+      PrepareViews(*candidate->second);
+      layout_.Allocate(candidate->second->nodes[0]);
+      layout_.Place(id, layout_.ViewOf(candidate->second->nodes[0]));
+    }
     AxisList a_axes = graph_.axes_of(left), b_axes = graph_.axes_of(right);
     const AxisList mask_axes = mask ? graph_.axes_of(mask) : AxisList{};
     // The axis that is adjacent in the result must be one of columns.
@@ -174,6 +257,26 @@ class Planner {
     Step step{.kind = Step::Kind::Matmul};
     step.origin = OriginOf(id);
     MatmulStep& matmul = step.matmul;
+    if (candidate != epilogues_.end()) {
+      const AxisList columns =
+          ir::Minus(ir::Minus(b_axes, a_axes), ir::Union(node.attributes.axes, mask_axes));
+      const View& result = layout_.ViewOf(id);
+      Size adjacent;
+      bool one_axis = !columns.empty();
+      for (auto axis = order.rbegin(); axis != order.rend(); ++axis) {
+        if (!ir::Contains(columns, *axis)) continue;
+        one_axis &= result.Stride(*axis) == adjacent;
+        adjacent = adjacent * layout_.ExtentOf(*axis);
+      }
+      if (one_axis) matmul.epilogue = MakeEpilogue(id, *candidate->second, columns);
+      if (matmul.epilogue) {
+        absorbed_.insert(candidate->second);
+        step.origin += "; " + OriginOf(candidate->second->nodes[0]);
+      } else {
+        layout_.Allocate(id);
+      }
+    }
+    const View& c = layout_.ViewOf(id);
     matmul.a = a.base;
     matmul.b = b.base;
     matmul.c = c.base;
@@ -450,6 +553,10 @@ class Planner {
   Layout layout_;
   Fusion fusion_;
   std::set<NodeId> stored_;
+  std::map<NodeId, int> item_of_;
+  std::map<NodeId, std::set<int>> readers_;  // items that read a stored value; -1: an output
+  std::map<NodeId, const Item*> epilogues_;  // candidates, by product
+  std::set<const Item*> absorbed_;           // loops that became epilogues
 };
 
 }  // namespace

@@ -124,6 +124,17 @@ std::string KernelText(const LoopKernel& kernel, const SizeText& sizes, const st
 
 }  // namespace
 
+std::string Key(const MatmulEpilogue& epilogue) {
+  std::string text;
+  for (const MatmulEpilogue::Operand& operand : epilogue.operands) {
+    text += operand.access == MatmulEpilogue::Access::Result    ? "result "
+            : operand.access == MatmulEpilogue::Access::Columns ? "columns "
+                                                                : "scalar ";
+  }
+  for (const LoopValue& value : epilogue.values) text += "; " + ValueText(value, SizeText{});
+  return text + " -> v" + std::to_string(epilogue.result);
+}
+
 std::string Key(const LoopKernel& kernel) { return KernelText(kernel, SizeText{}, ""); }
 
 std::string Print(const Plan& plan) {
@@ -179,6 +190,13 @@ std::string Print(const Plan& plan) {
         nest("m", m.ms);
         nest("n", m.ns);
         nest("k", m.ks);
+        if (m.epilogue) {
+          out << "  epilogue (";
+          for (size_t k = 0; k < m.epilogue->operands.size(); ++k) {
+            out << (k ? ", " : "") << sizes(m.epilogue->operands[k].base);
+          }
+          out << ") {" << Key(*m.epilogue) << "}";
+        }
         out << "  # " << step.origin << "\n";
         break;
       }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -125,10 +126,23 @@ struct LoopKernel {
 struct MatmulAxis {
   Size extent, a, b, c, mask;
 };
+/// What happens to a finished sum before it is stored: a pointwise expression of it, of values that lie as the
+/// result does, and of values that vary along the columns only (lying adjacent) or not at all.
+struct MatmulEpilogue {
+  enum class Access { Result, Columns, Scalar };
+  struct Operand {
+    Base base;
+    Access access = Access::Result;
+  };
+  std::vector<Operand> operands;
+  std::vector<LoopValue> values;  ///< Const, Op, Load of an operand; Reduced is the sum
+  int result = -1;
+};
 struct MatmulStep {
   Base a, b, c;
   Base mask;  ///< buffer -1: none; else Bool
   std::vector<MatmulAxis> loops, ms, ns, ks;
+  std::optional<MatmulEpilogue> epilogue;  ///< then columns lie adjacent in c, as one axis
 };
 struct AttentionLoop {
   Size extent, q, k, v, o, lse;
@@ -196,5 +210,6 @@ Plan MakePlan(const ir::Graph& graph, std::string name, const OutputOrders& orde
 std::string Print(const Plan& plan);
 /// A text that is equal for equal kernels (bases left out).
 std::string Key(const LoopKernel& kernel);
+std::string Key(const MatmulEpilogue& epilogue);
 
 }  // namespace heed::backend

@@ -81,23 +81,6 @@ TEST(Passes, BisectStopsRewriting) {
   }
 }
 
-/// loss = the sum over all outputs of the elements times cosines of their numbers.
-Graph WithLoss(const Graph& graph) {
-  Graph result = graph;
-  NodeId loss;
-  for (const auto& [name, id] : graph.outputs) {
-    NodeId weighted = id;
-    for (Axis a : graph.axes_of(id)) {
-      const NodeId angle = result.Pointwise(OpKind::Cast, {result.Positions(a)});
-      weighted = result.Mul(weighted, result.Pointwise(OpKind::Cos, {result.Add(angle, result.Const(0.3))}));
-    }
-    const NodeId sum = result.Reduce(OpKind::Sum, weighted, graph.axes_of(id));
-    loss = loss ? result.Add(loss, sum) : sum;
-  }
-  result.outputs = {{"loss", loss}};
-  return result;
-}
-
 TEST(Passes, GradientsAreFiniteDifferences) {
   int checked = 0;
   for (uint64_t seed = 1; seed <= 400; ++seed) {

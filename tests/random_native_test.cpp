@@ -10,23 +10,6 @@
 namespace heed::test {
 namespace {
 
-/// loss = the sum over all outputs of the elements times cosines of their numbers.
-Graph WithLoss(const Graph& graph) {
-  Graph result = graph;
-  NodeId loss;
-  for (const auto& [name, id] : graph.outputs) {
-    NodeId weighted = id;
-    for (Axis a : graph.axes_of(id)) {
-      const NodeId angle = result.Pointwise(OpKind::Cast, {result.Positions(a)});
-      weighted = result.Mul(weighted, result.Pointwise(OpKind::Cos, {result.Add(angle, result.Const(0.3))}));
-    }
-    const NodeId sum = result.Reduce(OpKind::Sum, weighted, graph.axes_of(id));
-    loss = loss ? result.Add(loss, sum) : sum;
-  }
-  result.outputs = {{"loss", loss}};
-  return result;
-}
-
 /// Runs `graph` natively with several numbers of threads and by the interpreter.
 void Compare(const Graph& graph, const ir::EvalOptions& options, const std::string& cpu,
              const std::string& what) {
