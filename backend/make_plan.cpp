@@ -537,6 +537,9 @@ class Planner {
       for (const LoopOperand& operand : step.loop.operands) touch(operand.base);
       for (const Base* base : {&step.matmul.a, &step.matmul.b, &step.matmul.c, &step.matmul.mask})
         touch(*base);
+      if (step.matmul.epilogue) {
+        for (const MatmulEpilogue::Operand& operand : step.matmul.epilogue->operands) touch(operand.base);
+      }
       const AttentionStep& a = step.attention;
       for (const Base* base : {&a.q, &a.k, &a.v, &a.o, &a.lse, &a.d_o, &a.dq, &a.dk, &a.dv}) touch(*base);
       for (const AttentionCapture& capture : a.captures) touch(capture.base);
