@@ -1,6 +1,6 @@
 // Joins drawings by renaming: Graphviz knows no two graphs in a picture, so each becomes a cluster whose
 // nodes and clusters carry a prefix. This leans on the form ir::Dot writes (one statement a line). Graphviz
-// is a child process that reads its source from a pipe; no shell, no temporary files.
+// is a child process that reads its source from a pipe; no shell.
 #include "frontend/draw.h"
 
 #include <fcntl.h>
@@ -12,16 +12,21 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <sstream>
 
+#include "frontend/files.h"
 #include "ir/graph.h"
 
 extern char** environ;
 
 namespace heed::frontend {
 
-std::optional<std::string> RunGraphviz(const std::string& dot, const std::string& format,
-                                       const std::string& output) {
+namespace {
+std::optional<std::string> DrawInto(const std::string& dot, const std::string& format,
+                                    const std::string& output) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return std::string("cannot run dot: ") + std::strerror(errno);
   posix_spawn_file_actions_t actions;
@@ -54,6 +59,25 @@ std::optional<std::string> RunGraphviz(const std::string& dot, const std::string
   }
   if (status != 0) return "dot failed on the drawing; write a .dot file to look at its source";
   return std::nullopt;
+}
+}  // namespace
+
+std::optional<std::string> RunGraphviz(const std::string& dot, const std::string& format,
+                                       const std::string& output) {
+  // Not into `output` itself: a failure half-way would leave half a drawing in place of a good one.
+  std::error_code ignored;
+  std::filesystem::path folder = std::filesystem::temp_directory_path(ignored);
+  std::string drawing = ((ignored ? "/tmp" : folder) / "heed-XXXXXX").string();
+  const int file = mkstemp(drawing.data());
+  if (file < 0) return std::string("cannot make a temporary file: ") + std::strerror(errno);
+  close(file);
+  std::optional<std::string> problem = DrawInto(dot, format, drawing);
+  if (!problem.has_value()) {
+    std::ifstream in(drawing, std::ios::binary);
+    problem = WriteText(output, {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
+  }
+  unlink(drawing.c_str());
+  return problem;
 }
 
 std::string JoinDrawings(const std::vector<std::pair<std::string, std::string>>& drawings) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -45,11 +46,26 @@ std::optional<std::string> WriteText(const std::string& name, const std::string&
     if (!std::cout) return "cannot write to the standard output";
     return std::nullopt;
   }
+  std::error_code code;
+  const fs::file_status there = fs::symlink_status(name, code);
+  if (fs::is_directory(there)) return name + ": is a folder";
+  const bool replaces = !fs::exists(there) || fs::is_regular_file(there);
+  const std::string written = replaces ? name + ".heed-new" + std::to_string(getpid()) : name;
+  const auto fail = [&] {
+    const std::string why = errno ? std::strerror(errno) : "write error";
+    const std::string folder = fs::path(name).parent_path().string();
+    if (replaces) unlink(written.c_str());
+    if (!folder.empty() && !fs::exists(folder)) return name + ": there is no folder " + folder;
+    return name + ": cannot write it: " + why;
+  };
   errno = 0;
-  std::ofstream out(name, std::ios::binary | std::ios::trunc);
+  std::ofstream out(written, std::ios::binary | std::ios::trunc);
   out << text;
   out.close();
-  if (!out) return name + ": cannot write it: " + std::strerror(errno);
+  if (!out) return fail();
+  if (!replaces) return std::nullopt;
+  if (fs::exists(there)) fs::permissions(written, there.permissions(), code);
+  if (std::rename(written.c_str(), name.c_str()) != 0) return fail();
   return std::nullopt;
 }
 
@@ -59,12 +75,7 @@ std::optional<std::string> ReplaceText(const std::string& name, const std::strin
   if (code) return name + ": " + code.message();
   if (!fs::is_regular_file(target)) return name + ": is not a regular file";
   if (access(target.c_str(), W_OK) != 0) return name + ": cannot write it: " + std::strerror(errno);
-  const fs::path temporary = target.string() + ".heed-new";
-  if (auto problem = WriteText(temporary.string(), text)) return problem;
-  fs::permissions(temporary, fs::status(target).permissions(), code);
-  fs::rename(temporary, target, code);
-  if (code) return name + ": cannot replace it: " + code.message();
-  return std::nullopt;
+  return WriteText(target.string(), text);
 }
 
 }  // namespace heed::frontend

@@ -1,6 +1,8 @@
 // The command line of heed: build, check, fmt, graph (and opt, for tests of passes). The only file that sees
 // the front end, the passes and the back end; it joins them and turns what goes wrong into messages. Exit
 // status: 0 done; 1 something wrong with a program or file; 2 wrong command line.
+#include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -345,6 +347,7 @@ int Build(const Options& options) {
     }
   }
   std::error_code error;
+  if (fs::is_directory(output, error)) return Fail(output + ": is a folder; name a file with -o");
   if (output != "-" && fs::equivalent(output, options.file, error)) {
     return Fail(output + ": would overwrite the program itself; name the output with -o");
   }
@@ -360,6 +363,10 @@ int Build(const Options& options) {
   Timer timer;
   std::unique_ptr<frontend::Program> program = Load(options, timer);
   if (program == nullptr) return 1;
+  if (program->entries.empty()) {
+    return Fail(options.file +
+                ": has no entry, so there is nothing to build; add one, such as `entry NAME(...) = ...`");
+  }
 
   backend::ProgramSpec spec = Describe(*program, options);
   std::string graphs;
@@ -410,7 +417,8 @@ int Build(const Options& options) {
     if (in_place) {
       problem = backend::Compile(spec, compile, output);
     } else {
-      std::string folder = (fs::temp_directory_path() / "heed-XXXXXX").string();
+      const fs::path base = fs::temp_directory_path(code);
+      std::string folder = ((code ? "/tmp" : base) / "heed-XXXXXX").string();
       if (mkdtemp(folder.data()) == nullptr)
         return Fail(std::string("no temporary folder: ") + std::strerror(errno));
       const std::string temporary = folder + "/" + stem;
@@ -600,8 +608,9 @@ int Run(int argc, char** argv) {
       return "heed: no command `" + std::string(argv[1]) +
              "`; there are build, check, fmt and graph\nsee heed --help\n";
     }
-    return "heed: " + std::string(error.what()) + "\nsee " + (failed->get_parent() ? "heed " : "") +
-           failed->get_name() + " --help\n";
+    std::string command;
+    for (const CLI::App* used : app.get_subcommands()) command = used->get_name() + " ";
+    return "heed: " + std::string(error.what()) + "\nsee heed " + command + "--help\n";
   });
   const auto program_options = [&](CLI::App* command) {
     command->add_option("--set", options.set, "size of an axis or value of a constant; repeatable")
@@ -622,7 +631,7 @@ int Run(int argc, char** argv) {
     command->add_flag("--time-passes", options.time_passes, "print how long each pass and phase took");
     command->add_option("--bisect", options.bisect, "only the first N optional rewrites, to find a wrong one")
         ->type_name("N")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, 2147483647));
   };
 
   CLI::App* build = app.add_subcommand("build", "compile a program into one file");
@@ -634,6 +643,7 @@ int Run(int argc, char** argv) {
   program_options(build);
   build->add_option("--cpu", options.cpu, "native, or levels such as x86-64-v3, several joined by commas")
       ->type_name("LEVEL[,LEVEL...]")
+      ->check(CLI::Validator([](std::string& cpu) { return backend::CheckCpu(cpu).value_or(""); }, "", ""))
       ->capture_default_str();
   build->add_option("--precision", options.precision, "of stored numbers and products; sums are f32")
       ->check(CLI::IsMember({"f32", "bf16"}))
@@ -644,7 +654,7 @@ int Run(int argc, char** argv) {
   pass_options(build);
   build->add_option("-j", options.jobs, "threads that generate code (default: all cores)")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1024));
   build->add_flag("-q", options.quiet, "no messages but errors");
 
   CLI::App* check =
@@ -697,7 +707,33 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace heed
 
+namespace {
+
+void EndBySignal(int number) {
+  heed::backend::AbandonCompile();
+  _exit(128 + number);
+}
+
+/// Ctrl-C and the like leave no temporary files; a file over the size limit is an error of write(); a file
+/// opened while a standard descriptor is closed does not take its place.
+void PrepareProcess() {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action = {}, before = {};
+    action.sa_handler = EndBySignal;
+    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+      sigaction(number, &action, nullptr);
+  }
+  signal(SIGXFSZ, SIG_IGN);
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    [[maybe_unused]] const int lowest = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  PrepareProcess();
   try {
     return heed::Run(argc, argv);
   } catch (const std::exception& error) {
