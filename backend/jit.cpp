@@ -54,11 +54,27 @@ class Memory {
   char* data_;
 };
 
-void RunParts(void*, HeedTask task, const void* context, int64_t parts, int64_t scratch_bytes) {
+/// Counts the steps: each calls `parallel` once. A buffer whose last use is over is filled with NaN again, so
+/// that whoever reads it later than the plan says is caught.
+struct Progress {
+  const Plan* plan;
+  const std::vector<void*>* pointers;
+  const std::vector<int64_t>* sizes;
+  int step = 0;
+};
+
+void RunParts(void* pool, HeedTask task, const void* context, int64_t parts, int64_t scratch_bytes) {
   for (int64_t part = parts; part-- > 0;) {
     const Memory scratch(scratch_bytes, 64);
     task(context, part, parts, scratch.data());
   }
+  auto* progress = static_cast<Progress*>(pool);
+  for (size_t i = 0; i < progress->plan->buffers.size(); ++i) {
+    const Buffer& buffer = progress->plan->buffers[i];
+    if (buffer.kind != BufferKind::Arena || buffer.last != progress->step) continue;
+    std::memset((*progress->pointers)[i], 255, static_cast<size_t>((*progress->sizes)[i]));
+  }
+  ++progress->step;
 }
 
 class OrcPlan : public JitPlan {
@@ -95,7 +111,8 @@ std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
     if (found == call.inputs.end()) throw ir::InternalError("no value for " + name);
     std::memcpy(memory.back().data(), found->second, static_cast<size_t>(sizes.back()));
   }
-  const HeedServices services{nullptr, call.parts, &RunParts};
+  Progress progress{&plan_, &pointers, &sizes};
+  const HeedServices services{&progress, call.parts, &RunParts};
   HeedFrame frame{};
   frame.extents = call.extents.data();
   frame.buffers = pointers.data();
