@@ -71,9 +71,16 @@ class TemporaryFolder {
     fs::path base = fs::temp_directory_path(error);
     if (error) base = "/tmp";
     std::string name = (base / "heed-XXXXXX").string();
-    if (!mkdtemp(name.data())) return;
-    path_ = name;
-    Remember(unfinished.folder, unfinished.has_folder, name);
+    // No signal between making and remembering.
+    sigset_t signals, before;
+    sigemptyset(&signals);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
+    pthread_sigmask(SIG_BLOCK, &signals, &before);
+    if (mkdtemp(name.data())) {
+      path_ = name;
+      Remember(unfinished.folder, unfinished.has_folder, name);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
   ~TemporaryFolder() {
     std::error_code error;
