@@ -26,11 +26,12 @@ P
 echo "heed     $heed target tokens/s, $threads threads"
 peers=$shared/peers
 if [ -f "$peers/w7_translation_quality/train.py" ] && command -p python3 -c 'import torch' 2>/dev/null; then
-  # The environment that makes PyTorch fast is that of the cards.
+  # The environment that makes PyTorch fast is that of the cards, which do not expect `set -e`.
   export PEERS_WORK=${PEERS_WORK:-$PWD/build/bench/peers}
-  . "$peers/common/env.sh"
-  torch=$(torch_run "$threads" "$peers/w7_translation_quality/train.py" "$data" "$work/torch" --steps "$steps" \
-    --every 100000 | python3 -c 'import json, sys; print(json.loads(sys.stdin.readlines()[-1])["target_tokens_per_s"])')
+  torch=$(set +e +u +o pipefail
+    . "$peers/common/env.sh"
+    torch_run "$threads" "$peers/w7_translation_quality/train.py" "$data" "$work/torch" --steps "$steps" --every 100000 |
+      python3 -c 'import json, sys; print(json.loads(sys.stdin.readlines()[-1])["target_tokens_per_s"])')
   echo "pytorch  $torch target tokens/s"
   python3 -c "print('heed / pytorch: %.2f' % ($heed / $torch))"
 fi
