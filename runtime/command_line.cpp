@@ -137,6 +137,9 @@ int CommandLine::Run(int argc, const char* const* argv) {
       const std::string closest = ClosestName(argv[1], names);
       message = std::string("there is no command `") + argv[1] + "`; " +
                 (closest.empty() ? "there are: " + ListNames(names, 32) : "did you mean `" + closest + "`?");
+    } else if (name.empty() && error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) &&
+               argc > 1) {
+      message = "a command is missing";
     } else if (argc <= 1) {
       std::fprintf(stderr, "%s", app.help().c_str());
       message = "a command is missing";

@@ -31,7 +31,9 @@ Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& 
   }
   const auto bytes = DecodeBase64(found->second);
   if (!bytes) return Error{weights + ": the tokenizer in the metadata is damaged"};
-  return DeserializeTokenizer(*bytes);
+  Result<TokenizerPtr> tokenizer = DeserializeTokenizer(*bytes);
+  if (!tokenizer) return Error{weights + ": " + tokenizer.error().message};
+  return tokenizer;
 }
 
 Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> texts) {

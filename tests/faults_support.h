@@ -101,7 +101,10 @@ class Child {
  private:
   static void Redirect(int descriptor, const std::string& path, int flags) {
     close(descriptor);
-    if (path != kClosed && open(path.c_str(), flags, 0666) != descriptor) _exit(125);
+    if (path == kClosed) return;
+    const int opened = open(path.c_str(), flags, 0666);
+    if (opened < 0 || (opened != descriptor && dup2(opened, descriptor) < 0)) _exit(125);
+    if (opened != descriptor) close(opened);
   }
 
   TemporaryFolder folder_;
