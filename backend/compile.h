@@ -13,24 +13,24 @@ namespace heed::backend {
 
 struct ParamSpec {
   std::string name;
-  ir::AxisList axes;                        ///< flattened storage order, as of the Param node
-  std::vector<std::vector<int>> groups;     ///< storage dimensions as indices into `axes`
+  ir::AxisList axes;                     ///< flattened storage order, as of the Param node
+  std::vector<std::vector<int>> groups;  ///< storage dimensions as indices into `axes`
   std::vector<int64_t> shape;
-  int init = 4;                             ///< HeedInit
+  int init = 4;  ///< HeedInit
   double a = 0, b = 0;
 };
 struct ArgumentSpec {
   std::string name;
-  ir::Type type;                            ///< axes in declared order, per example
+  ir::Type type;  ///< axes in declared order, per example
 };
 struct FunctionSpec {
-  std::shared_ptr<const ir::Graph> graph;   ///< after the passes
+  std::shared_ptr<const ir::Graph> graph;  ///< after the passes
 };
 struct EntrySpec {
   std::string name;
-  int kind = 0;                             ///< HeedEntryKind
+  int kind = 0;  ///< HeedEntryKind
   std::vector<ArgumentSpec> arguments;
-  ir::AxisList result_axes;                 ///< Value: declared order; Generate: [axis, vocabulary]
+  ir::AxisList result_axes;  ///< Value: declared order; Generate: [axis, vocabulary]
   std::shared_ptr<const ir::Graph> train, loss, forward, next;  ///< after the passes; null where absent
   std::string variable, axis, indexes, prompt;                  ///< Generate
   int64_t bound = 0, from = -1, until = -1;
@@ -45,12 +45,12 @@ struct ProgramSpec {
 
 enum class Emit { Executable, Shared, Object, Plan, Llvm, Assembly };
 struct CompileOptions {
-  std::string cpu = "native";               ///< a level of target.def, or native: the best one this machine runs
+  std::string cpu = "native";  ///< a level of target.def, or native: the best one this machine runs
   Emit emit = Emit::Executable;
-  int jobs = 1;                             ///< threads that optimise and generate code
+  int jobs = 1;                                                  ///< threads that optimise and generate code
   std::vector<std::pair<std::string, double>>* times = nullptr;  ///< seconds by phase, appended
-  std::string kernels;                      ///< folder of kernel bitcode; "": found beside the running heed
-  std::string runtime;                      ///< libheed_runtime.a; "": found beside the running heed
+  std::string kernels;  ///< folder of kernel bitcode; "": found beside the running heed
+  std::string runtime;  ///< libheed_runtime.a; "": found beside the running heed
 };
 /// Writes `output`; an error is a message fit to be printed.
 std::optional<std::string> Compile(const ProgramSpec& program, const CompileOptions& options,
@@ -67,9 +67,9 @@ std::vector<std::string> CpuLevels();
 
 /// One compiled graph in this process, for tests: compiled with the JIT and called through the runtime's ABI.
 struct HostValue {
-  std::vector<int64_t> shape;               ///< in the order of `axes`
+  std::vector<int64_t> shape;  ///< in the order of `axes`
   ir::AxisList axes;
-  std::vector<double> data;                 ///< ints and bools as doubles
+  std::vector<double> data;  ///< ints and bools as doubles
 };
 class JitFunction {
  public:

@@ -126,8 +126,8 @@ struct LoopKernel {
 struct MatmulAxis {
   Size extent, a, b, c, mask;
 };
-/// What happens to a finished sum before it is stored: a pointwise expression of it, of values that lie as the
-/// result does, and of values that vary along the columns only (lying adjacent) or not at all.
+/// What happens to a finished sum before it is stored: a pointwise expression of it, of values that lie as
+/// the result does, and of values that vary along the columns only (lying adjacent) or not at all.
 struct MatmulEpilogue {
   enum class Access { Result, Columns, Scalar };
   struct Operand {

@@ -1,5 +1,5 @@
-// The syntax tree: plain structs. One node for every postfix bracket; what a bracket means is decided later, by the
-// kind of the thing before it. The grammar stands in parser.cpp.
+// The syntax tree: plain structs. One node for every postfix bracket; what a bracket means is decided later,
+// by the kind of the thing before it. The grammar stands in parser.cpp.
 #pragma once
 
 #include <memory>
@@ -40,16 +40,17 @@ enum class ExprKind {
   Rename,    // children[0] [items -> targets]
   Index,     // children[0] [children[1]]
 };
-/// `f[a, b | p](x)` is one Call; `p[l](x)` too: whether `l` is an axis argument or a layer is decided by what `p` is
-/// (a Call whose callee is an Index appears when the bracket can only be an index, as in `h[l + 1](x)`).
+/// `f[a, b | p](x)` is one Call; `p[l](x)` too: whether `l` is an axis argument or a layer is decided by what
+/// `p` is (a Call whose callee is an Index appears when the bracket can only be an index, as in `h[l +
+/// 1](x)`).
 struct Expr {
   ExprKind kind;
-  Loc loc;                 ///< the whole expression
-  Loc op_loc;              ///< the operator, bracket or name that characterises it
+  Loc loc;     ///< the whole expression
+  Loc op_loc;  ///< the operator, bracket or name that characterises it
   double number = 0;
   bool is_whole = false;
-  std::string name;        ///< Name, Size
-  std::string op;          ///< Unary, Binary
+  std::string name;  ///< Name, Size
+  std::string op;    ///< Unary, Binary
   AxisItems items, targets;
   ExprPtr predicate;
   std::vector<ExprPtr> children;
@@ -61,25 +62,25 @@ struct Expr {
 struct TypeExpr {
   std::optional<Name> element;
   AxisItems axes;
-  bool has_axes = false;   ///< brackets were written
+  bool has_axes = false;  ///< brackets were written
   Loc loc;
 };
-struct ParamDecl {           // of a function or entry
+struct ParamDecl {  // of a function or entry
   Name name;
   TypeExpr type;
-  ExprPtr default_value;     ///< null: required
+  ExprPtr default_value;  ///< null: required
 };
 
-struct ParamBind {           // param W[out, inp] ~ normal(0, 1) as "w"
+struct ParamBind {  // param W[out, inp] ~ normal(0, 1) as "w"
   Name name;
   AxisItems axes;
-  char init = 0;             ///< 0 none, '=' or '~'
+  char init = 0;  ///< 0 none, '=' or '~'
   ExprPtr init_value;
-  std::optional<Name> alias; ///< text without the quotes
+  std::optional<Name> alias;  ///< text without the quotes
 };
-struct PartBind {            // part h[layer] = Block[model] as "blocks"
+struct PartBind {  // part h[layer] = Block[model] as "blocks"
   Name name;
-  AxisItems stack;           ///< empty: one instance
+  AxisItems stack;  ///< empty: one instance
   Name module;
   AxisItems axes;
   std::optional<Name> alias;
@@ -91,14 +92,14 @@ struct Stmt {
   Loc loc;
   std::vector<ParamBind> params;
   std::vector<PartBind> parts;
-  std::vector<Name> names;            ///< Let: one; Tuple: several; For: the variable
-  std::optional<AxisItems> announced; ///< Let: axes written on the left
-  Name axis;                          ///< For
-  ExprPtr value;                      ///< Let, Tuple, Result
-  std::vector<Stmt> body;             ///< For
-  std::vector<std::string> comments;  ///< comment lines before it ("" is a blank line), for the formatter
+  std::vector<Name> names;             ///< Let: one; Tuple: several; For: the variable
+  std::optional<AxisItems> announced;  ///< Let: axes written on the left
+  Name axis;                           ///< For
+  ExprPtr value;                       ///< Let, Tuple, Result
+  std::vector<Stmt> body;              ///< For
+  std::vector<std::string> comments;   ///< comment lines before it ("" is a blank line), for the formatter
   std::string trailing_comment;
-  std::string open_comment;           ///< For: after the {
+  std::string open_comment;                 ///< For: after the {
   std::vector<std::string> final_comments;  ///< For: before the }
   bool blank_before = false;
 };
@@ -107,22 +108,22 @@ enum class AxisBindKind { Static, Enumerated, Dynamic };
 struct AxisBind {
   Name name;
   AxisBindKind kind;
-  ExprPtr size;                    ///< Static, Dynamic (the bound)
+  ExprPtr size;  ///< Static, Dynamic (the bound)
   std::vector<Name> enumerators;
 };
 struct ConstBind {
   Name name;
   ExprPtr value;
 };
-struct FunctionDecl {              // def or module
+struct FunctionDecl {  // def or module
   bool is_module = false;
   Name name;
-  AxisItems axes;                  ///< axis parameters
+  AxisItems axes;  ///< axis parameters
   std::vector<ParamDecl> params;
   TypeExpr result;
-  bool expression_body = false;    ///< `= expr`: the body is one Result statement
+  bool expression_body = false;  ///< `= expr`: the body is one Result statement
   std::vector<Stmt> body;
-  std::string open_comment;        ///< after the {
+  std::string open_comment;                 ///< after the {
   std::vector<std::string> final_comments;  ///< before the }
 };
 struct Option {
@@ -134,9 +135,9 @@ struct EntryDecl {
   EntryKind kind;
   Name name;
   std::vector<ParamDecl> params;
-  ExprPtr value;                   ///< Value: the result; Minimize: the loss; Generate: the logits (`by`)
-  ExprPtr per;                     ///< Minimize; may be null
-  Name variable;                   ///< Generate
+  ExprPtr value;  ///< Value: the result; Minimize: the loss; Generate: the logits (`by`)
+  ExprPtr per;    ///< Minimize; may be null
+  Name variable;  ///< Generate
   TypeExpr type;
   ExprPtr from, until;
   std::vector<Option> options;

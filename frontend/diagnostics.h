@@ -1,5 +1,6 @@
-// Messages for the author of a program: typed kinds (diagnostics.def), labels on every place that contributes, notes,
-// and the renderer (source line, carets, labels, `=` notes). Never aborts; several errors a run.
+// Messages for the author of a program: typed kinds (diagnostics.def), labels on every place that
+// contributes, notes, and the renderer (source line, carets, labels, `=` notes). Never aborts; several errors
+// a run.
 #pragma once
 
 #include <memory>
@@ -24,19 +25,19 @@ struct Label {
 };
 struct Diagnostic {
   DiagnosticKind kind;
-  Loc loc;                     ///< the narrowest place
-  std::string message;         ///< lower case, no full stop; names in backquotes
-  std::vector<Label> labels;   ///< further places; those on the line of `loc` are drawn with it
+  Loc loc;                         ///< the narrowest place
+  std::string message;             ///< lower case, no full stop; names in backquotes
+  std::vector<Label> labels;       ///< further places; those on the line of `loc` are drawn with it
   std::vector<std::string> notes;  ///< `= ` lines: the axis picture, then the suggestion
 };
 std::string_view KindName(DiagnosticKind kind);  ///< "MissingAxis"
 Severity SeverityOf(DiagnosticKind kind);
 
-std::string_view KindDoc(DiagnosticKind kind);   ///< its line in diagnostics.def
+std::string_view KindDoc(DiagnosticKind kind);  ///< its line in diagnostics.def
 const std::vector<DiagnosticKind>& AllKinds();
 
-/// Collects messages. At most 20 errors are kept; the rest are counted. A message that repeats an earlier one at the
-/// same place (a module instantiated twice) is dropped.
+/// Collects messages. At most 20 errors are kept; the rest are counted. A message that repeats an earlier one
+/// at the same place (a module instantiated twice) is dropped.
 class Diagnostics {
  public:
   /// The message is added at once; labels and notes may be added to what is returned until the next Report.

@@ -15,11 +15,12 @@ namespace heed::frontend {
 /// How a parameter starts. Glorot: uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010).
 struct Initializer {
   enum class Kind { Constant, Normal, Uniform, Glorot, Missing } kind = Kind::Missing;
-  double a = 0, b = 0;       ///< Constant: a; Normal: mean a, deviation b; Uniform: from a to b; Glorot: fan in, out
+  double a = 0,
+         b = 0;  ///< Constant: a; Normal: mean a, deviation b; Uniform: from a to b; Glorot: fan in, out
 };
 struct Parameter {
-  std::string name;          ///< path of instance names: "h.0.attn.c_attn.weight"
-  ir::AxisList axes;         ///< as of the Param node: distinct, dynamic roots as seq^
+  std::string name;                      ///< path of instance names: "h.0.attn.c_attn.weight"
+  ir::AxisList axes;                     ///< as of the Param node: distinct, dynamic roots as seq^
   std::vector<std::vector<int>> groups;  ///< storage dimensions: indices into `axes`; one each but for groups
   std::vector<int64_t> shape;            ///< of the storage dimensions
   Initializer init;
@@ -27,14 +28,14 @@ struct Parameter {
 };
 struct Argument {
   std::string name;
-  ir::Type type;             ///< axes in declared order
+  ir::Type type;  ///< axes in declared order
   Loc loc;
 };
 struct Entry {
   EntryKind kind;
   std::string name;
-  std::vector<Argument> arguments;   ///< as written; a generate entry's prompt included
-  ir::AxisList result_axes;          ///< Value: declared order of the result's axes
+  std::vector<Argument> arguments;         ///< as written; a generate entry's prompt included
+  ir::AxisList result_axes;                ///< Value: declared order of the result's axes
   std::shared_ptr<const ir::Graph> graph;  ///< outputs: value | loss, per | logits. Train form for Minimize
   std::shared_ptr<const ir::Graph> infer;  ///< Minimize: the same without dropout; else the same graph
   Loc loc;
@@ -51,8 +52,8 @@ struct Overrides {
   std::map<std::string, double> values;  ///< --set NAME=N: axes (derived ones included) and consts
 };
 
-/// Parses, checks and elaborates. Null if there were errors. Checks included here: everything but causality and
-/// reads past the end (passes/), i.e. names, axes, lifting, two-way broadcasts, types, initialisers.
+/// Parses, checks and elaborates. Null if there were errors. Checks included here: everything but causality
+/// and reads past the end (passes/), i.e. names, axes, lifting, two-way broadcasts, types, initialisers.
 std::unique_ptr<Program> Compile(std::unique_ptr<SourceFile> file, const Overrides& overrides,
                                  Diagnostics& diagnostics);
 

@@ -1,6 +1,6 @@
-// What the compiler tells the runtime about a compiled program: plain constant tables in the generated object, and the
-// frame through which a compiled function is called. The only runtime header the compiler includes (besides random.h).
-// All pointers are to constant data that lives as long as the process.
+// What the compiler tells the runtime about a compiled program: plain constant tables in the generated
+// object, and the frame through which a compiled function is called. The only runtime header the compiler
+// includes (besides random.h). All pointers are to constant data that lives as long as the process.
 #ifndef HEED_RUNTIME_ABI_H_
 #define HEED_RUNTIME_ABI_H_
 
@@ -16,42 +16,49 @@ enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 
 // One axis of a tensor as it is stored: dense, row-major in the listed order.
 struct HeedDim {
-  const char* axis;   // "batch", "seq", "heads"; "seq^" for storage at the bound
-  int64_t extent;     // index into the function's extents, or -1
-  int64_t size;       // elements if `extent` is -1, else the bound (0: unbounded)
+  const char* axis;  // "batch", "seq", "heads"; "seq^" for storage at the bound
+  int64_t extent;    // index into the function's extents, or -1
+  int64_t size;      // elements if `extent` is -1, else the bound (0: unbounded)
 };
 
 // A declared axis (roots only).
 struct HeedAxis {
   const char* name;
-  int64_t dynamic;    // 1: `size` is a bound
+  int64_t dynamic;  // 1: `size` is a bound
   int64_t size;
   int64_t enumerator_count;
   const char* const* enumerators;
 };
 
-enum HeedInit { kHeedInitConstant = 0, kHeedInitNormal = 1, kHeedInitUniform = 2, kHeedInitGlorot = 3, kHeedInitMissing = 4 };
+enum HeedInit {
+  kHeedInitConstant = 0,
+  kHeedInitNormal = 1,
+  kHeedInitUniform = 2,
+  kHeedInitGlorot = 3,
+  kHeedInitMissing = 4
+};
 struct HeedParam {
-  const char* name;               // "h.0.attn.c_attn.weight"
+  const char* name;  // "h.0.attn.c_attn.weight"
   int64_t rank;
-  const int64_t* shape;           // storage dimensions, as in the checkpoint
-  const char* const* dim_axes;    // of each storage dimension: "model", "(qkv, heads, key)"
-  int64_t axis_count;             // axes, groups flattened, row-major
+  const int64_t* shape;         // storage dimensions, as in the checkpoint
+  const char* const* dim_axes;  // of each storage dimension: "model", "(qkv, heads, key)"
+  int64_t axis_count;           // axes, groups flattened, row-major
   const char* const* axes;
   const int64_t* axis_sizes;
-  int64_t count;                  // elements
-  int64_t init;                   // HeedInit
-  double a, b;                    // constant: a; normal: mean, deviation; uniform: from, to; Glorot: fan in, fan out
+  int64_t count;  // elements
+  int64_t init;   // HeedInit
+  double a, b;    // constant: a; normal: mean, deviation; uniform: from, to; Glorot: fan in, fan out
 };
 
 // An argument of an entry, per example (no batch axis).
 struct HeedArgument {
   const char* name;
   int64_t dtype;
-  const char* indexes;            // root that the whole numbers index, or null
+  const char* indexes;  // root that the whole numbers index, or null
   int64_t rank;
-  const struct HeedDim* dims;     // `extent` is unused (-1); dynamic ones carry the bound in `size` and `dynamic`
-  const int64_t* dynamic;         // one flag a dimension
+  const struct HeedDim*
+      dims;                // `extent` is unused (-1); dynamic ones carry the bound in `size` and `dynamic`
+  const int64_t* dynamic;  // one flag a dimension
 };
 
 // bytes = factor * product of extents[terms[i]], i < term_count
@@ -62,10 +69,11 @@ struct HeedSize {
 };
 
 enum HeedBufferKind {
-  kHeedBufferArena = 0,    // placed by the runtime once the extents are known; `first`..`last` step of use, inclusive
-  kHeedBufferInput = 1,    // `index` into inputs
-  kHeedBufferOutput = 2,   // `index` into outputs
-  kHeedBufferParam = 3,    // `index` into the program's params
+  kHeedBufferArena =
+      0,  // placed by the runtime once the extents are known; `first`..`last` step of use, inclusive
+  kHeedBufferInput = 1,   // `index` into inputs
+  kHeedBufferOutput = 2,  // `index` into outputs
+  kHeedBufferParam = 3,   // `index` into the program's params
 };
 struct HeedBuffer {
   int64_t kind;
@@ -74,11 +82,12 @@ struct HeedBuffer {
   int64_t first, last;
 };
 
-struct HeedTensorInfo {           // an input or output of a function
-  const char* name;               // an argument, "len.seq", "example"; "value", "logits", "loss", "per", "d.PARAM"
+struct HeedTensorInfo {  // an input or output of a function
+  const char* name;      // an argument, "len.seq", "example"; "value", "logits", "loss", "per", "d.PARAM"
   int64_t dtype;
   int64_t rank;
-  const struct HeedDim* dims;     // inputs: batch first, then declared order; d.PARAM: the parameter's axes, flattened
+  const struct HeedDim*
+      dims;  // inputs: batch first, then declared order; d.PARAM: the parameter's axes, flattened
 };
 
 struct HeedFrame;
@@ -86,23 +95,24 @@ typedef void (*HeedTask)(const void* context, int64_t part, int64_t parts, void*
 struct HeedServices {
   void* pool;
   int64_t threads;
-  // Runs task(context, part, parts, scratch) for each part, on that many threads at most; returns when all are done.
-  // Each call of task has its own scratch of at least scratch_bytes, 64-byte aligned. parts == 1 runs in place.
+  // Runs task(context, part, parts, scratch) for each part, on that many threads at most; returns when all
+  // are done. Each call of task has its own scratch of at least scratch_bytes, 64-byte aligned. parts == 1
+  // runs in place.
   void (*parallel)(void* pool, HeedTask task, const void* context, int64_t parts, int64_t scratch_bytes);
 };
 struct HeedFrame {
-  const int64_t* extents;         // in the order of HeedFunction.extents
-  void* const* buffers;           // one pointer for each HeedFunction.buffers, 64-byte aligned except for inputs
+  const int64_t* extents;  // in the order of HeedFunction.extents
+  void* const* buffers;    // one pointer for each HeedFunction.buffers, 64-byte aligned except for inputs
   const struct HeedServices* services;
-  uint32_t key[2];                // of random bits: RandomKey(seed, step), low word first
-  float dropout;                  // 1: on; 0: every Keep is exactly 1
+  uint32_t key[2];  // of random bits: RandomKey(seed, step), low word first
+  float dropout;    // 1: on; 0: every Keep is exactly 1
   float reserved;
 };
 
 struct HeedFunction {
-  const char* name;               // "train/Train"
+  const char* name;  // "train/Train"
   int64_t extent_count;
-  const char* const* extents;     // roots: "batch", "src", "tgt"
+  const char* const* extents;  // roots: "batch", "src", "tgt"
   int64_t input_count;
   const struct HeedTensorInfo* inputs;
   int64_t output_count;
@@ -121,7 +131,7 @@ struct HeedEntry {
   const char* name;
   int64_t kind;
   int64_t argument_count;
-  const struct HeedArgument* arguments;   // as written; a generate entry's prompt included
+  const struct HeedArgument* arguments;  // as written; a generate entry's prompt included
   // Minimize: train (loss and per summed over the batch, gradients of the summed loss), loss. Value: forward.
   // Generate: forward (logits at every position), next (logits of the last position). Others are null.
   const struct HeedFunction* train;
@@ -129,12 +139,12 @@ struct HeedEntry {
   const struct HeedFunction* forward;
   const struct HeedFunction* next;
   // Generate only:
-  const char* variable;           // input of forward and next that is generated
-  const char* axis;               // root it grows along
-  int64_t bound;                  // of that axis
-  const char* indexes;            // root of its elements (the vocabulary)
-  const char* prompt;             // the argument that starts it, or null
-  int64_t from, until;            // elements, or -1
+  const char* variable;  // input of forward and next that is generated
+  const char* axis;      // root it grows along
+  int64_t bound;         // of that axis
+  const char* indexes;   // root of its elements (the vocabulary)
+  const char* prompt;    // the argument that starts it, or null
+  int64_t from, until;   // elements, or -1
   int64_t option_count;
   const struct HeedOption* options;
 };
@@ -142,8 +152,8 @@ struct HeedEntry {
 struct HeedProgram {
   int64_t abi_version;
   const char* heed_version;
-  const char* source_name;        // "transformer.heed"
-  const char* cpu_level;          // "x86-64-v4"
+  const char* source_name;  // "transformer.heed"
+  const char* cpu_level;    // "x86-64-v4"
   int64_t axis_count;
   const struct HeedAxis* axes;
   int64_t param_count;

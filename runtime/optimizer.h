@@ -1,4 +1,5 @@
-// Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), schedules, clipping by global norm.
+// Adam with decoupled weight decay (Kingma & Ba 2015; Loshchilov & Hutter 2019), schedules, clipping by
+// global norm.
 #pragma once
 
 #include <optional>
@@ -12,18 +13,18 @@ enum class Schedule { InverseSqrt, Cosine, Linear, Constant };
 std::optional<Schedule> ScheduleNamed(std::string_view name);
 
 struct AdamOptions {
-  double lr = 1e-3;                  ///< peak
-  int64_t warmup = 0;                ///< steps
+  double lr = 1e-3;    ///< peak
+  int64_t warmup = 0;  ///< steps
   Schedule schedule = Schedule::InverseSqrt;
-  int64_t total_steps = 0;           ///< Cosine, Linear: where the rate reaches 0
+  int64_t total_steps = 0;  ///< Cosine, Linear: where the rate reaches 0
   double beta1 = 0.9, beta2 = 0.98, eps = 1e-9, weight_decay = 0;
-  double clip = 0;                   ///< 0: none
+  double clip = 0;  ///< 0: none
 };
 /// Rate at step s >= 1. Inverse-sqrt: lr * min(s / warmup, sqrt(warmup / s)).
 double LearningRate(const AdamOptions& options, int64_t step);
 
-/// One bias-corrected step with gradients scaled by `gradient_scale` first; deterministic for any number of threads.
-/// Returns the global norm of the scaled gradient (before clipping) if clipping is on, else 0.
+/// One bias-corrected step with gradients scaled by `gradient_scale` first; deterministic for any number of
+/// threads. Returns the global norm of the scaled gradient (before clipping) if clipping is on, else 0.
 double AdamStep(const AdamOptions& options, int64_t step, double gradient_scale, ParameterBlock& parameters,
                 const ParameterBlock& gradients, ParameterBlock& m, ParameterBlock& v, ThreadPool& threads);
 

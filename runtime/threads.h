@@ -1,5 +1,5 @@
-// A small pool with a fixed partition: part i of n always means the same share of the work, whoever runs it. Workers
-// spin briefly, then sleep. Each worker keeps its own scratch.
+// A small pool with a fixed partition: part i of n always means the same share of the work, whoever runs it.
+// Workers spin briefly, then sleep. Each worker keeps its own scratch.
 #pragma once
 
 #include <cstdint>
