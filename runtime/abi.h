@@ -1,6 +1,7 @@
 // What the compiler tells the runtime about a compiled program: plain constant tables in the generated
-// object, and the frame through which a compiled function is called. The only runtime header the compiler
-// includes (besides random.h). All pointers are to constant data that lives as long as the process.
+// object, and the frame through which a compiled function is called. Of the runtime's headers the compiler
+// includes this one, random.h and the kernels' descriptors. All pointers are to constant data that lives as
+// long as the process.
 #ifndef HEED_RUNTIME_ABI_H_
 #define HEED_RUNTIME_ABI_H_
 
