@@ -23,9 +23,6 @@ struct ArgumentSpec {
   std::string name;
   ir::Type type;  ///< axes in declared order, per example
 };
-struct FunctionSpec {
-  std::shared_ptr<const ir::Graph> graph;  ///< after the passes
-};
 struct EntrySpec {
   std::string name;
   int kind = 0;  ///< HeedEntryKind

@@ -81,7 +81,7 @@ class Fuser {
       Group();
       if (!PromoteVirtuals()) break;
     }
-    return {std::move(items_), std::move(root_)};
+    return {std::move(items_)};
   }
 
  private:

@@ -26,7 +26,6 @@ struct Item {
 
 struct Fusion {
   std::vector<Item> items;
-  std::vector<bool> is_root;  ///< by node
 };
 
 /// Layout is asked for orders only.

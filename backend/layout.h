@@ -23,7 +23,7 @@ struct View {
   Size Stride(ir::Axis axis) const;                ///< 0 for axes it lacks
 };
 
-/// The name of an op that only gives another view of its input's elements.
+/// True for a value that is only another view of its input's elements.
 bool IsViewOp(const ir::Graph& graph, ir::NodeId id);
 
 class Layout {
