@@ -93,8 +93,14 @@ class Unfolder {
     switch (node.op) {
       case OpKind::Const:
         return Add({.kind = Kind::Const, .dtype = node.type.dtype, .number = at.number});
-      case OpKind::Positions:
-        return IndexValue(map.at(at.axis));
+      case OpKind::Positions: {
+        const int index = IndexValue(map.at(at.axis));
+        if (!at.axis.difference()) return index;
+        const Size extent = layout_.ExtentOf(at.axis.root());
+        const int zero = extent.IsStatic() ? Int(extent.factor)
+                                           : Add({.kind = Kind::Extent, .dtype = DType::Int, .size = extent});
+        return Op(OpKind::Sub, DType::Int, {index, zero});
+      }
       case OpKind::Length:  // of a graph that was not batched
         return Add({.kind = Kind::Extent, .dtype = DType::Int, .size = layout_.ExtentOf(at.axis)});
       case OpKind::Stop:

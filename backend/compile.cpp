@@ -59,6 +59,8 @@ CompiledFunction MakeFunction(const ProgramSpec& program, const EntrySpec& entry
   }
   CompiledFunction function;
   function.plan = MakePlan(graph, what + "/" + entry.name, orders);
+  if (const auto said = program.remarks.find(function.plan.name); said != program.remarks.end())
+    function.plan.remarks = said->second;
   function.symbol = "heed_run_" + std::to_string(number);
   return function;
 }

@@ -38,6 +38,8 @@ struct ProgramSpec {
   std::shared_ptr<const ir::AxisTable> axes;
   std::vector<ParamSpec> params;
   std::vector<EntrySpec> entries;
+  /// What the passes said of a function ("train/NAME"): the plan repeats it.
+  std::map<std::string, std::vector<std::string>> remarks;
 };
 
 enum class Emit { Executable, Shared, Object, Plan, Llvm, Assembly };

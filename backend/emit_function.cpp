@@ -305,6 +305,18 @@ void FunctionEmitter::EmitStep(const AttentionStep& step) {
     all.push_back(loop.extent);
     for (const Size* size : {&loop.extent, &loop.q, &loop.k, &loop.v, &loop.o, &loop.lse}) Put(slot++, *size);
   }
+  if (step.gradients.size() > kHeedMaxGradients) throw InternalError("an attention of too many gradients");
+  slot = offsetof(HeedAttention, gradients) / 8;
+  Put(slot++, I64(static_cast<int64_t>(step.gradients.size())));
+  for (const AttentionGradient& gradient : step.gradients) {
+    const int end = slot + static_cast<int>(sizeof(HeedAttentionGradient) / 8);
+    Put(slot++, Pointer(gradient.to));
+    Put(slot++, I64(gradient.along));
+    Put(slot++, gradient.query);
+    Put(slot++, gradient.key);
+    for (const Size& stride : gradient.loops) Put(slot++, stride);
+    slot = end;
+  }
   Call(symbol, Product(all), ScratchOf(symbol + "_scratch"));
 }
 

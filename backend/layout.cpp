@@ -37,7 +37,7 @@ bool IsViewOp(const Graph& graph, NodeId id) {
       // [seq].
       const Node& index = graph[node.inputs[1]];
       return index.op == OpKind::Positions && index.attributes.axis.root() == node.attributes.axis.root() &&
-             node.attributes.axis.ring() == 0;
+             node.attributes.axis.ring() == 0 && !index.attributes.axis.difference();
     }
     default:
       return false;
@@ -50,7 +50,7 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
   // Extents: roots in alphabetical order, lifted ones first, so that equal graphs give equal plans.
   std::set<std::pair<bool, Axis>> roots;
   const auto visit = [&](Axis axis) {
-    if (graph.axes().IsLifted(axis) || graph.axes().IsDynamic(axis)) {
+    if (graph.axes().IsLifted(axis) || graph.axes().IsDynamic(axis.difference() ? axis.root() : axis)) {
       roots.insert({!graph.axes().IsLifted(axis), axis.root()});
     }
   };
@@ -106,6 +106,7 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
 
 Size Layout::ExtentOf(Axis axis) const {
   if (const int64_t ring = axis.ring()) return Size{.factor = ring};
+  if (axis.difference()) return Size{.factor = 2} * ExtentOf(axis.root());
   const auto& axes = graph_.axes();
   if (axes.IsLifted(axis) || axes.IsDynamic(axis))
     return Size{.factor = 1, .terms = {extent_index_.at(axis.root())}};
@@ -131,6 +132,7 @@ Axis Layout::InnermostOf(NodeId id) const {
 AxisList Layout::DefaultOrder(const ir::Type& type) const {
   const auto rank = [&](Axis axis) {
     if (graph_.axes().IsLifted(axis)) return 0;
+    if (axis.difference()) return 3;  // read along the keys
     if (axis.stored() || axis.ring()) return 1;
     if (!graph_.axes().IsDynamic(axis)) return 2;
     // A key-side twin beside its query: rows of scores are adjacent. Alone it is stored as any sequence.
@@ -268,6 +270,10 @@ void Layout::Allocate(NodeId id) {
     return;
   }
   views_[id.value] = MakeView(NewArenaBuffer(graph_.type(id).dtype, graph_.axes_of(id)), orders_[id.value]);
+}
+
+void Layout::AllocateInOrder(NodeId id, const AxisList& order) {
+  views_[id.value] = MakeView(NewArenaBuffer(graph_.type(id).dtype, order), order);
 }
 
 void Layout::AllocateLike(NodeId id, const View& like) {

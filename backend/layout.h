@@ -42,6 +42,8 @@ class Layout {
   const View& ViewOf(ir::NodeId id) const { return *views_[id.value]; }
   /// Gives the value a buffer of its own in its order (that of an output, where it is one).
   void Allocate(ir::NodeId id);
+  /// The same in an order of the caller's.
+  void AllocateInOrder(ir::NodeId id, const ir::AxisList& order);
   /// The value lies where `view` says, which belongs to another.
   void Place(ir::NodeId id, const View& view) { views_[id.value] = view; }
   /// Gives the value memory of its own that is walked exactly as `like` is.

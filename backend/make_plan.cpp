@@ -373,14 +373,13 @@ class Planner {
     const AxisList value_axes = ir::Minus(ir::Minus(v_axes, at.to), {key});
     const AxisList score = ir::Minus(at.to, {key});
 
-    // The query axis: in the score, not with the keys; the longest such axis, dynamic ones first.
-    Axis query;
-    for (Axis axis : score) {
+    // The query axis; without one, the longest of the axes that keys and values lack (query heads that share
+    // a key head) makes as good a row.
+    Axis query = at.query;
+    for (Axis axis : query ? AxisList{} : score) {
       if (ir::Contains(k_axes, axis) || ir::Contains(v_axes, axis) || !ir::Contains(q_axes, axis)) continue;
-      const auto rank = [&](Axis a) {
-        return std::pair(graph_.axes().IsDynamic(a) && !graph_.axes().IsLifted(a), graph_.axes().Bound(a));
-      };
-      if (!query || rank(axis) > rank(query)) query = axis;
+      if (graph_.axes().IsLifted(axis)) continue;
+      if (!query || graph_.axes().Bound(axis) > graph_.axes().Bound(query)) query = axis;
     }
     View o, lse;
     if (backward) {
@@ -394,8 +393,8 @@ class Planner {
     for (NodeId id : results) {
       const int64_t index = graph_[id].attributes.index;
       if (backward) {
+        if (index > 2) continue;
         // The kernel writes gradients with the strides of what they are gradients of.
-        if (index > 2) throw InternalError("gradient of a capture of a fused attention: " + OriginOf(id));
         layout_.AllocateLike(id, views[index]);
         (index == 0 ? attention.dq : index == 1 ? attention.dk : attention.dv) = layout_.ViewOf(id).base;
       } else {
@@ -437,11 +436,16 @@ class Planner {
     if (backward) attention.d_o = LyingLike(o, node.inputs[5 + captures]);
     for (int64_t c = 0; c < captures; ++c) {
       const View& view = views[3 + c];
-      AttentionCapture capture{view.base, view.dtype, {}, along(view, query), view.Stride(key)};
+      AttentionCapture capture{view.base,          view.dtype,       {},
+                               along(view, query), view.Stride(key), view.Stride(key.Difference())};
       for (const AttentionLoop& loop : attention.loops) capture.loops.push_back(view.Stride(loop.axis));
       attention.captures.push_back(std::move(capture));
     }
     attention.regions = at.regions;
+    for (NodeId id : results) {
+      if (backward && graph_[id].attributes.index > 2)
+        attention.gradients.push_back(CaptureGradient(id, attention));
+    }
     if (!backward) {
       // The kernel always writes the log-sum-exp; where nobody reads it, it goes to a buffer of its own.
       if (attention.o.buffer < 0) throw InternalError("attention of which only the log-sum-exp is used");
@@ -460,6 +464,30 @@ class Planner {
       }
     }
     plan_.steps.push_back(std::move(step));
+  }
+
+  /// The gradient of a capture gets memory in which differences lie adjacent, and keys beside their queries.
+  AttentionGradient CaptureGradient(NodeId id, const AttentionStep& attention) {
+    const Axis query = attention.query_axis, key = attention.key_axis, differences = key.Difference();
+    const AxisList& axes = graph_.axes_of(id);
+    AttentionGradient gradient;
+    gradient.capture = static_cast<int>(graph_[id].attributes.index) - 3;
+    const bool along_query = query && ir::Contains(axes, query), along_key = ir::Contains(axes, key);
+    gradient.along = ir::Contains(axes, differences) ? kHeedAlongDifference
+                     : along_query && along_key      ? kHeedAlongPair
+                     : along_query                   ? kHeedAlongQuery
+                     : along_key                     ? kHeedAlongKey
+                                                     : kHeedAlongNothing;
+    AxisList order = ir::Minus(axes, {query, key, differences});
+    for (Axis axis : {query, key, differences})
+      if (axis && ir::Contains(axes, axis)) order.push_back(axis);
+    layout_.AllocateInOrder(id, order);
+    const View& view = layout_.ViewOf(id);
+    gradient.to = view.base;
+    gradient.query = query ? view.Stride(query) : kZero;
+    gradient.key = view.Stride(gradient.along == kHeedAlongDifference ? differences : key);
+    for (const AttentionLoop& loop : attention.loops) gradient.loops.push_back(view.Stride(loop.axis));
+    return gradient;
   }
 
   void Scatter(NodeId id) {
@@ -543,6 +571,7 @@ class Planner {
       const AttentionStep& a = step.attention;
       for (const Base* base : {&a.q, &a.k, &a.v, &a.o, &a.lse, &a.d_o, &a.dq, &a.dk, &a.dv}) touch(*base);
       for (const AttentionCapture& capture : a.captures) touch(capture.base);
+      for (const AttentionGradient& gradient : a.gradients) touch(gradient.to);
       for (const Base* base : {&step.scatter.out, &step.scatter.dy, &step.scatter.index, &step.scatter.mask})
         touch(*base);
     }

@@ -141,6 +141,7 @@ std::string Print(const Plan& plan) {
   const SizeText sizes{&plan};
   std::ostringstream out;
   out << "plan " << plan.name << "\n";
+  for (const std::string& remark : plan.remarks) out << "  # " << remark << "\n";
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
     const Buffer& buffer = plan.buffers[i];
     out << "  b" << i << " " << ir::Text(buffer.dtype) << " " << sizes(buffer.elements) << " ";
@@ -206,7 +207,14 @@ std::string Print(const Plan& plan) {
             << a.key_axis.text() << " queries " << sizes(a.queries) << " keys " << sizes(a.keys) << " dots "
             << sizes(a.dots) << " values " << sizes(a.values) << " loops";
         for (const AttentionLoop& loop : a.loops) out << " " << loop.axis.text();
-        out << " captures " << a.captures.size() << "  # " << step.origin << "\n";
+        out << " captures " << a.captures.size();
+        if (!a.gradients.empty()) out << " gradients";
+        for (const AttentionGradient& gradient : a.gradients) {
+          static constexpr const char* kAlong[] = {"", " along queries", " along keys", " along differences",
+                                                   " of pairs"};
+          out << " c" << gradient.capture << kAlong[gradient.along];
+        }
+        out << "  # " << step.origin << "\n";
         break;
       }
       case Step::Kind::Scatter: {

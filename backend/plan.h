@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "runtime/kernels/heed_kernels.h"
 
 namespace heed::backend {
 
@@ -148,12 +149,21 @@ struct AttentionLoop {
   Size extent, q, k, v, o, lse;
   ir::Axis axis;  ///< for the regions: which axis of the score this is
 };
-/// A capture as memory: strides for each loop axis, the query axis and the key axis.
+/// A capture as memory: strides for each loop axis, the query axis, the key axis, and differences of the two
+/// (element key - query + queries).
 struct AttentionCapture {
   Base base;
   ir::DType dtype = ir::DType::Float;
   std::vector<Size> loops;
+  Size query, key, difference;
+};
+/// The gradient of a capture, as the kernel wants it (HeedAttentionGradient).
+struct AttentionGradient {
+  int capture = 0;  ///< its number
+  HeedGradientAlong along = kHeedAlongNothing;
+  Base to;
   Size query, key;
+  std::vector<Size> loops;
 };
 struct AttentionStep {
   bool backward = false;
@@ -163,6 +173,7 @@ struct AttentionStep {
   std::vector<AttentionLoop> loops;
   ir::Axis query_axis, key_axis;  ///< query_axis none: one query
   std::vector<AttentionCapture> captures;
+  std::vector<AttentionGradient> gradients;  ///< backward only
   std::shared_ptr<const ir::AttentionRegions> regions;
 };
 struct ScatterAxis {
@@ -191,8 +202,9 @@ struct TensorInfo {  ///< an input or output: dense, row-major in `axes`
 };
 
 struct Plan {
-  std::string name;               ///< "train/Train"
-  std::vector<ir::Axis> extents;  ///< roots of dynamic and lifted axes
+  std::string name;                  ///< "train/Train"
+  std::vector<std::string> remarks;  ///< of the passes: which attentions are fused, and why others are not
+  std::vector<ir::Axis> extents;     ///< roots of dynamic and lifted axes
   std::vector<TensorInfo> inputs, outputs;
   std::vector<std::string> param_names;
   std::vector<Buffer> buffers;

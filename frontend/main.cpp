@@ -374,8 +374,10 @@ int Build(const Options& options) {
     backend::EntrySpec entry_spec = Describe(*program, entry);
     for (const Variant variant : Variants(entry.kind)) {
       const std::string title = Title(entry, variant);
+      passes::PassOptions pass_options = MakePassOptions(options, timer, title);
+      pass_options.remarks = &spec.remarks[std::string(passes::Name(variant)) + "/" + entry.name];
       auto graph = std::make_shared<const ir::Graph>(
-          passes::RunPipeline(Source(entry, variant), variant, MakePassOptions(options, timer, title)));
+          passes::RunPipeline(Source(entry, variant), variant, pass_options));
       if (options.emit == "graph") graphs += "# " + title + "\n" + ir::Print(*graph) + "\n";
       switch (variant) {
         case Variant::Train:

@@ -19,6 +19,7 @@ struct Entry {
   uint32_t root = 0;
   int64_t ring = 0;
   bool stored = false;
+  bool difference = false;
 };
 
 constexpr uint32_t kChunk = 1024;
@@ -50,11 +51,12 @@ struct Interner {
     Entry& entry = chunk[id % kChunk];
     entry.text = text;
     entry.stored = text.find('^') != text.npos;
+    entry.difference = text.ends_with('-');
     if (const size_t percent = text.find('%'); percent != text.npos) {
       for (size_t i = percent + 1; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i)
         entry.ring = entry.ring * 10 + (text[i] - '0');
     }
-    const size_t end = text.find_first_of("'~^%");
+    const size_t end = text.find_first_of("'~^%-");
     entry.root = end == text.npos || end == 0 ? id : Add(text.substr(0, end));
     return id;
   }
@@ -84,6 +86,8 @@ Axis Axis::root() const {
 bool Axis::stored() const { return Names()[id_].stored; }
 
 int64_t Axis::ring() const { return Names()[id_].ring; }
+
+bool Axis::difference() const { return Names()[id_].difference; }
 
 Axis Axis::WithoutFresh() const {
   std::string name = text();
@@ -148,7 +152,7 @@ const Extent& AxisTable::Of(Axis axis) const {
 }
 
 bool AxisTable::IsDynamic(Axis axis) const {
-  if (axis.stored() || axis.ring()) return false;
+  if (axis.stored() || axis.ring() || axis.difference()) return false;
   const auto found = extents_.find(axis.root());
   return found != extents_.end() && found->second.kind == Extent::Kind::Dynamic;
 }
@@ -158,6 +162,9 @@ bool AxisTable::IsLifted(Axis axis) const {
   return found != extents_.end() && found->second.kind == Extent::Kind::Lifted;
 }
 
-int64_t AxisTable::Bound(Axis axis) const { return axis.ring() ? axis.ring() : Of(axis).size; }
+int64_t AxisTable::Bound(Axis axis) const {
+  if (axis.ring()) return axis.ring();
+  return axis.difference() ? 2 * Of(axis).size : Of(axis).size;
+}
 
 }  // namespace heed::ir

@@ -6,9 +6,11 @@
 //   key~1      a fresh copy, made by the hygiene of axis parameters
 //   seq^       storage at the bound of a dynamic axis (parameters, caches)
 //   seq'%256   ring storage of 256 slots
+//   seq-       differences of two positions of seq, from -n to n - 1 where n is the extent of seq
 // All variants share the root; the plain, twin and fresh ones of a dynamic root share one extent, free until
-// run time. Axes are interned: copying and comparing one costs what an int costs. What this file leaves
-// alone: which axes a value has (type.h), and every order of storage (the back end's affair).
+// run time. Differences are made by the compiler only. Axes are interned: copying and comparing one costs
+// what an int costs. What this file leaves alone: which axes a value has (type.h), and every order of storage
+// (the back end's affair).
 #pragma once
 
 #include <cstdint>
@@ -25,14 +27,16 @@ class Axis {
   constexpr Axis() = default;            ///< no axis
   explicit Axis(std::string_view text);  ///< interns `text`; thread-safe
   const std::string& text() const;       ///< as written above; "" for no axis
-  Axis root() const;                     ///< seq for seq', seq~1, seq^, seq'%256
+  Axis root() const;                     ///< seq for seq', seq~1, seq^, seq'%256, seq-
   bool stored() const;                   ///< storage at the bound: ends in ^
   int64_t ring() const;                  ///< slots of a ring, 0 for every other axis
+  bool difference() const;               ///< differences of positions: ends in -
   Axis Twin() const { return Axis(text() + "'"); }
   Axis Fresh(int number) const;  ///< replaces an earlier ~number
   Axis WithoutFresh() const;     ///< key~1 -> key
   Axis Stored() const { return Axis(text() + "^"); }
   Axis Ring(int64_t slots) const { return Axis(text() + "%" + std::to_string(slots)); }
+  Axis Difference() const { return Axis(root().text() + "-"); }
   uint32_t id() const { return id_; }
   explicit operator bool() const { return id_ != 0; }
   friend bool operator==(Axis, Axis) = default;
@@ -72,10 +76,10 @@ class AxisTable {
   void Set(Axis root, Extent extent) { extents_[root] = std::move(extent); }
   bool Has(Axis axis) const { return extents_.count(axis.root()) != 0; }
   const Extent& Of(Axis axis) const;  ///< of the axis' root, which must be known
-  /// True for the variants whose extent is free until run time: not for ^ and %.
+  /// True for the variants that have the root's positions, free until run time: not for ^, % and -.
   bool IsDynamic(Axis axis) const;
   bool IsLifted(Axis axis) const;
-  /// Elements if static (or stored, or a ring), else the bound.
+  /// Elements if static (or stored, or a ring), else the bound; of differences, twice that of the root.
   int64_t Bound(Axis axis) const;
   const std::map<Axis, Extent>& all() const { return extents_; }
 

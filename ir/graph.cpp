@@ -48,6 +48,7 @@ std::string Key(OpKind op, const std::vector<NodeId>& inputs, const Attributes& 
   AppendValue(key, attributes.number);  // its bits: 0 and -0 are two constants
   AppendValue(key, attributes.index);
   AppendValue(key, attributes.captures);
+  AppendValue(key, attributes.query.id());
   AppendValue(key, attributes.regions.get());
   return key + attributes.name;
 }

@@ -51,7 +51,9 @@ struct Origin {
 
 class Graph;
 
-/// What is fused into an attention: copies of the pointwise expressions around the product of query and key.
+/// What is fused into an attention: copies of the pointwise expressions around the product of query and key,
+/// each for one pair. A capture that varies along differences (seq-) is read at key - query, and has the axes
+/// of query and key here.
 struct AttentionRegions {
   std::shared_ptr<const Graph> score;  ///< inputs s (the product), c0, c1 ...; outputs score, mask, weight
   std::shared_ptr<const Graph>
@@ -71,6 +73,7 @@ struct Attributes {
   int64_t index = 0;
   int64_t captures = 0;  ///< Attention, AttentionGrad: how many inputs after q, k, v are captures
   std::shared_ptr<const AttentionRegions> regions = {};
+  Axis query = {};  ///< Attention, AttentionGrad: the axis of queries; none if there is one query
 };
 // Attention: axis = the key axis, axes = those the product of q and k sums over, to = all axes of the score.
 

@@ -46,6 +46,7 @@ int64_t Interpreter::Extent(Axis axis) const {
   if (axis.ring()) return axis.ring();
   const AxisTable& table = graph_.axes();
   if (axis.stored()) return table.Bound(axis);
+  if (axis.difference()) return 2 * Extent(axis.root());
   if (const auto found = options_.extents.find(axis.root()); found != options_.extents.end())
     return found->second;
   if (table.Has(axis) && table.Of(axis).kind == Extent::Kind::Static) return table.Of(axis).size;
@@ -99,6 +100,7 @@ void Interpreter::ReadExtents(NodeId id) {
   const Tensor& value = found->second;
   for (size_t i = 0; i < value.axes.size(); ++i) {
     const Axis axis = value.axes[i];
+    if (axis.difference()) continue;
     if (axis.stored() || axis.ring() || graph_.axes().IsDynamic(axis) || graph_.axes().IsLifted(axis) ||
         !graph_.axes().Has(axis)) {
       if (!axis.stored() && !axis.ring()) options_.extents.try_emplace(axis.root(), value.shape[i]);
@@ -131,7 +133,8 @@ Tensor Interpreter::Evaluate(NodeId id) {
       return Given(node);
     case OpKind::Positions: {
       Tensor result = Filled(node.type.axes);
-      for (size_t i = 0; i < result.data.size(); ++i) result.data[i] = static_cast<double>(i);
+      const double first = at.axis.difference() ? -static_cast<double>(Extent(at.axis.root())) : 0;
+      for (size_t i = 0; i < result.data.size(); ++i) result.data[i] = first + static_cast<double>(i);
       return result;
     }
     case OpKind::Length:

@@ -37,6 +37,37 @@ Tensor Interpreter::Region(const Graph& region, std::string_view output,
   return Full(interpreter.Value(region.Output(output)), axes);
 }
 
+/// What a capture is for each pair: one along differences is read at key - query.
+Tensor Interpreter::AtPairs(const Tensor& capture, const Attributes& at) const {
+  const Axis differences = at.axis.Difference();
+  if (!Contains(capture.axes, differences)) return capture;
+  AxisList axes = Minus(capture.axes, {differences});
+  Tensor result = Filled(Followed(axes, {at.query, at.axis}));
+  const int64_t extent = Extent(at.axis), stride = StridesAlong(capture, {differences})[0];
+  Walk<2>(Shape(axes), {StridesAlong(capture, axes), StridesAlong(result, axes)}, [&](const auto& place) {
+    for (int64_t query = 0; query < extent; ++query)
+      for (int64_t key = 0; key < extent; ++key)
+        result.data[place[1] + query * extent + key] =
+            capture.data[place[0] + (key - query + extent) * stride];
+  });
+  return result;
+}
+
+/// The cotangent of such a capture, from that of its values at pairs: sums along the diagonals.
+Tensor Interpreter::AlongDifferences(const Tensor& pairs, const Attributes& at) const {
+  AxisList axes = Minus(pairs.axes, {at.query, at.axis});
+  Tensor result = Filled(Followed(axes, {at.axis.Difference()}));
+  const int64_t extent = Extent(at.axis);
+  const Strides inner = StridesAlong(pairs, {at.query, at.axis});
+  Walk<2>(Shape(axes), {StridesAlong(pairs, axes), StridesAlong(result, axes)}, [&](const auto& place) {
+    for (int64_t query = 0; query < extent; ++query)
+      for (int64_t key = 0; key < extent; ++key)
+        result.data[place[1] + key - query + extent] +=
+            pairs.data[place[0] + query * inner[0] + key * inner[1]];
+  });
+  return result;
+}
+
 Interpreter::AttentionScores Interpreter::Scores(const Node& node) const {
   const Attributes& at = node.attributes;
   const Graph& region = *at.regions->score;
@@ -57,7 +88,7 @@ Interpreter::AttentionScores Interpreter::Scores(const Node& node) const {
           });
   scores.values["s"] = std::move(dot);
   for (int64_t i = 0; i < at.captures; ++i)
-    scores.values["c" + std::to_string(i)] = values_.at(node.inputs[3 + i]);
+    scores.values["c" + std::to_string(i)] = AtPairs(values_.at(node.inputs[3 + i]), at);
   scores.score = Region(region, "score", scores.values, scores.axes);
   scores.mask =
       region.Output("mask") ? Region(region, "mask", scores.values, scores.axes) : Filled(scores.axes, 1);
@@ -185,7 +216,10 @@ std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
   for (size_t i = 0; i < captures; ++i) {
     const std::string name = "dc" + std::to_string(i);
     const Tensor& capture = values_.at(node.inputs[3 + i]);
-    if (gradient.Output(name)) results[3 + i] = SumTo(region(name), capture.axes);
+    if (!gradient.Output(name)) continue;
+    Tensor pairs = region(name);
+    if (Contains(capture.axes, at.axis.Difference())) pairs = AlongDifferences(pairs, at);
+    results[3 + i] = SumTo(pairs, CaptureCotangentAxes(at, capture.axes));
   }
   if (gradient.Output("dr")) {
     const Tensor dr = region("dr");

@@ -44,6 +44,9 @@ inline bool IsPointwise(OpKind kind) { return Info(kind).family == Family::Point
 inline bool IsReduce(OpKind kind) { return Info(kind).family == Family::Reduce; }
 /// Reductions whose result keeps the axes: softmax and log_softmax.
 inline bool KeepsAxes(OpKind kind) { return kind == OpKind::Softmax || kind == OpKind::LogSoftmax; }
+/// The axes of the cotangent of an attention's capture: its own and the score's but query and key; of a
+/// capture of whole pairs, its own alone.
+AxisList CaptureCotangentAxes(const Attributes& attention, const AxisList& capture);
 /// The mask operand of a Reduce, Contract or ScatterAdd; none if it has none.
 NodeId MaskOf(const Node& node);
 

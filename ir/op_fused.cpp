@@ -2,7 +2,10 @@
 // stands in the node as a second region, so that differentiating an attention only makes AttentionGrad nodes.
 //
 // With p = exp(score - lse) under the mask and weight w: D = sum(d o), dv = (p w) d, ds = p (w (d v) - D),
-// dw = p (d v); ds goes through the gradient region to the product of q and k and to the captures.
+// dw = p (d v); ds goes through the gradient region to the product of q and k and to the captures. The
+// cotangent of a capture is summed over query and key as far as the capture lacks them, and over nothing
+// else: what batch and heads share is summed by whoever wants it, so that the kernel's work can be split over
+// them.
 #include "ir/op_record.h"
 
 namespace heed::ir {
@@ -16,6 +19,11 @@ void CheckAttention(const Graph& graph, Inputs inputs, const Attributes& at) {
   Require(Contains(at.to, at.axis) && Contains(graph.axes_of(inputs[1]), at.axis) &&
               Contains(graph.axes_of(inputs[2]), at.axis),
           "key, value or score lacks the key axis");
+  Require(!at.query || Contains(at.to, at.query), "the score lacks the query axis");
+  for (int64_t i = 0; i < at.captures; ++i)
+    for (Axis a : graph.axes_of(inputs[3 + i]))
+      Require(!a.difference() || (at.query && a.root() == at.query.root() && a.root() == at.axis.root()),
+              "a capture varies along differences of other axes");
 }
 
 }  // namespace
@@ -61,9 +69,16 @@ struct Op<OpKind::AttentionGrad> {
     Require(static_cast<int64_t>(inputs.size()) == 6 + at.captures,
             "takes q, k, v, the captures, output, log-sum-exp and d output");
     Require(at.index >= 0 && at.index < 3 + at.captures, "no such input");
-    return {graph.axes_of(inputs[at.index]), DType::Float, {}};
+    const AxisList& axes = graph.axes_of(inputs[at.index]);
+    return {at.index < 3 ? axes : CaptureCotangentAxes(at, axes), DType::Float, {}};
   }
 };
+
+AxisList CaptureCotangentAxes(const Attributes& attention, const AxisList& capture) {
+  const AxisList pair = {attention.query, attention.axis};
+  if (attention.query && ContainsAll(capture, pair)) return capture;
+  return Union(Minus(attention.to, pair), capture);
+}
 
 template void DescribeFamily<Family::Fused>(std::span<OpInfo>);
 

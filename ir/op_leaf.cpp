@@ -37,10 +37,11 @@ struct Op<OpKind::Param> : LeafOp {
 
 template <>
 struct Op<OpKind::Positions> : LeafOp {
-  static constexpr std::string_view kDoc = "the positions 0, 1, 2 ... of an axis";
+  static constexpr std::string_view kDoc =
+      "the positions 0, 1, 2 ... of an axis; of differences -n ... n - 1, where n is the root's extent";
   static Type Infer(const Graph&, Inputs, const Attributes& at) {
     Require(static_cast<bool>(at.axis), "positions of no axis");
-    return {{at.axis}, DType::Int, at.axis.root()};
+    return {{at.axis}, DType::Int, at.axis.difference() ? Axis() : at.axis.root()};
   }
 };
 

@@ -160,6 +160,7 @@ class Printer {
       text += "]";
     }
     if (at.axis) text += " axis=" + at.axis.text();
+    if (at.query) text += " query=" + at.query.text();
     if (at.indexes) text += " indexes=" + at.indexes.text();
     if (at.dtype != DType::Float) text += " dtype=" + Text(at.dtype);
     if (at.number != 0 || std::signbit(at.number)) text += " number=" + Number(at.number);

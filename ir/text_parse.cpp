@@ -284,6 +284,8 @@ class Parser {
         }
       } else if (key == "axis") {
         at.axis = Axis(line.Word());
+      } else if (key == "query") {
+        at.query = Axis(line.Word());
       } else if (key == "indexes") {
         at.indexes = Axis(line.Word());
       } else if (key == "dtype") {

@@ -206,6 +206,10 @@ NodeId ConstantComparison(Graph& graph, const Node& node) {
   NumberAlgebra numbers{[&](NodeId id) -> std::pair<double, double> {
     const Node& leaf = graph[id];
     const Axis axis = leaf.attributes.axis;
+    if (leaf.op == OpKind::Positions && axis.difference()) {
+      const double bound = static_cast<double>(graph.axes().Bound(axis.root()));
+      return {-bound, bound - 1};
+    }
     if (leaf.op == OpKind::Positions && !graph.axes().IsLifted(axis))
       return {0, static_cast<double>(graph.axes().Bound(axis) - 1)};
     if (leaf.op == OpKind::Length) return {0, static_cast<double>(graph.axes().Bound(axis))};
@@ -306,7 +310,7 @@ NodeId GatherAtPositions(Graph& graph, const Node& node) {
   const Axis from = node.attributes.axis;
   if (index.op != OpKind::Positions || index.attributes.axis.root() != from.root()) return {};
   const Axis to = index.attributes.axis;
-  const auto whole = [&](Axis a) { return !a.stored() && a.ring() == 0; };
+  const auto whole = [&](Axis a) { return !a.stored() && a.ring() == 0 && !a.difference(); };
   if (!whole(from) || !whole(to) || Contains(graph.axes_of(node.inputs[0]), to)) return {};
   return graph.Rename(node.inputs[0], {{from, to}});
 }

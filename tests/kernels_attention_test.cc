@@ -1,7 +1,7 @@
 // The attention kernels on every Highway target this machine runs, against a reference in double: scores of
-// several kinds, masks, weights, odd sizes, strided layouts, shared keys. And the laws, bit for bit: a row's
-// result depends neither on parts, nor on which other rows are computed, nor on how tiles are classified, nor
-// on what padding holds.
+// several kinds, masks, weights, odd sizes, strided layouts, shared keys, gradients of biases of every shape.
+// And the laws, bit for bit: a row's result depends neither on parts, nor on which other rows are computed,
+// nor on how tiles are classified, nor on what padding holds.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -132,6 +132,8 @@ Problem Build(const Shape& shape, uint32_t seed) {
 
 struct Reference {
   std::vector<double> o, lse, dq, dk, dv;
+  // Of the slope and the biases, one for each loop element; of pairs summed over them.
+  std::vector<double> slope, query, key, difference, pair;
 };
 
 Reference Compute(const Problem& p, const TestScore& test) {
@@ -142,6 +144,11 @@ Reference Compute(const Problem& p, const TestScore& test) {
   r.dk.assign(p.k.size(), 0);
   r.dv.assign(p.v.size(), 0);
   const Shape& shape = p.shape;
+  r.slope.assign(p.loops(), 0);
+  r.query.assign(p.loops() * shape.queries, 0);
+  r.key.assign(p.loops() * shape.keys, 0);
+  r.difference.assign(p.loops() * 2 * shape.queries, 0);
+  r.pair.assign(shape.queries * shape.keys, 0);
   std::vector<double> s(shape.keys), t(shape.keys), y(shape.keys);
   for (int64_t loop = 0; loop < p.loops(); ++loop) {
     for (int64_t i = 0; i < shape.queries; ++i) {
@@ -155,6 +162,10 @@ Reference Compute(const Problem& p, const TestScore& test) {
         y[j] = test.cap != 0 ? std::tanh(s[j] * test.scale / test.cap) : 0;
         t[j] = (test.cap != 0 ? test.cap * y[j] : s[j] * test.scale) +
                test.slope * static_cast<double>(j - i - test.key_offset);
+        if (test.query_bias) t[j] += test.query_bias[i];
+        if (test.key_bias) t[j] += test.key_bias[j];
+        if (test.difference_bias) t[j] += test.difference_bias[j - i + test.queries];
+        if (test.pair_bias) t[j] += test.pair_bias[i * test.keys + j];
         highest = std::max(highest, t[j]);
       }
       for (int64_t j = 0; j < shape.keys; ++j) {
@@ -179,7 +190,14 @@ Reference Compute(const Problem& p, const TestScore& test) {
             }
           }
           if (pass == 0) continue;
-          double ds = probability * (weight * dp - dot_o) * test.scale;
+          double ds = probability * (weight * dp - dot_o);
+          r.slope[loop] += ds * static_cast<double>(j - i - test.key_offset);
+          r.query[loop * shape.queries + i] += ds;
+          r.key[loop * shape.keys + j] += ds;
+          if (shape.queries == shape.keys)
+            r.difference[loop * 2 * shape.queries + j - i + shape.queries] += ds;
+          r.pair[i * shape.keys + j] += ds;
+          ds *= test.scale;
           if (test.cap != 0) ds *= 1 - y[j] * y[j];
           for (int64_t d = 0; d < shape.dots; ++d) {
             r.dq[p.Q(loop, i, d)] += ds * p.k[p.K(loop, j, d)];
@@ -343,6 +361,89 @@ TEST(KernelsAttention, ScoresMasksAndWeights) {
 TEST(KernelsAttention, QueryHeadsThatShareKeys) {
   Check({2, 2, 3, 30, 40, 16, 16, true}, Causal(0.25f), 80);
   Check({1, 1, 4, 20, 150, 32, 16}, TestScore{.scale = 0.2f}, 81);
+}
+
+/// Gradients of what the score reads beside the product, for several numbers of parts, bit for bit the same.
+void CheckCaptures(const Shape& shape, TestScore test, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  const int64_t n = shape.queries;
+  ASSERT_EQ(n, shape.keys);
+  std::vector<float> biases[4];
+  const int64_t sizes[] = {n, n, 2 * n, n * n};
+  for (int i = 0; i < 4; ++i) {
+    biases[i].resize(sizes[i]);
+    for (float& value : biases[i]) value = normal(random);
+  }
+  test.queries = test.keys = n;
+  test.query_bias = biases[0].data();
+  test.key_bias = biases[1].data();
+  test.difference_bias = biases[2].data();
+  test.pair_bias = biases[3].data();
+  Problem p = Build(shape, seed);
+  const Reference reference = Compute(p, test);
+  const int64_t loops = p.loops();
+  for (const NativeKernels* kernels : AllNativeKernels()) {
+    std::vector<float> first[5];
+    for (int64_t parts : {1, 2, 3}) {
+      std::vector<float> to[5];
+      const int64_t gradient_sizes[] = {loops, loops * n, loops * n, loops * 2 * n, n * n};
+      HeedAttention& at = p.attention;
+      at.gradients = 5;
+      for (int64_t i = 0; i < 5; ++i) {
+        to[i].assign(gradient_sizes[i], kUntouched);
+        HeedAttentionGradient& gradient = at.gradient[i];
+        gradient = {};
+        gradient.to = to[i].data();
+        gradient.along = i;
+        gradient.query = i == 4 ? n : 1;
+        gradient.key = 1;
+        int64_t stride = gradient_sizes[i] / loops;
+        for (int64_t axis = at.loops; i < 4 && axis-- > 0;) {
+          gradient.loop[axis] = stride;
+          stride *= at.loop[axis].extent;
+        }
+      }
+      RunParts(*kernels, p, test, parts);
+      at.gradients = 0;
+      if (testing::Test::HasFatalFailure()) return;
+      const std::string what = std::string(kernels->target) + " seed " + std::to_string(seed);
+      const double size = static_cast<double>(n);
+      ExpectClose(reference.o, p.o, 3e-6, what + " o");
+      ExpectClose(reference.dq, p.dq, 2e-5, what + " dq");
+      ExpectClose(reference.slope, to[0], 4e-6 * size * size, what + " slope");
+      ExpectClose(reference.query, to[1], 2e-5, what + " query");
+      ExpectClose(reference.key, to[2], 2e-5, what + " key");
+      ExpectClose(reference.difference, to[3], 2e-5, what + " difference");
+      ExpectClose(reference.pair, to[4], 1e-5 * static_cast<double>(loops), what + " pair");
+      for (int i = 0; i < 5; ++i) {
+        if (parts == 1)
+          first[i] = to[i];
+        else
+          ExpectSame(first[i], to[i], what + " gradient " + std::to_string(i));
+      }
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(KernelsAttention, GradientsOfBiasesOfEveryShape) {
+  const std::vector<int64_t> lengths = {17, 65, 0, 64, 33, 1};
+  TestScore ragged = Causal(0.2f);
+  ragged.key_lengths = ragged.query_lengths = lengths.data();
+  TestScore window = Causal(0.3f);
+  window.window = 11;
+  window.drop = 0.2f;
+  TestScore open;
+  open.scale = 0.2f;
+  open.cap = 4;
+  uint32_t seed = 100;
+  for (const TestScore& test : {ragged, window, open}) {
+    CheckCaptures({3, 2, 1, 65, 65, 20, 24}, test, seed++);
+    CheckCaptures({2, 1, 3, 140, 140, 16, 16, true}, Causal(0.25f), seed++);
+    CheckCaptures({1, 1, 1, 1, 1, 3, 5}, Causal(0.25f), seed++);
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST(KernelsAttention, GradientsNotWantedAreLeftOut) {

@@ -28,26 +28,32 @@ namespace heed {
 namespace HWY_NAMESPACE {
 
 constexpr int64_t kKeyTile = 256;  // part of the results
-constexpr int64_t kKeyTilePanels = kKeyTile / kPanel;
+constexpr int64_t kKeyTileVectors = kKeyTile / kLanes;
 constexpr int64_t kQueryBlock = 8 * kTileRows;  // rows that share a tile of keys while it is in the cache
+constexpr int kRowPanels =
+    4;  // panels of keys that a single row takes at once: hides the latency of additions
 
 /// One call's scratch memory and the loop element it is at.
 struct AttentionState {
   const HeedAttention* attention;
-  int64_t values_padded;
-  bool v_in_place;
+  int64_t dots_padded, values_padded;
+  bool few;           // queries: keys and values are read where they are, if they lie well
+  bool k_in_place;    // keys adjacent: only the last panel, if it is not full, is packed
+  bool v_in_place;    // values adjacent
   float* packed_k;    // panels [dots][kPanel]
   float* packed_v;    // [keys][values_padded], unless in place
   uint8_t* v_finite;  // for each tile of keys
-  float* packed_q;    // tiles [dots][rows]
+  float* q_rows;      // [kQueryBlock][dots_padded]
   float* out;         // [kQueryBlock][values_padded], to be divided by the sum
   float* row_sum;     // [kQueryBlock][kLanes]
   float* row_max;     // [kQueryBlock], base 2
+  float* inverse;     // [kQueryBlock]
   float* scores;      // [kTileRows][kKeyTile]
-  float* tile_max;    // [kTileRows][kLanes]
+  float* tile_max;    // [kLanes][kLanes], of the rows of a tile
   // Of the current loop element:
   int64_t loop;
   const float* q;
+  const float* k;
   const float* v;
   int64_t v_stride;  // between keys
 };
@@ -56,18 +62,24 @@ HWY_INLINE AttentionState MakeAttentionState(const HeedAttention& attention, voi
   AttentionState state;
   Pieces pieces{static_cast<uint8_t*>(scratch)};
   state.attention = &attention;
+  state.dots_padded = RoundUp(attention.dots, kLanes);
   state.values_padded = RoundUp(attention.values, kLanes);
-  state.v_in_place = attention.v_value == 1 && attention.values == state.values_padded;
+  state.few = attention.queries <= kTileRows;
+  state.k_in_place = state.few && attention.k_key == 1;
+  state.v_in_place = attention.v_value == 1 && attention.values == state.values_padded &&
+                     (state.few || attention.v_key == attention.values);
   const int64_t block = Min(kQueryBlock, attention.queries + kTileRows);
-  state.packed_k = pieces.Take<float>(RoundUp(attention.keys, kPanel) * attention.dots);
+  state.packed_k =
+      pieces.Take<float>((state.k_in_place ? kPanel : RoundUp(attention.keys, kPanel)) * attention.dots);
   state.packed_v = pieces.Take<float>(state.v_in_place ? 0 : attention.keys * state.values_padded);
   state.v_finite = pieces.Take<uint8_t>((attention.keys + kKeyTile - 1) / kKeyTile);
-  state.packed_q = pieces.Take<float>(block * attention.dots + kLanes);
+  state.q_rows = pieces.Take<float>(block * state.dots_padded);
   state.out = pieces.Take<float>(block * state.values_padded);
   state.row_sum = pieces.Take<float>(block * kLanes);
-  state.row_max = pieces.Take<float>(block);
+  state.row_max = pieces.Take<float>(block + kLanes);
+  state.inverse = pieces.Take<float>(block + kLanes);
   state.scores = pieces.Take<float>(kTileRows * kKeyTile);
-  state.tile_max = pieces.Take<float>(kTileRows * kLanes);
+  state.tile_max = pieces.Take<float>(kLanes * kLanes);
   bytes = pieces.used;
   return state;
 }
@@ -78,11 +90,50 @@ HWY_INLINE int64_t AttentionScratch(const HeedAttention& attention) {
   return Max(bytes, 64);
 }
 
-/// Scores of one panel of keys, in place of the products; updates the rows' maxima. `count`: keys of the
-/// panel.
+/// A panel of keys as the right operand of a product with the queries.
+struct KeyPanel {
+  const float* at;
+  int64_t term_stride;
+};
+HWY_INLINE KeyPanel PanelOf(const AttentionState& state, int64_t key) {
+  const HeedAttention& attention = *state.attention;
+  if (!state.k_in_place) return {state.packed_k + key * attention.dots, kPanel};
+  if (key + kPanel <= attention.keys) return {state.k + key, attention.k_dot};
+  return {state.packed_k, kPanel};
+}
+
+/// Scores of whole panels of keys, of which everything is there, while their products are in registers:
+/// kPanels panels, adjacent in memory or kPanel * dots apart. Updates the rows' maxima.
+template <class Holes, int kRows, int kPanels>
+HWY_NOINLINE void ScoreTile(const AttentionState& state, RowsOf q, KeyPanel panel, float* HWY_RESTRICT scores,
+                            int64_t query, int64_t key) {
+  const FloatTag d;
+  const HeedAttention& attention = *state.attention;
+  const int64_t apart = state.k_in_place ? kPanel : kPanel * attention.dots;
+  constexpr int kVectors = kPanels * kPanelVectors;
+  Floats sum[kRows][kVectors];
+  Unroll<kRows>([&](auto i)
+                    HWY_ATTR { Unroll<kVectors>([&](auto j) HWY_ATTR { sum[i][j] = hn::Zero(d); }); });
+  MultiplyAdd(
+      attention.dots, q, panel.at, panel.term_stride,
+      [&](int64_t j) HWY_ATTR { return j / kPanelVectors * apart + j % kPanelVectors * kLanes; }, sum);
+  Unroll<kRows>([&](auto i) HWY_ATTR {
+    Floats highest = hn::Load(d, state.tile_max + i * kLanes);
+    Unroll<kVectors>([&](auto j) HWY_ATTR {
+      const Floats score = Wrap(Holes::ScoreUnmasked(sum[i][j].raw, state.loop, query + i, key + j * kLanes,
+                                                     kLanes, attention.context));
+      hn::Store(score, d, scores + i * kKeyTile + j * kLanes);
+      highest = hn::Max(highest, score);
+    });
+    hn::Store(highest, d, state.tile_max + i * kLanes);
+  });
+}
+
+/// Scores of `vectors` vectors of keys, in place of the products; updates the rows' maxima. `count`: keys
+/// from the first vector on.
 template <class Holes>
-HWY_NOINLINE void ScorePanel(const AttentionState& state, float* HWY_RESTRICT scores, int64_t query,
-                             int64_t rows, int64_t key, int64_t count, bool mixed) {
+HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT scores, int64_t query,
+                               int64_t rows, int64_t key, int64_t vectors, int64_t count, bool mixed) {
   const FloatTag d;
   const void* const context = state.attention->context;
   const Floats nothing = hn::Neg(hn::Inf(d));
@@ -91,16 +142,13 @@ HWY_NOINLINE void ScorePanel(const AttentionState& state, float* HWY_RESTRICT sc
     float* const row = scores + i * kKeyTile;
     Floats highest = hn::Load(d, state.tile_max + i * kLanes);
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t j = 0; j < kPanel; j += kLanes) {
+    for (int64_t j = 0; j < vectors * kLanes; j += kLanes) {
       const int64_t lanes = Min(kLanes, count - j);
-      Floats score = nothing;
-      if (HWY_LIKELY(lanes > 0)) {
-        const RawFloats s = hn::Load(d, row + j).raw;
-        score = Wrap(mixed ? Holes::Score(s, state.loop, query + i, key + j, lanes, context)
-                           : Holes::ScoreUnmasked(s, state.loop, query + i, key + j, lanes, context));
-        if (HWY_UNLIKELY(lanes < kLanes)) {
-          score = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(lanes)), score, nothing);
-        }
+      const RawFloats s = hn::Load(d, row + j).raw;
+      Floats score = Wrap(mixed ? Holes::Score(s, state.loop, query + i, key + j, lanes, context)
+                                : Holes::ScoreUnmasked(s, state.loop, query + i, key + j, lanes, context));
+      if (HWY_UNLIKELY(lanes < kLanes)) {
+        score = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(lanes)), score, nothing);
       }
       hn::Store(score, d, row + j);
       highest = hn::Max(highest, score);
@@ -109,13 +157,58 @@ HWY_NOINLINE void ScorePanel(const AttentionState& state, float* HWY_RESTRICT sc
   }
 }
 
+/// Scores of a tile and the maxima of its rows.
+template <class Holes, int kRows>
+HWY_INLINE void ScoreRows(const AttentionState& state, const uint8_t* HWY_RESTRICT classes, int64_t query,
+                          int64_t rows, int64_t slot, int64_t key, int64_t count) {
+  const FloatTag d;
+  const HeedAttention& attention = *state.attention;
+  const RowsOf q = {state.q_rows + slot * state.dots_padded, state.dots_padded};
+  const int64_t tile_vectors = (count + kLanes - 1) / kLanes;
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t i = 0; i < rows; ++i) hn::Store(hn::Neg(hn::Inf(d)), d, state.tile_max + i * kLanes);
+  const auto short_panel = [&](int64_t first) HWY_ATTR {
+    const PanelVectors vectors = VectorsOf(classes, first / kLanes, tile_vectors);
+    return first + kPanel <= count && vectors.count == kPanelVectors && !vectors.mixed;
+  };
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t first = 0; first < count; first += kPanel) {
+    const PanelVectors vectors = VectorsOf(classes, first / kLanes, tile_vectors);
+    if (vectors.count == 0) continue;
+    const KeyPanel panel = PanelOf(state, key + first);
+    const bool is_short = Holes::ScoreIsShort() && rows == kRows && short_panel(first);
+    if constexpr (kRows == 1) {
+      if (is_short && first + kRowPanels * kPanel <= count && short_panel(first + kPanel) &&
+          short_panel(first + 2 * kPanel) && short_panel(first + 3 * kPanel)) {
+        ScoreTile<Holes, 1, kRowPanels>(state, q, panel, state.scores + first, query, key + first);
+        first += (kRowPanels - 1) * kPanel;
+        continue;
+      }
+    }
+    if (is_short) {
+      ScoreTile<Holes, kRows, 1>(state, q, panel, state.scores + first, query, key + first);
+      continue;
+    }
+    const int64_t at = vectors.first * kLanes;
+    float* const scores = state.scores + first + at;
+    if (vectors.count == 1) {
+      ProductTile<kRows, 1, Start::kZero>(attention.dots, q, panel.at + at, panel.term_stride, scores,
+                                          kKeyTile, nullptr);
+    } else {
+      ProductTile<kRows, kPanelVectors, Start::kZero>(attention.dots, q, panel.at, panel.term_stride, scores,
+                                                      kKeyTile, nullptr);
+    }
+    ScoreVectors<Holes>(state, scores, query, rows, key + first + at, vectors.count, count - first - at,
+                        vectors.mixed);
+  }
+}
+
 /// Turns the scores of a tile into weighted probabilities and adds the latter's sums; `factors` are the rows'
 /// rescalings.
 template <class Holes>
-HWY_NOINLINE void SoftmaxRows(const AttentionState& state, const uint8_t* HWY_RESTRICT classes,
-                              int64_t panels, int64_t query, int64_t rows, int64_t key, int64_t count,
-                              const float* HWY_RESTRICT row_max, float* HWY_RESTRICT row_sum,
-                              const float* HWY_RESTRICT factors) {
+HWY_NOINLINE void SoftmaxRows(const AttentionState& state, const uint8_t* HWY_RESTRICT classes, int64_t query,
+                              int64_t rows, int64_t key, int64_t count, const float* HWY_RESTRICT row_max,
+                              float* HWY_RESTRICT row_sum, const float* HWY_RESTRICT factors) {
   const FloatTag d;
   const void* const context = state.attention->context;
 #pragma clang loop unroll(disable) vectorize(disable)
@@ -126,27 +219,35 @@ HWY_NOINLINE void SoftmaxRows(const AttentionState& state, const uint8_t* HWY_RE
     sum[0] = hn::Mul(hn::Load(d, row_sum + i * kLanes), hn::Set(d, factors[i]));
     sum[1] = hn::Zero(d);
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t p = 0; p < panels; ++p) {
-      if (classes[p] == kNone) continue;
-      const bool select = classes[p] == kMixed;
+    for (int64_t first = 0; first < count; first += kPanel) {
       Unroll<kPanelVectors>([&](auto v) HWY_ATTR {
-        const int64_t j = p * kPanel + v * kLanes;
+        const int64_t j = first + v * kLanes, lanes = Min(kLanes, count - j);
+        if (lanes <= 0 || classes[j / kLanes] == kNone) return;
         const Floats score = hn::Load(d, row + j);
         const Floats probability = Exp2(hn::MulSub(score, hn::Set(d, kLog2E), maximum));
         sum[v] = hn::Add(sum[v], probability);
-        Floats weighted = hn::Zero(d);
-        const int64_t lanes = Min(kLanes, count - j);
-        if (HWY_LIKELY(lanes > 0)) {
-          weighted =
-              hn::Mul(probability, Wrap(Holes::Weight(state.loop, query + i, key + j, lanes, context)));
-          // Whatever the weight of a masked pair is, NaN included.
-          if (select) weighted = hn::IfThenZeroElse(hn::Eq(probability, hn::Zero(d)), weighted);
-        }
+        Floats weighted =
+            hn::Mul(probability, Wrap(Holes::Weight(state.loop, query + i, key + j, lanes, context)));
+        // Whatever the weight of a masked pair is, NaN included.
+        if (classes[j / kLanes] == kMixed)
+          weighted = hn::IfThenZeroElse(hn::Eq(probability, hn::Zero(d)), weighted);
         hn::Store(weighted, d, row + j);
       });
     }
     hn::Store(hn::Add(sum[0], sum[1]), d, row_sum + i * kLanes);
   }
+}
+
+/// The largest lane of each of `rows` <= kLanes vectors; of the others nothing is said.
+HWY_INLINE Floats MaxOfRows(const float* HWY_RESTRICT vectors, int64_t rows) {
+  const FloatTag d;
+  if (rows == 1) return hn::MaxOfLanes(d, hn::Load(d, vectors));
+  Floats row[kLanes];
+  Unroll<kLanes>([&](auto i) HWY_ATTR { row[i] = hn::Load(d, vectors + i * kLanes); });
+  Transpose(row);
+  Floats highest = row[0];
+  Unroll<kLanes - 1>([&](auto i) HWY_ATTR { highest = hn::Max(highest, row[i + 1]); });
+  return highest;
 }
 
 /// One tile of rows against one tile of keys. `slot`: place of the first row in the block's buffers.
@@ -159,68 +260,47 @@ HWY_NOINLINE void AttentionTile(const AttentionState& state, int64_t query, int6
   const int64_t last = query + rows - 1;
   const int64_t whole = Holes::Tile(state.loop, query, last, key, key + count - 1, context);
   if (whole == kNone) return;
-  const int64_t panels = (count + kPanel - 1) / kPanel;
-  uint8_t classes[kKeyTilePanels];
-  bool any = false;
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t p = 0; p < panels; ++p) {
-    const int64_t first = p * kPanel;
-    classes[p] =
-        static_cast<uint8_t>(whole == kAll ? kAll
-                                           : Holes::Tile(state.loop, query, last, key + first,
-                                                         key + Min(first + kPanel, count) - 1, context));
-    any |= classes[p] != kNone;
-  }
-  if (!any) return;
-
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < rows; ++i) hn::Store(hn::Neg(hn::Inf(d)), d, state.tile_max + i * kLanes);
-  const float* const q = state.packed_q + slot * attention.dots;
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t p = 0; p < panels; ++p) {
-    if (classes[p] == kNone) continue;
-    float* const scores = state.scores + p * kPanel;
-    ProductTile<kRows, kPanelVectors, 1, kRows>(attention.dots, q,
-                                                state.packed_k + (key + p * kPanel) * attention.dots, kPanel,
-                                                scores, kKeyTile, nullptr);
-    ScorePanel<Holes>(state, scores, query, rows, key + p * kPanel, Min(kPanel, count - p * kPanel),
-                      classes[p] == kMixed);
-  }
+  uint8_t classes[kKeyTileVectors];
+  const Classes found = Classify<Holes>(whole, state.loop, query, last, key, count, context, classes);
+  if (!found.any) return;
+  ScoreRows<Holes, kRows>(state, classes, query, rows, slot, key, count);
 
   // New maxima and the factors for what was added under the old ones.
-  constexpr int64_t kPaddedRows = RoundUp(kRows, kLanes);
-  HWY_ALIGN float factors[kPaddedRows];
-  HWY_ALIGN float ones[kPaddedRows];
+  HWY_ALIGN float factors[kLanes];
   float* const row_max = state.row_max + slot;
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < kPaddedRows; ++i) {
-    factors[i] = 0;
-    ones[i] = 1;
-    if (i >= rows) continue;
-    const float highest = hn::GetLane(hn::MaxOfLanes(d, hn::Load(d, state.tile_max + i * kLanes))) * kLog2E;
-    const float old = row_max[i];
-    row_max[i] = highest > old ? highest : old;
-    factors[i] = old - row_max[i];
+  {
+    const Floats old = hn::LoadU(d, row_max);
+    const Floats highest = hn::Mul(MaxOfRows(state.tile_max, rows), hn::Set(d, kLog2E));
+    const Floats now = hn::IfThenElse(hn::Gt(highest, old), highest, old);
+    StoreFirst(now, row_max, rows);
+    hn::Store(Exp2(hn::Sub(old, now)), d, factors);
   }
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < kPaddedRows; i += kLanes) hn::Store(Exp2(hn::Load(d, factors + i)), d, factors + i);
-
-  SoftmaxRows<Holes>(state, classes, panels, query, rows, key, count, row_max, state.row_sum + slot * kLanes,
+  SoftmaxRows<Holes>(state, classes, query, rows, key, count, row_max, state.row_sum + slot * kLanes,
                      factors);
 
   float* const out = state.out + slot * state.values_padded;
-  ForRanges(classes, panels, count, [&](int64_t begin, int64_t keys, bool first, bool mixed) HWY_ATTR {
-    const float* const scale = first ? factors : ones;
+  // Terms that are not there have the factor 0, which leaves out finite ones by itself. Whether they are is
+  // not worth finding out for few rows.
+  uint8_t* const known = state.v_finite + key / kKeyTile;
+  const bool finite = !found.mixed || (state.few && *known == kUnknown
+                                           ? false
+                                           : IsFinite(state.v + key * state.v_stride, count, state.v_stride,
+                                                      state.values_padded, known));
+  const float* scale = factors;
+  ForRanges(classes, count, !finite, [&](int64_t begin, int64_t keys, bool selected) HWY_ATTR {
     const float* const v = state.v + (key + begin) * state.v_stride;
-    const float* const p = state.scores + begin;
-    if (HWY_UNLIKELY(mixed && !IsFinite(state.v + key * state.v_stride, count, state.v_stride,
-                                        state.values_padded, state.v_finite + key / kKeyTile))) {
-      SelectedProductRows(rows, keys, p, kKeyTile, 1, v, state.v_stride, state.values_padded, out,
-                          state.values_padded, scale);
+    const RowsOf p = {state.scores + begin, kKeyTile};
+    if (HWY_UNLIKELY(selected && !finite)) {
+      SelectedProductRows(rows, keys, p, v, state.v_stride, state.values_padded, out, state.values_padded,
+                          scale);
+    } else if (scale) {
+      ProductRows<kRows, Start::kScaled>(keys, p, v, state.v_stride, state.values_padded, out,
+                                         state.values_padded, scale);
     } else {
-      ProductRows<kRows, kKeyTile, 1>(keys, p, v, state.v_stride, state.values_padded, out,
-                                      state.values_padded, scale);
+      ProductRows<kRows, Start::kOld>(keys, p, v, state.v_stride, state.values_padded, out,
+                                      state.values_padded, nullptr);
     }
+    scale = nullptr;
   });
 }
 
@@ -232,22 +312,16 @@ HWY_NOINLINE void AttentionBlock(const AttentionState& state, int64_t first, int
   const HeedAttention& attention = *state.attention;
   const int64_t rows = end - first;
   const bool only = rows == 1;
-  const Line query_line = StrideLine(attention.q_query), dot_line = StrideLine(attention.q_dot);
+  CopyRows(state.q + first * attention.q_query, attention.q_query, attention.q_dot, rows, attention.dots,
+           state.q_rows, state.dots_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < rows;) {
-    const int64_t height = AttentionTileHeight(rows - i, only);
-    PackRows(state.q, query_line, dot_line, first + i, Min(height, rows - i), attention.queries, 0,
-             attention.dots, height, state.packed_q + i * attention.dots);
+  for (int64_t i = 0; i < rows; ++i) {
+    state.row_max[i] = kLowest;
+    hn::Store(hn::Zero(d), d, state.row_sum + i * kLanes);
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t j = i; j < i + height; ++j) {
-      state.row_max[j] = kLowest;
-      hn::Store(hn::Zero(d), d, state.row_sum + j * kLanes);
-#pragma clang loop unroll(disable) vectorize(disable)
-      for (int64_t e = 0; e < state.values_padded; e += kLanes) {
-        hn::Store(hn::Zero(d), d, state.out + j * state.values_padded + e);
-      }
+    for (int64_t e = 0; e < state.values_padded; e += kLanes) {
+      hn::Store(hn::Zero(d), d, state.out + i * state.values_padded + e);
     }
-    i += height;
   }
 
 #pragma clang loop unroll(disable) vectorize(disable)
@@ -287,19 +361,50 @@ HWY_NOINLINE void AttentionBlock(const AttentionState& state, int64_t first, int
       for (int64_t lane = 0; lane < count; ++lane)
         lse[(first + i + lane) * attention.lse_query] = lanes[lane];
     }
-    hn::Store(hn::IfThenZeroElse(empty, hn::Div(hn::Set(d, 1.0f), sum)), d, sums);
+    hn::Store(hn::IfThenZeroElse(empty, hn::Div(hn::Set(d, 1.0f), sum)), d, state.inverse + i);
+  }
+  StoreRows(state.out, state.values_padded, rows, attention.values, state.inverse,
+            o + first * attention.o_query, attention.o_query, attention.o_value, false);
+}
+
+/// Makes the keys of a loop element readable panel by panel.
+HWY_NOINLINE inline void PackKeys(const AttentionState& state) {
+  const HeedAttention& attention = *state.attention;
+  const Line key_line = StrideLine(attention.k_key), dot_line = StrideLine(attention.k_dot);
+  const int64_t whole = attention.keys / kPanel * kPanel;
+  if (state.k_in_place) {
+    if (whole < attention.keys)
+      PackColumns(state.k, key_line, dot_line, whole, attention.keys - whole, 0, attention.dots, kPanel,
+                  state.packed_k);
+    return;
+  }
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t lane = 0; lane < count; ++lane) {
-      const Floats inverse = hn::Set(d, sums[lane]);
-      float* const out = state.out + (i + lane) * state.values_padded;
+  for (int64_t key = 0; key < attention.keys; key += kPanel) {
+    const int64_t count = Min(kPanel, attention.keys - key);
+    if (attention.k_dot == 1)
+      FetchRows(state.k + (key + count) * attention.k_key, attention.k_key,
+                Min(kPanel, attention.keys - key - count), attention.dots);
+    PackColumns(state.k, key_line, dot_line, key, count, 0, attention.dots, kPanel,
+                state.packed_k + key * attention.dots);
+  }
+}
+
+/// Makes the values of a loop element readable as rows of whole vectors.
+HWY_NOINLINE inline void PackValues(AttentionState& state, const float* v) {
+  const HeedAttention& attention = *state.attention;
+  state.v = state.v_in_place ? v : state.packed_v;
+  state.v_stride = state.v_in_place ? attention.v_key : state.values_padded;
 #pragma clang loop unroll(disable) vectorize(disable)
-      for (int64_t e = 0; e < state.values_padded; e += kLanes) {
-        hn::Store(hn::Mul(hn::Load(d, out + e), inverse), d, out + e);
-      }
+  for (int64_t key = 0; key < attention.keys; key += kKeyTile) {
+    uint8_t* const known = state.v_finite + key / kKeyTile;
+    *known = kUnknown;
+    if (state.v_in_place) continue;
+    if (CopyRows(v + key * attention.v_key, attention.v_key, attention.v_value,
+                 Min(kKeyTile, attention.keys - key), attention.values,
+                 state.packed_v + key * state.values_padded, state.values_padded)) {
+      *known = kFinite;
     }
   }
-  StoreRows(state.out, state.values_padded, rows, attention.values, o + first * attention.o_query,
-            attention.o_query, attention.o_value, false);
 }
 
 template <class Holes>
@@ -329,40 +434,24 @@ HWY_INLINE void Attention(const HeedAttention& attention, int64_t part, int64_t 
   LoopWalk<Axis, 5> walk;
   walk.Start(attention.loop, attention.loops, kStrides, loop_first);
   int64_t packed_k = -1, packed_v = -1;  // offsets of what is packed: heads may share keys
-  const int64_t key_tiles = (attention.keys + kKeyTile - 1) / kKeyTile;
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t loop = loop_first; loop < loop_end; ++loop) {
     state.loop = loop;
     state.q = attention.q + walk.offset[0];
-    const float* const k = attention.k + walk.offset[1];
-    const float* const v = attention.v + walk.offset[2];
     if (loop == loop_first || packed_k != walk.offset[1]) {
       packed_k = walk.offset[1];
-#pragma clang loop unroll(disable) vectorize(disable)
-      for (int64_t key = 0; key < attention.keys; key += kPanel) {
-        PackColumns(k, StrideLine(attention.k_key), StrideLine(attention.k_dot), key,
-                    Min(kPanel, attention.keys - key), 0, attention.dots, kPanel,
-                    state.packed_k + key * attention.dots);
-      }
+      state.k = attention.k + packed_k;
+      PackKeys(state);
     }
     if (loop == loop_first || packed_v != walk.offset[2]) {
       packed_v = walk.offset[2];
-      state.v = v;
-      state.v_stride = attention.v_key;
-      if (!state.v_in_place) {
-        PackColumns(v, StrideLine(attention.v_value), StrideLine(attention.v_key), 0, attention.values, 0,
-                    attention.keys, state.values_padded, state.packed_v);
-        state.v = state.packed_v;
-        state.v_stride = state.values_padded;
-      }
-#pragma clang loop unroll(disable) vectorize(disable)
-      for (int64_t tile = 0; tile < key_tiles; ++tile) state.v_finite[tile] = kUnknown;
+      PackValues(state, attention.v + packed_v);
     }
     float* const lse = attention.lse ? attention.lse + walk.offset[4] : nullptr;
+    float* const o = attention.o + walk.offset[3];
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t first = block_first * block; first < attention.queries; first += block_step * block) {
-      AttentionBlock<Holes>(state, first, Min(first + block, attention.queries), attention.o + walk.offset[3],
-                            lse);
+      AttentionBlock<Holes>(state, first, Min(first + block, attention.queries), o, lse);
     }
     walk.Next();
   }

@@ -12,9 +12,11 @@ RawFloats heed_hole_score(RawFloats s, int64_t loop, int64_t query, int64_t key,
                           const void* context);
 RawFloats heed_hole_score_unmasked(RawFloats s, int64_t loop, int64_t query, int64_t key, int64_t count,
                                    const void* context);
+int64_t heed_hole_score_is_short();
 RawFloats heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
-RawFloats heed_hole_score_gradient(RawFloats s, RawFloats dt, int64_t loop, int64_t query, int64_t key,
-                                   int64_t count, const void* context);
+RawFloats heed_hole_score_gradient(RawFloats s, RawFloats dt, RawFloats dw, RawFloats p, int64_t loop,
+                                   int64_t query, int64_t key, int64_t count, int64_t mixed,
+                                   float* const* gradients, const void* context);
 int64_t heed_hole_tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
                        int64_t key_last, const void* context);
 }
@@ -28,13 +30,15 @@ struct AttentionHoles {
                                             int64_t count, const void* context) {
     return heed_hole_score_unmasked(s, loop, query, key, count, context);
   }
+  static HWY_INLINE bool ScoreIsShort() { return heed_hole_score_is_short() != 0; }
   static HWY_INLINE RawFloats Weight(int64_t loop, int64_t query, int64_t key, int64_t count,
                                      const void* context) {
     return heed_hole_weight(loop, query, key, count, context);
   }
-  static HWY_INLINE RawFloats ScoreGradient(RawFloats s, RawFloats dt, int64_t loop, int64_t query,
-                                            int64_t key, int64_t count, const void* context) {
-    return heed_hole_score_gradient(s, dt, loop, query, key, count, context);
+  static HWY_INLINE RawFloats ScoreGradient(RawFloats s, RawFloats dt, RawFloats dw, RawFloats p,
+                                            int64_t loop, int64_t query, int64_t key, int64_t count,
+                                            int64_t mixed, float* const* gradients, const void* context) {
+    return heed_hole_score_gradient(s, dt, dw, p, loop, query, key, count, mixed, gradients, context);
   }
   static HWY_INLINE int64_t Tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
                                  int64_t key_last, const void* context) {

@@ -47,6 +47,23 @@ struct HeedAttentionLoop {
   int64_t extent;
   int64_t q, k, v, o, lse;  // strides
 };
+// A value that score or weight read besides s, with a gradient. It is summed over what `along` lacks, but not
+// over the loop nest: one result for each of its elements (Pair: summed over loop axes of stride 0, in
+// order).
+enum HeedGradientAlong {
+  kHeedAlongNothing = 0,
+  kHeedAlongQuery = 1,
+  kHeedAlongKey = 2,
+  kHeedAlongDifference = 3,  // element `key - query + queries`, from 0 to 2 * queries - 1; queries == keys
+  kHeedAlongPair = 4,
+};
+enum { kHeedMaxGradients = 8 };
+struct HeedAttentionGradient {
+  float* to;
+  int64_t along;
+  int64_t query, key;          // strides; `key` also between differences. Pair: key is 1
+  int64_t loop[kHeedMaxAxes];  // strides
+};
 struct HeedAttention {
   const float* q;
   const float* k;
@@ -62,11 +79,13 @@ struct HeedAttention {
   int64_t q_query, q_dot, k_key, k_dot, v_key, v_value, o_query, o_value, lse_query;  // strides
   int64_t loops;
   struct HeedAttentionLoop loop[kHeedMaxAxes];
+  int64_t gradients;  // backward only
+  struct HeedAttentionGradient gradient[kHeedMaxGradients];
 };
 int64_t heed_attention_scratch(const struct HeedAttention* attention);
 void heed_attention(const struct HeedAttention* attention, int64_t part, int64_t parts, void* scratch);
-// Gradients of q, k, v; overwrites them. A loop axis that an operand lacks (stride 0, extent > 1) is summed
-// in its gradient, in order, within one part.
+// Gradients of q, k, v and of what else is listed; overwrites them. A loop axis that an operand lacks (stride
+// 0, extent > 1) is summed in its gradient, in order, within one part.
 int64_t heed_attention_backward_scratch(const struct HeedAttention* attention);
 void heed_attention_backward(const struct HeedAttention* attention, int64_t part, int64_t parts,
                              void* scratch);
@@ -75,10 +94,13 @@ void heed_attention_backward(const struct HeedAttention* attention, int64_t part
 //   V heed_hole_score(V s, int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
 //       the score; -infinity where masked
 //   V heed_hole_score_unmasked(the same): the same for tiles of which heed_hole_tile said `all`
+//   int64_t heed_hole_score_is_short(); 1 if the latter may be repeated for every vector of a register tile
 //   V heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
-//   V heed_hole_score_gradient(V s, V dt, int64_t loop, int64_t query, int64_t key, int64_t count, const
-//   void* ctx);
-//       cotangent of s, given that of the score
+//   V heed_hole_score_gradient(V s, V dt, V dw, V p, int64_t loop, int64_t query, int64_t key, int64_t count,
+//                              int64_t mixed, float* const* gradients, const void* context);
+//       cotangent of s, given those of score and weight; adds the cotangents of the values in `gradient`, 0
+//       where p is, to vectors: Nothing: gradients[i]; Query: + query * lanes; Key: + key; Difference: + key
+//       - query + queries; Pair: where it lies in memory. Only what is `mixed` may have p = 0 or fewer lanes
 //   int64_t heed_hole_tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
 //                          int64_t key_last, const void* context);   0 none, 1 all, 2 mixed; bounds inclusive
 

@@ -65,9 +65,8 @@ HWY_INLINE Floats Exp2(Floats y) {
   const Floats lowest = hn::Set(d, -126.0f);
   const Floats magic =
       hn::Set(d, 12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
-  const Floats clamped = hn::Max(lowest, y);
-  const Floats rounded = hn::Add(clamped, magic);
-  const Floats r = hn::Sub(clamped, hn::Sub(rounded, magic));
+  const Floats rounded = hn::Add(y, magic);
+  const Floats r = hn::Sub(y, hn::Sub(rounded, magic));
   static constexpr float kPowers[] = {1.0f,
                                       6.931472150e-01f,
                                       2.402265278e-01f,

@@ -20,8 +20,9 @@ struct TestEpilogue {
   const float* residual = nullptr;  // like c
 };
 
-/// Context of the attention kernels' holes: score = cap(scale * s) + slope * (key - query), masked by
-/// causality, a window and lengths; weights are 1 or those of a hash.
+/// Context of the attention kernels' holes: score = cap(scale * s) + slope * (key - query) + biases, masked
+/// by causality, a window and lengths; weights are 1 or those of a hash. Gradients, if `queries` is set: of
+/// the slope, then of the four biases.
 struct TestScore {
   float scale = 1;
   float cap = 0;                           // cap * tanh(score / cap) when not 0
@@ -32,6 +33,11 @@ struct TestScore {
   const int64_t* key_lengths = nullptr;    // [loop]: how many keys there are
   const int64_t* query_lengths = nullptr;  // [loop]: queries past it have no keys
   float drop = 0;                          // probability of a weight 0, by a hash of loop, query and key
+  int64_t queries = 0, keys = 0;           // extents, where gradients or biases of pairs are wanted
+  const float* query_bias = nullptr;       // [query]
+  const float* key_bias = nullptr;         // [key]
+  const float* difference_bias = nullptr;  // [key - query + queries]
+  const float* pair_bias = nullptr;        // [query, key]
   bool classes = true;                     // false: the tile hole always answers `mixed`
 };
 /// The same for references: is the pair there; its weight.
@@ -64,8 +70,9 @@ struct NativeKernels {
   void (*pow)(const float* x, const float* z, float* y, int64_t count);
   void (*keep)(uint64_t key, uint32_t example, uint32_t site, uint64_t first_element, float p, float* y,
                int64_t count);
-  /// Fused multiply-adds a second, in GFLOP/s, of independent chains in registers: the peak to compare with.
-  double (*peak)();
+  /// Fused multiply-adds a second, in GFLOP/s, of `steps` rounds of independent chains in registers: the peak
+  /// to compare with, on the calling thread.
+  double (*peak)(int64_t steps);
 };
 
 /// One table for each Highway target that was compiled in and that this machine runs, best first.

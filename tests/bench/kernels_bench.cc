@@ -1,7 +1,9 @@
-// Speed of the kernels, as JSON lines: GFLOP/s and the share of the fused multiply-add peak measured in the
-// same run, for one and two threads (in processor time, so that a shared machine hardly disturbs); Gelem/s
-// for vector functions; GB/s for scatter.
+// Speed of the kernels, as JSON lines: GFLOP/s and the share of the fused multiply-add peak, for one and two
+// threads (in processor time, so that a shared machine hardly disturbs); Gelem/s for vector functions; GB/s
+// for scatter. Clocks of shared machines move, so each run stands between two measurements of the peak on the
+// same threads: the median of these pairs is the share.
 //   kernels_bench [--target=AVX3] [--filter=text] [--seconds=0.2]
+#include <sys/mman.h>
 #include <time.h>
 
 #include <algorithm>
@@ -35,9 +37,12 @@ double ThreadSeconds() {
 std::string filter;
 double seconds_each = 0.2;
 
+/// On huge pages where there are some, as generated programs have it.
 float* Allocate(int64_t count) {
-  const size_t bytes = (static_cast<size_t>(count) * 4 + 4095) / 4096 * 4096;
-  float* const data = static_cast<float*>(aligned_alloc(4096, bytes));
+  constexpr size_t kPage = 2 << 20;
+  const size_t bytes = (static_cast<size_t>(count) * 4 + kPage - 1) / kPage * kPage;
+  float* const data = static_cast<float*>(aligned_alloc(kPage, bytes));
+  madvise(data, bytes, MADV_HUGEPAGE);
   uint32_t state = 12345;
   for (int64_t i = 0; i < count; ++i) {
     state = state * 1664525 + 1013904223;
@@ -58,39 +63,68 @@ struct Buffers {
   }
 };
 
-/// Best time of a call that runs `threads` parts: of the slowest thread, in processor time.
-double Measure(int threads, const std::function<void(int64_t part)>& run) {
-  auto once = [&] {
-    std::vector<double> spent(threads);
-    auto part = [&](int number) {
-      const double start = ThreadSeconds();
-      run(number);
-      spent[number] = ThreadSeconds() - start;
-    };
-    std::vector<std::thread> others;
-    for (int number = 1; number < threads; ++number) others.emplace_back(part, number);
-    part(0);
-    for (std::thread& other : others) other.join();
-    return *std::max_element(spent.begin(), spent.end());
+/// One call of `threads` parts, in processor time of its slowest thread, and the peak of all threads around
+/// it.
+struct Sample {
+  double seconds = 0, peak = 0;
+};
+
+constexpr int64_t kPeakSteps = 30000;  // a millisecond
+
+Sample Once(int threads, const std::function<double(int64_t steps)>& peak,
+            const std::function<void(int64_t part)>& run) {
+  std::vector<double> spent(threads), peaks(threads);
+  auto part = [&](int number) {
+    const double before = peak ? peak(kPeakSteps) : 0;
+    const double start = ThreadSeconds();
+    run(number);
+    spent[number] = ThreadSeconds() - start;
+    peaks[number] = peak ? (before + peak(kPeakSteps)) / 2 : 0;
   };
-  double best = once();
+  std::vector<std::thread> others;
+  for (int number = 1; number < threads; ++number) others.emplace_back(part, number);
+  part(0);
+  for (std::thread& other : others) other.join();
+  Sample sample{*std::max_element(spent.begin(), spent.end()), 0};
+  for (double each : peaks) sample.peak += each;
+  return sample;
+}
+
+/// Samples of at least `seconds_each`.
+std::vector<Sample> Measure(int threads, const std::function<double(int64_t steps)>& peak,
+                            const std::function<void(int64_t part)>& run) {
+  Once(threads, peak, run);
+  std::vector<Sample> samples;
   const double end = Now() + seconds_each;
-  for (int repeat = 0; repeat < 5 || Now() < end; ++repeat) best = std::min(best, once());
+  while (samples.size() < 5 || Now() < end) samples.push_back(Once(threads, peak, run));
+  return samples;
+}
+
+double BestSeconds(int threads, const std::function<void(int64_t part)>& run) {
+  double best = 1e30;
+  for (const Sample& sample : Measure(threads, {}, run)) best = std::min(best, sample.seconds);
   return best;
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
 
 void Report(const NativeKernels& kernels, const std::string& name, double flops,
             const std::function<void(int64_t part, int64_t parts)>& run) {
   if (!filter.empty() && name.find(filter) == std::string::npos) return;
   for (int threads = 1; threads <= 2; ++threads) {
-    // A peak before and after: cores are shared.
-    const double before = kernels.peak();
-    const double time = Measure(threads, [&](int64_t part) { run(part, threads); });
-    const double peak = std::max(before, kernels.peak()) * threads;
+    std::vector<double> seconds, shares;
+    for (const Sample& sample : Measure(threads, kernels.peak, [&](int64_t part) { run(part, threads); })) {
+      seconds.push_back(sample.seconds);
+      shares.push_back(flops / sample.seconds / 1e9 / sample.peak);
+    }
+    const double time = Median(seconds);
     printf(
         "{\"target\": \"%s\", \"name\": \"%s\", \"threads\": %d, \"ms\": %.4f, \"gflops\": %.1f, \"share\": "
         "%.3f}\n",
-        kernels.target, name.c_str(), threads, time * 1e3, flops / time / 1e9, flops / time / 1e9 / peak);
+        kernels.target, name.c_str(), threads, time * 1e3, flops / time / 1e9, Median(shares));
     fflush(stdout);
   }
 }
@@ -166,7 +200,7 @@ void FunctionBench(const NativeKernels& kernels, const char* name, void (*f)(con
   Buffers buffers;
   constexpr int64_t kCount = 4096;
   float *x = buffers.Floats(kCount), *y = buffers.Floats(kCount);
-  const double time = Measure(1, [&](int64_t) {
+  const double time = BestSeconds(1, [&](int64_t) {
     for (int repeat = 0; repeat < 100; ++repeat) f(x, y, kCount);
   });
   printf("{\"target\": \"%s\", \"name\": \"function %s\", \"gelem\": %.2f}\n", kernels.target, name,
@@ -189,7 +223,7 @@ void ScatterBench(const NativeKernels& kernels, int64_t vocabulary, int64_t rows
   scatter.axes[1] = {rows, 0, dim, 1, 1};
   for (int threads = 1; threads <= 2; ++threads) {
     const double time =
-        Measure(threads, [&](int64_t part) { kernels.scatter_add(&scatter, part, threads, nullptr); });
+        BestSeconds(threads, [&](int64_t part) { kernels.scatter_add(&scatter, part, threads, nullptr); });
     printf(
         "{\"target\": \"%s\", \"name\": \"scatter %ldx%ldx%ld\", \"threads\": %d, \"ms\": %.4f, \"gbytes\": "
         "%.1f}\n",
@@ -215,7 +249,8 @@ int Main(int argc, char** argv) {
   }
   for (const NativeKernels* kernels : AllNativeKernels()) {
     if (!target.empty() && target != kernels->target) continue;
-    printf("{\"target\": \"%s\", \"name\": \"peak\", \"gflops\": %.1f}\n", kernels->target, kernels->peak());
+    printf("{\"target\": \"%s\", \"name\": \"peak\", \"gflops\": %.1f}\n", kernels->target,
+           kernels->peak(200000));
     for (auto [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>(1024, 1024, 1024),
                            {256, 3072, 768},
                            {256, 768, 768},
@@ -233,6 +268,7 @@ int Main(int argc, char** argv) {
     MatmulBench(*kernels, 256, 20, 64, 20, false, false);
     AttentionBench(*kernels, 12, 1024, 1024, 64, true);
     AttentionBench(*kernels, 12, 1024, 1024, 64, false);
+    AttentionBench(*kernels, 12, 4096, 4096, 64, true);
     AttentionBench(*kernels, 128, 20, 20, 64, true);
     AttentionBench(*kernels, 12, 1, 1024, 64, true);
     FunctionBench(*kernels, "exp", kernels->exp);

@@ -1,0 +1,203 @@
+// The score may be any pointwise expression around one product of query and key, the mask any expression, and
+// a factor after the softmax (dropout, a window that fades) becomes the weight. What is pointwise and carries
+// the key axis, whole numbers, truth values and `keep` go into the region; other operands are captures, and
+// so are functions of the distance, which become tables.
+#include "passes/attention_site.h"
+
+#include <algorithm>
+
+#include "ir/op.h"
+#include "passes/attention_tables.h"
+
+namespace heed::passes {
+namespace {
+
+using ir::DType;
+
+/// Gradients of captures that the kernel collects at most (kHeedMaxGradients).
+constexpr size_t kMostGradients = 8;
+
+bool No(std::string& why, std::string reason) {
+  why = std::move(reason);
+  return false;
+}
+
+/// Values at which an expression stops being part of the region, in order of appearance.
+void Leaves(const Graph& graph, NodeId id, Axis key, Differences* differences, std::vector<Capture>& leaves) {
+  const Node& node = graph[id];
+  const bool table = differences && differences->IsTable(id);
+  if (!table && (IsRegionPart(node, key) || IsTransparent(node))) {
+    for (NodeId input : node.inputs) Leaves(graph, input, key, differences, leaves);
+    return;
+  }
+  if (node.op == OpKind::Const || node.op == OpKind::Positions) return;
+  const Capture leaf{id, table};
+  if (std::find(leaves.begin(), leaves.end(), leaf) == leaves.end()) leaves.push_back(leaf);
+}
+
+}  // namespace
+
+bool IsRegionPart(const Node& node, Axis key) {
+  if (node.op == OpKind::Keep) return true;
+  return ir::IsPointwise(node.op) && (Contains(node.type.axes, key) || node.type.dtype != DType::Float);
+}
+
+bool IsTransparent(const Node& node) { return node.op == OpKind::Broadcast || node.op == OpKind::Element; }
+
+SiteFinder::SiteFinder(const Graph& graph) : graph_(graph), users_(graph.Users()), varies_(graph.size()) {
+  for (const auto& [name, value] : graph.outputs) outputs_.insert(value);
+  for (NodeId id : graph.Order()) {
+    const Node& node = graph[id];
+    bool varies = node.op == OpKind::Param;
+    if (ir::Info(node.op).differentiable)
+      for (NodeId input : node.inputs) varies = varies || varies_[input.value];
+    varies_[id.value] = varies && node.type.dtype == DType::Float;
+  }
+}
+
+bool SiteFinder::IsCandidate(NodeId id) const {
+  const Node& node = graph_[id];
+  if (node.op != OpKind::Softmax) return false;
+  for (Axis a : node.attributes.axes)
+    if (graph_.axes().IsDynamic(a) || a.text().find('\'') != std::string::npos) return true;
+  return false;
+}
+
+std::optional<Site> SiteFinder::Match(NodeId softmax, std::string& why) const {
+  const Node& node = graph_[softmax];
+  Site site;
+  site.softmax = site.weights = softmax;
+  if (node.attributes.axes.size() != 1) {
+    why = "it has more than one key axis";
+    return std::nullopt;
+  }
+  site.key = node.attributes.axes[0];
+  if (!FindSum(site, why) || !FindDot(site, why)) return std::nullopt;
+  site.score_axes = Union(Union(graph_.axes_of(site.dot), node.type.axes), graph_.axes_of(site.weights));
+  if (!FindQuery(site, why)) return std::nullopt;
+  FindCaptures(site);
+  why = KernelSupports(site);
+  if (!why.empty()) return std::nullopt;
+  return site;
+}
+
+std::vector<NodeId> SiteFinder::Uses(NodeId id) const {
+  return outputs_.count(id) ? std::vector<NodeId>{} : users_[id.value];
+}
+
+/// The one weighted sum that the softmax goes to.
+bool SiteFinder::FindSum(Site& site, std::string& why) const {
+  std::vector<NodeId> uses = Uses(site.softmax);
+  if (uses.size() == 1 && graph_.op(uses[0]) == OpKind::Mul) {
+    site.weights = uses[0];
+    const Node& product = graph_[site.weights];
+    site.factor = product.inputs[product.inputs[0] == site.softmax ? 1 : 0];
+    uses = Uses(site.weights);
+  }
+  if (uses.size() != 1 || graph_.op(uses[0]) != OpKind::Contract ||
+      graph_[uses[0]].attributes.axes != AxisList{site.key}) {
+    return No(why, "its weights go to " + OpsOf(uses) + ", not to one weighted sum");
+  }
+  site.sum = uses[0];
+  const Node& sum = graph_[site.sum];
+  site.v = sum.inputs[sum.inputs[0] == site.weights ? 1 : 0];
+  if (!Contains(graph_.axes_of(site.v), site.key)) return No(why, "the values lack the key axis");
+  if (const NodeId mask = ir::MaskOf(sum)) {
+    std::vector<NodeId> known;
+    if (const NodeId own = ir::MaskOf(graph_[site.softmax])) known = Conjuncts(graph_, own);
+    for (NodeId part : Conjuncts(graph_, mask))
+      if (std::find(known.begin(), known.end(), part) == known.end()) site.extra_masks.push_back(part);
+  }
+  return true;
+}
+
+/// The product of query and key: the one with most axes, if there are several.
+bool SiteFinder::FindDot(Site& site, std::string& why) const {
+  std::vector<Capture> leaves;
+  Leaves(graph_, graph_[site.softmax].inputs[0], site.key, nullptr, leaves);
+  std::vector<NodeId> values;
+  for (const Capture& leaf : leaves) {
+    values.push_back(leaf.value);
+    const Node& node = graph_[leaf.value];
+    if (node.op != OpKind::Contract || node.inputs.size() != 2 || !Contains(node.type.axes, site.key))
+      continue;
+    const bool first = Contains(graph_.axes_of(node.inputs[0]), site.key);
+    if (first == Contains(graph_.axes_of(node.inputs[1]), site.key)) continue;
+    if (site.dot && node.type.axes.size() <= graph_.axes_of(site.dot).size()) continue;
+    site.dot = leaf.value;
+    site.k = node.inputs[first ? 0 : 1];
+    site.q = node.inputs[first ? 1 : 0];
+  }
+  if (!site.dot)
+    why = "its score is no pointwise function of a product of query and key, but of " + OpsOf(values);
+  return site.dot.operator bool();
+}
+
+/// The axis of queries: a score axis that the keys lack, a dynamic one or the twin of the key axis, the
+/// query's own if there are several. Every other axis that the keys lack (query heads that share a key head)
+/// is like a batch.
+bool SiteFinder::FindQuery(Site& site, std::string& why) const {
+  const AxisList rows = Minus(site.score_axes, {site.key});
+  const auto rank = [&](Axis a) {
+    const bool dynamic = graph_.axes().IsDynamic(a), twin = a.root() == site.key.root();
+    if (!dynamic && !twin) return 0;
+    return 1 + (dynamic ? 4 : 0) + (Contains(graph_.axes_of(site.q), a) ? 2 : 0) + (twin ? 1 : 0);
+  };
+  for (Axis a : Minus(Minus(rows, graph_.axes_of(site.k)), graph_.axes_of(site.v)))
+    if (rank(a) > (site.query ? rank(site.query) : 0)) site.query = a;
+  for (Axis a : rows)
+    if (a != site.query && graph_.axes().IsDynamic(a) && Contains(graph_.axes_of(site.k), a) &&
+        Contains(graph_.axes_of(site.dot), a) && !Contains(graph_.axes_of(site.q), a))
+      return No(why, "its keys are themselves computed per query: [" + Text(graph_.axes_of(site.k)) + "]");
+  return true;
+}
+
+void SiteFinder::FindCaptures(Site& site) const {
+  Differences differences(graph_, site.query, site.key, [this](NodeId id) { return Varies(id); });
+  std::vector<Capture> leaves;
+  Leaves(graph_, graph_[site.softmax].inputs[0], site.key, &differences, leaves);
+  if (const NodeId mask = ir::MaskOf(graph_[site.softmax]))
+    Leaves(graph_, mask, site.key, &differences, leaves);
+  if (site.factor) Leaves(graph_, site.factor, site.key, &differences, leaves);
+  for (NodeId mask : site.extra_masks) Leaves(graph_, mask, site.key, &differences, leaves);
+  for (const Capture& leaf : leaves)
+    if (leaf.value != site.dot) site.captures.push_back(leaf);
+}
+
+/// What the kernel of the back end cannot do, or "". The one place to relax when it learns more.
+std::string SiteFinder::KernelSupports(const Site& site) const {
+  const AxisList& dots = graph_[site.dot].attributes.axes;
+  if (dots.size() != 1) return "its product sums over several axes, [" + Text(dots) + "]";
+  const AxisList values = Minus(graph_.axes_of(site.v), site.score_axes);
+  if (values.size() > 1) return "its values have several axes of their own, [" + Text(values) + "]";
+  for (Axis a : Minus(site.score_axes, {site.key}))
+    if (graph_.axes().IsDynamic(a) && Contains(graph_.axes_of(site.v), a) &&
+        !Contains(graph_.axes_of(site.k), a))
+      return "its values are computed per query";
+  if (site.query && !Contains(graph_.axes_of(site.q), site.query))
+    return "the query lacks the query axis " + site.query.text();
+  if (site.factor) {
+    std::vector<Capture> leaves;
+    Leaves(graph_, site.factor, site.key, nullptr, leaves);
+    if (std::find(leaves.begin(), leaves.end(), Capture{site.dot}) != leaves.end())
+      return "the factor of its weights depends on the product of query and key";
+  }
+  if (!graph_.Output("loss")) return "";
+  const size_t gradients =
+      std::ranges::count_if(site.captures, [&](const Capture& capture) { return Varies(capture.value); });
+  if (gradients > kMostGradients)
+    return std::to_string(gradients) + " values beside query and key need a gradient, more than " +
+           std::to_string(kMostGradients);
+  return "";
+}
+
+/// "contract of tanh, param": what these values are.
+std::string SiteFinder::OpsOf(const std::vector<NodeId>& values) const {
+  std::set<std::string> names;
+  for (NodeId id : values) names.insert(std::string(ir::Info(graph_.op(id)).name));
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text.empty() ? "an output" : text;
+}
+
+}  // namespace heed::passes

@@ -1,0 +1,64 @@
+// Attentions in a graph: contract[P](softmax[P | mask](score) [* factor], v), and whether one can be fused.
+//
+// Knows the pattern and what the kernel of the back end can do. What becomes of a site is
+// fuse_attention.cpp's affair; which parts of a score are functions of a distance is attention_tables.cpp's.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "passes/context.h"
+
+namespace heed::passes {
+
+/// A value that a region reads from outside.
+struct Capture {
+  NodeId value;
+  bool table = false;  ///< of key - query: computed on the axis of differences instead
+  friend bool operator==(const Capture&, const Capture&) = default;
+};
+
+/// An attention found in a graph.
+struct Site {
+  NodeId softmax, weights, sum;  ///< weights: the softmax, or its product with `factor`; sum: the contraction
+  NodeId factor;                 ///< none: 1
+  NodeId dot, q, k, v;
+  Axis key, query;  ///< query: none if there is one query
+  AxisList score_axes;
+  std::vector<NodeId> extra_masks;  ///< conjuncts of the sum's mask that the softmax lacks
+  std::vector<Capture> captures;
+};
+
+/// Ops that go into a region, or that give the number they get.
+bool IsRegionPart(const Node& node, Axis key);
+bool IsTransparent(const Node& node);
+
+class SiteFinder {
+ public:
+  explicit SiteFinder(const Graph& graph);
+
+  /// Softmaxes over positions; others (over a vocabulary, say) are no attention.
+  bool IsCandidate(NodeId id) const;
+  /// A float that depends on a parameter: it may need a gradient.
+  bool Varies(NodeId id) const { return varies_[id.value]; }
+  /// The site of a softmax, or why there is none.
+  std::optional<Site> Match(NodeId softmax, std::string& why) const;
+
+ private:
+  std::vector<NodeId> Uses(NodeId id) const;
+  bool FindSum(Site& site, std::string& why) const;
+  bool FindDot(Site& site, std::string& why) const;
+  bool FindQuery(Site& site, std::string& why) const;
+  void FindCaptures(Site& site) const;
+  std::string KernelSupports(const Site& site) const;
+  std::string OpsOf(const std::vector<NodeId>& values) const;
+
+  const Graph& graph_;
+  const std::vector<std::vector<NodeId>> users_;
+  std::set<NodeId> outputs_;
+  std::vector<bool> varies_;
+};
+
+}  // namespace heed::passes
