@@ -111,8 +111,8 @@ void FillAttentionHoles(llvm::Module& module, const AttentionStep& step, const T
     HoleEmitter emitter(hole, step, target);
     body(emitter);
   };
-  fill("heed_hole_score", [](HoleEmitter& hole) { hole.Score(true); });
-  fill("heed_hole_score_unmasked", [](HoleEmitter& hole) { hole.Score(false); });
+  fill("heed_hole_score", [](HoleEmitter& hole) { hole.Score(); });
+  fill("heed_hole_mask", [](HoleEmitter& hole) { hole.Mask(); });
   fill("heed_hole_score_is_short", [](HoleEmitter& hole) { hole.ScoreIsShort(); });
   fill("heed_hole_weight", [](HoleEmitter& hole) { hole.Weight(); });
   fill("heed_hole_score_gradient", [](HoleEmitter& hole) { hole.ScoreGradient(); });

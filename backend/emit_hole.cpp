@@ -140,18 +140,26 @@ Datum HoleEmitter::EvaluateNode(const Graph& graph, NodeId id) {
   return v_.Apply(node.op, arguments, node.type.dtype);
 }
 
-void HoleEmitter::Score(bool masked) {
+void HoleEmitter::Score() {
   inputs_["s"] = {Argument(0), DType::Float};
   query_ = Argument(2);
   key_ = Argument(3);
   count_ = Argument(4);
   Place(Argument(1), Argument(5));
   const Graph& graph = *step_.regions->score;
-  Datum score = v_.Convert(Evaluate(graph, graph.Output("score")), DType::Float);
-  if (const NodeId mask = graph.Output("mask"); mask && masked) {
-    const Datum there = Evaluate(graph, mask);
-    score = v_.Select(v_.AsVector(there).value, score,
-                      v_.Number(-std::numeric_limits<double>::infinity(), DType::Float));
+  Return(Evaluate(graph, graph.Output("score")));
+}
+
+void HoleEmitter::Mask() {
+  Datum score{Argument(0), DType::Float};
+  query_ = Argument(2);
+  key_ = Argument(3);
+  count_ = Argument(4);
+  Place(Argument(1), Argument(5));
+  const Graph& graph = *step_.regions->score;
+  if (const NodeId mask = graph.Output("mask")) {
+    const Datum there = v_.AsVector(Evaluate(graph, mask));
+    score = v_.Select(there.value, score, v_.Number(-std::numeric_limits<double>::infinity(), DType::Float));
   }
   Return(score);
 }

@@ -41,7 +41,8 @@ class HoleEmitter {
     function->addFnAttr(llvm::Attribute::AlwaysInline);
     function->addFnAttr(llvm::Attribute::NoUnwind);
   }
-  void Score(bool masked);
+  void Score();
+  void Mask();
   void ScoreIsShort();
   void Weight();
   void ScoreGradient();

@@ -176,12 +176,14 @@ std::string SiteFinder::KernelSupports(const Site& site) const {
       return "its values are computed per query";
   if (site.query && !Contains(graph_.axes_of(site.q), site.query))
     return "the query lacks the query axis " + site.query.text();
-  if (site.factor) {
+  const auto reads_product = [&](NodeId id) {
     std::vector<Capture> leaves;
-    Leaves(graph_, site.factor, site.key, nullptr, leaves);
-    if (std::find(leaves.begin(), leaves.end(), Capture{site.dot}) != leaves.end())
-      return "the factor of its weights depends on the product of query and key";
-  }
+    if (id) Leaves(graph_, id, site.key, nullptr, leaves);
+    return std::find(leaves.begin(), leaves.end(), Capture{site.dot}) != leaves.end();
+  };
+  if (reads_product(site.factor)) return "the factor of its weights depends on the product of query and key";
+  if (reads_product(ir::MaskOf(graph_[site.softmax])))
+    return "its mask depends on the product of query and key";
   if (!graph_.Output("loss")) return "";
   const size_t gradients =
       std::ranges::count_if(site.captures, [&](const Capture& capture) { return Varies(capture.value); });

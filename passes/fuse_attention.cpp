@@ -126,15 +126,16 @@ class Fusion {
     attributes.axis = site.key;
     attributes.query = site.query;
     attributes.captures = static_cast<int64_t>(site.captures.size());
-    std::optional<Factor> factor;
-    attributes.regions = Regions(site, mask, factor);
+    std::vector<Factor> factors;
+    attributes.regions = Regions(site, mask, factors);
     std::vector<NodeId> inputs;
     for (NodeId id : {site.q, site.k, site.v}) inputs.push_back(map.at(id));
     for (const Capture& capture : site.captures)
       inputs.push_back(capture.table ? Table(copy, site, capture.value, own_mask, map)
                                      : Mapped(copy, map, capture.value));
     copy.origin = graph_[site.softmax].origin;
-    if (factor) inputs[0] = copy.Pointwise(factor->op, {inputs[0], copy.Const(factor->number)});
+    for (const Factor& factor : factors)
+      inputs[0] = copy.Pointwise(factor.op, {inputs[0], copy.Const(factor.number)});
     return copy.Make(OpKind::Attention, std::move(inputs), attributes);
   }
 
@@ -158,7 +159,7 @@ class Fusion {
   }
 
   std::shared_ptr<const ir::AttentionRegions> Regions(const Site& site, NodeId mask,
-                                                      std::optional<Factor>& factor) {
+                                                      std::vector<Factor>& factors) {
     RegionBuilder builder(source_, site);
     Graph& region = builder.region();
     const NodeId score = builder.Copy(graph_[site.softmax].inputs[0]);
@@ -168,7 +169,7 @@ class Fusion {
     region.SetOutput("mask", mask ? builder.Copy(mask) : region.ConstBool(true));
     region.SetOutput("weight", weight);
     Graph forward = Canonicalize(region, context_);
-    factor = TakeFactor(forward);
+    while (const std::optional<Factor> factor = TakeFactor(forward)) factors.push_back(*factor);
     Graph backward = Gradient(forward, site);
     // Sites with equal regions share them.
     std::shared_ptr<const ir::AttentionRegions>& shared = regions_[ir::Print(forward) + ir::Print(backward)];

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/float_mode.h"
+
 namespace heed {
 namespace {
 
@@ -107,6 +109,7 @@ struct ThreadPool::State {
   }
 
   void WorkerLoop(int thread) {
+    const FlushDenormals flush;
     inside_task = true;
     while (!stop.load(std::memory_order_relaxed)) {
       const uint32_t version = published.load(std::memory_order_acquire);
@@ -153,6 +156,7 @@ const HeedServices& ThreadPool::services() const { return state_->services; }
 void ThreadPool::Parallel(HeedTask task, const void* context, int64_t parts, int64_t scratch_bytes) {
   State& state = *state_;
   if (parts <= 0) return;
+  const FlushDenormals flush;
   if (inside_task) {  // the thread's own scratch is in use by the task that calls
     Scratch own;
     RunInPlace(task, context, parts, scratch_bytes > 0 ? own.Reserve(scratch_bytes) : nullptr);

@@ -10,6 +10,7 @@
 #include <regex>
 
 #include "backend/compile.h"
+#include "backend/plan.h"
 #include "tests/passes_support.h"
 
 namespace heed::test {
@@ -119,6 +120,34 @@ TEST_P(AttentionForm, NativeTrainingEqualsTheUnfusedGraph) {
     gradients += name.starts_with("d.");
   }
   EXPECT_EQ(gradients, program->parameters.size());
+}
+
+/// Memory is linear in the sequence: no buffer of a fused form grows with the product of two lengths.
+TEST_P(AttentionForm, NoBufferHoldsAllPairsWhereEverythingFuses) {
+  const auto program = LoadForm(GetParam());
+  ASSERT_NE(program, nullptr);
+  for (const frontend::Entry& entry : program->entries) {
+    // An entry that returns scores or weights holds them.
+    if (entry.kind == frontend::EntryKind::Value && entry.name != "score") continue;
+    const bool trains = entry.kind == frontend::EntryKind::Minimize;
+    std::vector<std::string> remarks;
+    passes::PassOptions options;
+    options.remarks = &remarks;
+    const Graph graph = passes::RunPipeline(trains ? *entry.graph : *entry.infer,
+                                            trains ? Variant::Train : Variant::Forward, options);
+    const bool fused = std::ranges::none_of(
+        remarks, [](const std::string& remark) { return remark.find("is not fused") != std::string::npos; });
+    const bool attends =
+        std::ranges::any_of(graph.Order(), [&](NodeId id) { return graph.op(id) == OpKind::Attention; });
+    if (!fused || !attends) continue;
+    const backend::Plan plan = backend::MakePlan(graph, entry.name, {});
+    for (const backend::Buffer& buffer : plan.buffers) {
+      const auto lengths = std::ranges::count_if(buffer.elements.terms, [&](int term) {
+        return !graph.axes().IsLifted(plan.extents[static_cast<size_t>(term)]);
+      });
+      EXPECT_LE(lengths, 1) << entry.name << "\n" << backend::Print(plan);
+    }
+  }
 }
 
 TEST_P(AttentionForm, TheReadmeSaysWhatIsFused) {

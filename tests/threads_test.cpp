@@ -108,5 +108,24 @@ TEST(ThreadPool, SleepingWorkersWakeAndEnd) {
   }
 }
 
+void Denormal(const void* context, int64_t part, int64_t, void*) {
+  volatile float small = 1e-30f;
+  volatile float product = small * 1e-10f;  // 1e-40
+  static_cast<float*>(const_cast<void*>(context))[part] = product * 1e20f;
+}
+
+TEST(ThreadPool, TasksTakeDenormalsForZeroOnEveryThreadAndLeaveTheCallersModeAlone) {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (const int64_t parts : {1, 16}) {
+      std::vector<float> products(static_cast<size_t>(parts), 1);
+      pool.Parallel(Denormal, products.data(), parts, 0);
+      for (const float product : products) EXPECT_EQ(product, 0);
+    }
+    volatile float small = 1e-20f;
+    EXPECT_GT(small * small, 0);  // 1e-40 is a denormal
+  }
+}
+
 }  // namespace
 }  // namespace heed

@@ -1,6 +1,6 @@
 // Attention, forward: one pass over the keys with an online softmax (Milakov and Gimelshein 2018; Dao et al.
 // 2022). The score, its mask and the weights are holes, static functions of a `Holes` type (see
-// heed_kernels.h for what each must give): Score, ScoreUnmasked, Weight, Tile.
+// heed_kernels.h for what each must give): Score, Mask, Weight, Tile.
 //
 // Keys are taken in tiles of kKeyTile at absolute positions. For each row and tile: scores, the running
 // maximum, the factor that rescales what was added so far, then probabilities and their product with v, term
@@ -120,8 +120,8 @@ HWY_NOINLINE void ScoreTile(const AttentionState& state, RowsOf q, KeyPanel pane
   Unroll<kRows>([&](auto i) HWY_ATTR {
     Floats highest = hn::Load(d, state.tile_max + i * kLanes);
     Unroll<kVectors>([&](auto j) HWY_ATTR {
-      const Floats score = Wrap(Holes::ScoreUnmasked(sum[i][j].raw, state.loop, query + i, key + j * kLanes,
-                                                     kLanes, attention.context));
+      const Floats score = Wrap(
+          Holes::Score(sum[i][j].raw, state.loop, query + i, key + j * kLanes, kLanes, attention.context));
       hn::Store(score, d, scores + i * kKeyTile + j * kLanes);
       highest = hn::Max(highest, score);
     });
@@ -145,8 +145,8 @@ HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT 
     for (int64_t j = 0; j < vectors * kLanes; j += kLanes) {
       const int64_t lanes = Min(kLanes, count - j);
       const RawFloats s = hn::Load(d, row + j).raw;
-      Floats score = Wrap(mixed ? Holes::Score(s, state.loop, query + i, key + j, lanes, context)
-                                : Holes::ScoreUnmasked(s, state.loop, query + i, key + j, lanes, context));
+      Floats score = Wrap(Holes::Score(s, state.loop, query + i, key + j, lanes, context));
+      if (mixed) score = Wrap(Holes::Mask(score.raw, state.loop, query + i, key + j, lanes, context));
       if (HWY_UNLIKELY(lanes < kLanes)) {
         score = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(lanes)), score, nothing);
       }

@@ -10,8 +10,8 @@ namespace HWY_NAMESPACE {
 extern "C" {
 RawFloats heed_hole_score(RawFloats s, int64_t loop, int64_t query, int64_t key, int64_t count,
                           const void* context);
-RawFloats heed_hole_score_unmasked(RawFloats s, int64_t loop, int64_t query, int64_t key, int64_t count,
-                                   const void* context);
+RawFloats heed_hole_mask(RawFloats score, int64_t loop, int64_t query, int64_t key, int64_t count,
+                         const void* context);
 int64_t heed_hole_score_is_short();
 RawFloats heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
 RawFloats heed_hole_score_gradient(RawFloats s, RawFloats dt, RawFloats dw, RawFloats p, int64_t loop,
@@ -26,9 +26,9 @@ struct AttentionHoles {
                                     const void* context) {
     return heed_hole_score(s, loop, query, key, count, context);
   }
-  static HWY_INLINE RawFloats ScoreUnmasked(RawFloats s, int64_t loop, int64_t query, int64_t key,
-                                            int64_t count, const void* context) {
-    return heed_hole_score_unmasked(s, loop, query, key, count, context);
+  static HWY_INLINE RawFloats Mask(RawFloats score, int64_t loop, int64_t query, int64_t key, int64_t count,
+                                   const void* context) {
+    return heed_hole_mask(score, loop, query, key, count, context);
   }
   static HWY_INLINE bool ScoreIsShort() { return heed_hole_score_is_short() != 0; }
   static HWY_INLINE RawFloats Weight(int64_t loop, int64_t query, int64_t key, int64_t count,

@@ -124,9 +124,8 @@ HWY_NOINLINE void GradientPairs(const GradientState& state, int64_t at, int64_t 
     for (int64_t j = 0; j < vectors * kLanes; j += kLanes) {
       const int64_t lanes = Min(kLanes, count - j);
       const Floats s = hn::Load(d, s_row + j), dp = hn::Load(d, dp_row + j);
-      Floats score =
-          Wrap(mixed ? Holes::Score(s.raw, state.loop, query + i, key + j, lanes, context)
-                     : Holes::ScoreUnmasked(s.raw, state.loop, query + i, key + j, lanes, context));
+      Floats score = Wrap(Holes::Score(s.raw, state.loop, query + i, key + j, lanes, context));
+      if (mixed) score = Wrap(Holes::Mask(score.raw, state.loop, query + i, key + j, lanes, context));
       if (HWY_UNLIKELY(lanes < kLanes)) {
         score = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(lanes)), score, hn::Neg(hn::Inf(d)));
       }

@@ -92,9 +92,11 @@ void heed_attention_backward(const struct HeedAttention* attention, int64_t part
 // Holes; lanes are keys key, key + 1 ...; what a lane past the end of the keys gives is ignored, but reads
 // must stay inside (count lanes are real).
 //   V heed_hole_score(V s, int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
-//       the score; -infinity where masked
-//   V heed_hole_score_unmasked(the same): the same for tiles of which heed_hole_tile said `all`
-//   int64_t heed_hole_score_is_short(); 1 if the latter may be repeated for every vector of a register tile
+//       the score, masked or not
+//   V heed_hole_mask(V score, the same): the score; -infinity where masked. Asked for where heed_hole_tile
+//   said
+//       `mixed`
+//   int64_t heed_hole_score_is_short(); 1 if the score may be repeated for every vector of a register tile
 //   V heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
 //   V heed_hole_score_gradient(V s, V dt, V dw, V p, int64_t loop, int64_t query, int64_t key, int64_t count,
 //                              int64_t mixed, float* const* gradients, const void* context);

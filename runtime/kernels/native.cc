@@ -57,8 +57,8 @@ struct EpilogueForTests {
 /// Everything TestScore can say; kPlain: only its scale and causality.
 template <bool kPlain>
 struct HolesForTests {
-  static HWY_INLINE RawFloats ScoreUnmasked(RawFloats raw, int64_t loop, int64_t query, int64_t key,
-                                            int64_t count, const void* context) {
+  static HWY_INLINE RawFloats Score(RawFloats raw, int64_t loop, int64_t query, int64_t key, int64_t count,
+                                    const void* context) {
     const FloatTag d;
     const TestScore& test = *static_cast<const TestScore*>(context);
     Floats score = hn::Mul(Wrap(raw), hn::Set(d, test.scale));
@@ -76,11 +76,11 @@ struct HolesForTests {
     }
     return score.raw;
   }
-  static HWY_INLINE RawFloats Score(RawFloats raw, int64_t loop, int64_t query, int64_t key, int64_t count,
-                                    const void* context) {
+  static HWY_INLINE RawFloats Mask(RawFloats raw, int64_t loop, int64_t query, int64_t key, int64_t count,
+                                   const void* context) {
     const FloatTag d;
     const TestScore& test = *static_cast<const TestScore*>(context);
-    const Floats score = Wrap(ScoreUnmasked(raw, loop, query, key, count, context));
+    const Floats score = Wrap(raw);
     const Floats nothing = hn::Neg(hn::Inf(d));
     if constexpr (kPlain) {
       const auto there = hn::Le(hn::Iota(d, static_cast<float>(key)),
