@@ -59,13 +59,16 @@ KernelContext ContextOf(const AttentionStep& step) {
     context.Add(capture.query);
     context.Add(capture.key);
     context.Add(capture.difference);
+    context.Add(capture.dot);
     if (!capture.difference.IsZero()) context.Add(step.queries);
   }
   for (const AttentionGradient& gradient : step.gradients) {
     if (gradient.along == kHeedAlongDifference) context.Add(step.queries);
     if (gradient.along == kHeedAlongPair) context.Add(gradient.query);
   }
-  for (const Graph* graph : {step.regions->score.get(), step.regions->gradient.get()}) {
+  const ir::AttentionRegions& regions = *step.regions;
+  for (const Graph* graph :
+       {regions.score.get(), regions.gradient.get(), regions.term.get(), regions.term_gradient.get()}) {
     if (!graph) continue;
     for (NodeId id : graph->Order())
       if (graph->op(id) == OpKind::Keep) context.AddSite((*graph)[id].attributes.name);
@@ -94,13 +97,18 @@ std::string Key(const AttentionStep& step) {
     size(capture.query);
     size(capture.key);
     size(capture.difference);
+    size(capture.dot);
   }
   for (const AttentionGradient& gradient : step.gradients) {
     key << "\ngradient " << gradient.capture << ' ' << gradient.along;
     if (gradient.along == kHeedAlongPair) size(gradient.query);
   }
   Describe(key, *step.regions->score, step, context);
-  if (step.backward && step.regions->gradient) Describe(key, *step.regions->gradient, step, context);
+  if (step.regions->term) Describe(key << "\nterm", *step.regions->term, step, context);
+  if (step.backward) {
+    for (const Graph* graph : {step.regions->gradient.get(), step.regions->term_gradient.get()})
+      if (graph) Describe(key << "\ngradient", *graph, step, context);
+  }
   return key.str();
 }
 
@@ -116,6 +124,9 @@ void FillAttentionHoles(llvm::Module& module, const AttentionStep& step, const T
   fill("heed_hole_score_is_short", [](HoleEmitter& hole) { hole.ScoreIsShort(); });
   fill("heed_hole_weight", [](HoleEmitter& hole) { hole.Weight(); });
   fill("heed_hole_score_gradient", [](HoleEmitter& hole) { hole.ScoreGradient(); });
+  fill("heed_hole_is_term", [](HoleEmitter& hole) { hole.IsTerm(); });
+  fill("heed_hole_term", [](HoleEmitter& hole) { hole.Term(); });
+  fill("heed_hole_term_gradient", [](HoleEmitter& hole) { hole.TermGradient(); });
   fill("heed_hole_tile", [](HoleEmitter& hole) { hole.Tile(); });
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "backend/fuse.h"
+#include "llvm/IR/Intrinsics.h"
 
 namespace heed::backend {
 
@@ -73,6 +74,7 @@ Value* HoleEmitter::CaptureAt(int number, Value* query, Value* key) {
   for (size_t i = 0; i < loops_.size(); ++i) add(loops_[i], capture.loops[i]);
   add(query, capture.query);
   add(key, capture.key);
+  add(dot_, capture.dot);
   if (!capture.difference.IsZero())
     add(builder_.CreateAdd(builder_.CreateSub(key, query), Of(step_.queries)), capture.difference);
   return v_.At(Slot(number, builder_.getPtrTy()), offset, capture.dtype);
@@ -203,6 +205,7 @@ void HoleEmitter::ScoreGradient() {
     Value* absent = builder_.CreateAnd(builder_.CreateFCmpOEQ(p, llvm::Constant::getNullValue(p->getType())),
                                        v_.Splat(some));
     for (size_t i = 0; i < step_.gradients.size(); ++i) {
+      if (step_.gradients[i].along == kHeedAlongDot) continue;
       const NodeId cotangent = graph->Output("dc" + std::to_string(step_.gradients[i].capture));
       if (!cotangent) throw InternalError("a capture of attention has no cotangent");
       AddGradient(step_.gradients[i], static_cast<int>(i), Evaluate(*graph, cotangent), absent, Argument(9));
@@ -210,6 +213,61 @@ void HoleEmitter::ScoreGradient() {
   }
   const NodeId gradient = graph ? graph->Output("dr") : NodeId{};
   Return(gradient ? Evaluate(*graph, gradient) : v_.Number(0, DType::Float));
+}
+
+void HoleEmitter::IsTerm() { builder_.CreateRet(v_.I64(step_.regions->term != nullptr)); }
+
+void HoleEmitter::Term() {
+  const Graph* graph = step_.regions->term.get();
+  Value* sum = Argument(0);
+  if (!graph) {
+    builder_.CreateRet(sum);
+    return;
+  }
+  inputs_["q"] = {Argument(1), DType::Float};
+  inputs_["k"] = {Argument(2), DType::Float};
+  dot_ = Argument(3);
+  Place(Argument(4), Argument(5));
+  const auto vector = [&](NodeId id) {
+    return v_.AsVector(v_.Convert(Evaluate(*graph, id), DType::Float)).value;
+  };
+  const NodeId term = graph->Output("term");
+  const ir::Node& node = (*graph)[term];
+  // A product is added by a fused multiply-add, as every sum of products is.
+  if (node.op == OpKind::Mul) {
+    Value* a = vector(node.inputs[0]);
+    Value* b = vector(node.inputs[1]);
+    builder_.CreateRet(builder_.CreateIntrinsic(llvm::Intrinsic::fma, {sum->getType()}, {a, b, sum}));
+  } else {
+    builder_.CreateRet(builder_.CreateFAdd(sum, vector(term)));
+  }
+}
+
+void HoleEmitter::TermGradient() {
+  const Graph* graph = step_.regions->term_gradient.get();
+  if (!graph) {
+    builder_.CreateRetVoid();
+    return;
+  }
+  Value* ds = Argument(0);
+  inputs_["ds"] = {ds, DType::Float};
+  inputs_["q"] = {Argument(1), DType::Float};
+  inputs_["k"] = {Argument(2), DType::Float};
+  dot_ = Argument(3);
+  Place(Argument(4), Argument(8));
+  Value* absent = builder_.CreateFCmpOEQ(ds, llvm::Constant::getNullValue(ds->getType()));
+  for (size_t i = 0; i < step_.gradients.size(); ++i) {
+    if (step_.gradients[i].along != kHeedAlongDot) continue;
+    const NodeId cotangent = graph->Output("dc" + std::to_string(step_.gradients[i].capture));
+    if (!cotangent) throw InternalError("a capture of a term has no cotangent");
+    AddGradient(step_.gradients[i], static_cast<int>(i), Evaluate(*graph, cotangent), absent, Argument(7));
+  }
+  for (const auto& [name, to] : {std::pair{"dq", Argument(5)}, {"dk", Argument(6)}}) {
+    const NodeId id = graph->Output(name);
+    const Datum cotangent = id ? Evaluate(*graph, id) : v_.Number(0, DType::Float);
+    builder_.CreateStore(v_.AsVector(v_.Convert(cotangent, DType::Float)).value, to);
+  }
+  builder_.CreateRetVoid();
 }
 
 /// Adds the cotangents of a vector of pairs to the kernel's buffer number `number` (heed_kernels.h).
@@ -233,6 +291,9 @@ void HoleEmitter::AddGradient(const AttentionGradient& gradient, int number, Dat
       break;
     case kHeedAlongDifference:
       offset = builder_.CreateAdd(builder_.CreateSub(key_, query_), Of(step_.queries));
+      break;
+    case kHeedAlongDot:
+      offset = builder_.CreateMul(dot_, v_.I64(v_.lanes()));
       break;
     case kHeedAlongPair:
       offset = builder_.CreateAdd(builder_.CreateMul(query_, Of(gradient.query)), key_);

@@ -46,6 +46,9 @@ class HoleEmitter {
   void ScoreIsShort();
   void Weight();
   void ScoreGradient();
+  void IsTerm();
+  void Term();
+  void TermGradient();
   void Tile();
 
  private:
@@ -98,6 +101,7 @@ class HoleEmitter {
   Value* query_ = nullptr;
   Value* key_ = nullptr;
   Value* count_ = nullptr;
+  Value* dot_ = nullptr;         // of a term
   Value* query_last_ = nullptr;  // of a tile; query_, key_ are its first ones
   Value* key_last_ = nullptr;
   std::map<std::string, Datum> inputs_;  // s, ds, dw

@@ -436,15 +436,20 @@ class Planner {
     if (backward) attention.d_o = LyingLike(o, node.inputs[5 + captures]);
     for (int64_t c = 0; c < captures; ++c) {
       const View& view = views[3 + c];
-      AttentionCapture capture{view.base,          view.dtype,       {},
-                               along(view, query), view.Stride(key), view.Stride(key.Difference())};
+      AttentionCapture capture{view.base,
+                               view.dtype,
+                               {},
+                               along(view, query),
+                               view.Stride(key),
+                               view.Stride(key.Difference()),
+                               dots.size() == 1 ? view.Stride(dots[0]) : kZero};
       for (const AttentionLoop& loop : attention.loops) capture.loops.push_back(view.Stride(loop.axis));
       attention.captures.push_back(std::move(capture));
     }
     attention.regions = at.regions;
     for (NodeId id : results) {
       if (backward && graph_[id].attributes.index > 2)
-        attention.gradients.push_back(CaptureGradient(id, attention));
+        attention.gradients.push_back(CaptureGradient(id, attention, dots));
     }
     if (!backward) {
       // The kernel always writes the log-sum-exp; where nobody reads it, it goes to a buffer of its own.
@@ -467,17 +472,19 @@ class Planner {
   }
 
   /// The gradient of a capture gets memory in which differences lie adjacent, and keys beside their queries.
-  AttentionGradient CaptureGradient(NodeId id, const AttentionStep& attention) {
+  AttentionGradient CaptureGradient(NodeId id, const AttentionStep& attention, const AxisList& dots) {
     const Axis query = attention.query_axis, key = attention.key_axis, differences = key.Difference();
     const AxisList& axes = graph_.axes_of(id);
     AttentionGradient gradient;
     gradient.capture = static_cast<int>(graph_[id].attributes.index) - 3;
     const bool along_query = query && ir::Contains(axes, query), along_key = ir::Contains(axes, key);
-    gradient.along = ir::Contains(axes, differences) ? kHeedAlongDifference
-                     : along_query && along_key      ? kHeedAlongPair
-                     : along_query                   ? kHeedAlongQuery
-                     : along_key                     ? kHeedAlongKey
-                                                     : kHeedAlongNothing;
+    const bool along_dot = !ir::Intersection(axes, dots).empty();
+    gradient.along = along_dot                         ? kHeedAlongDot
+                     : ir::Contains(axes, differences) ? kHeedAlongDifference
+                     : along_query && along_key        ? kHeedAlongPair
+                     : along_query                     ? kHeedAlongQuery
+                     : along_key                       ? kHeedAlongKey
+                                                       : kHeedAlongNothing;
     AxisList order = ir::Minus(axes, {query, key, differences});
     for (Axis axis : {query, key, differences})
       if (axis && ir::Contains(axes, axis)) order.push_back(axis);
@@ -485,7 +492,9 @@ class Planner {
     const View& view = layout_.ViewOf(id);
     gradient.to = view.base;
     gradient.query = query ? view.Stride(query) : kZero;
-    gradient.key = view.Stride(gradient.along == kHeedAlongDifference ? differences : key);
+    gradient.key = view.Stride(along_dot                                ? dots[0]
+                               : gradient.along == kHeedAlongDifference ? differences
+                                                                        : key);
     for (const AttentionLoop& loop : attention.loops) gradient.loops.push_back(view.Stride(loop.axis));
     return gradient;
   }

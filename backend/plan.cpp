@@ -210,8 +210,8 @@ std::string Print(const Plan& plan) {
         out << " captures " << a.captures.size();
         if (!a.gradients.empty()) out << " gradients";
         for (const AttentionGradient& gradient : a.gradients) {
-          static constexpr const char* kAlong[] = {"", " along queries", " along keys", " along differences",
-                                                   " of pairs"};
+          static constexpr const char* kAlong[] = {
+              "", " along queries", " along keys", " along differences", " of pairs", " along terms"};
           out << " c" << gradient.capture << kAlong[gradient.along];
         }
         out << "  # " << step.origin << "\n";

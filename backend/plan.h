@@ -149,13 +149,13 @@ struct AttentionLoop {
   Size extent, q, k, v, o, lse;
   ir::Axis axis;  ///< for the regions: which axis of the score this is
 };
-/// A capture as memory: strides for each loop axis, the query axis, the key axis, and differences of the two
-/// (element key - query + queries).
+/// A capture as memory: strides for each loop axis, the query axis, the key axis, differences of the two
+/// (element key - query + queries), and the axis that terms are summed over.
 struct AttentionCapture {
   Base base;
   ir::DType dtype = ir::DType::Float;
   std::vector<Size> loops;
-  Size query, key, difference;
+  Size query, key, difference, dot;
 };
 /// The gradient of a capture, as the kernel wants it (HeedAttentionGradient).
 struct AttentionGradient {

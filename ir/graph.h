@@ -51,13 +51,17 @@ struct Origin {
 
 class Graph;
 
-/// What is fused into an attention: copies of the pointwise expressions around the product of query and key,
-/// each for one pair. A capture that varies along differences (seq-) is read at key - query, and has the axes
-/// of query and key here.
+/// What is fused into an attention: copies of the pointwise expressions around the sum s over an axis of
+/// query and key, each for one pair. A capture that varies along differences (seq-) is read at key - query,
+/// and has the axes of query and key here. s is the product of query and key, unless there is a term: then it
+/// is the sum of that.
 struct AttentionRegions {
-  std::shared_ptr<const Graph> score;  ///< inputs s (the product), c0, c1 ...; outputs score, mask, weight
+  std::shared_ptr<const Graph> score;  ///< inputs s, c0, c1 ...; outputs score, mask, weight
   std::shared_ptr<const Graph>
       gradient;  ///< the same inputs, ds, dw; outputs dr (of s) and dc0 ... where needed
+  std::shared_ptr<const Graph> term = {};  ///< inputs q, k, c0 ...; output term
+  std::shared_ptr<const Graph> term_gradient =
+      {};  ///< the same inputs, ds; outputs dq, dk, dc0 ... where needed
 };
 
 /// Everything about a node but its inputs. Which fields an op uses stands in ops.def; the others stay empty.
@@ -75,7 +79,7 @@ struct Attributes {
   std::shared_ptr<const AttentionRegions> regions = {};
   Axis query = {};  ///< Attention, AttentionGrad: the axis of queries; none if there is one query
 };
-// Attention: axis = the key axis, axes = those the product of q and k sums over, to = all axes of the score.
+// Attention: axis = the key axis, axes = those s is summed over, to = all axes of the score.
 
 struct Node {
   OpKind op;

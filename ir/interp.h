@@ -66,6 +66,8 @@ class Interpreter {
   const Tensor& EvaluateFused(const Node& node);
   Tensor Region(const Graph& region, std::string_view output, const std::map<std::string, Tensor>& values,
                 const AxisList& axes) const;
+  Tensor Products(const Node& attention) const;
+  Tensor SumOfTerms(const Node& attention, std::map<std::string, Tensor> values) const;
   Tensor AtPairs(const Tensor& capture, const Attributes& attention) const;
   Tensor AlongDifferences(const Tensor& pairs, const Attributes& attention) const;
   AttentionScores Scores(const Node& node) const;

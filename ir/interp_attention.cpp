@@ -71,10 +71,24 @@ Tensor Interpreter::AlongDifferences(const Tensor& pairs, const Attributes& at) 
 Interpreter::AttentionScores Interpreter::Scores(const Node& node) const {
   const Attributes& at = node.attributes;
   const Graph& region = *at.regions->score;
-  const Tensor& q = values_.at(node.inputs[0]);
-  const Tensor& k = values_.at(node.inputs[1]);
   AttentionScores scores;
   scores.axes = Followed(Minus(at.to, {at.axis}), {at.axis});
+  for (int64_t i = 0; i < at.captures; ++i)
+    scores.values["c" + std::to_string(i)] = AtPairs(values_.at(node.inputs[3 + i]), at);
+  scores.values["s"] = at.regions->term ? SumOfTerms(node, scores.values) : Products(node);
+  scores.score = Region(region, "score", scores.values, scores.axes);
+  scores.mask =
+      region.Output("mask") ? Region(region, "mask", scores.values, scores.axes) : Filled(scores.axes, 1);
+  scores.weight =
+      region.Output("weight") ? Region(region, "weight", scores.values, scores.axes) : Filled(scores.axes, 1);
+  return scores;
+}
+
+/// Products of query and key.
+Tensor Interpreter::Products(const Node& node) const {
+  const Attributes& at = node.attributes;
+  const Tensor& q = values_.at(node.inputs[0]);
+  const Tensor& k = values_.at(node.inputs[1]);
   const AxisList dot_axes = Minus(Union(q.axes, k.axes), at.axes);
   Tensor dot = Filled(dot_axes);
   const std::array<Strides, 2> inner = {StridesAlong(q, at.axes), StridesAlong(k, at.axes)};
@@ -86,15 +100,16 @@ Interpreter::AttentionScores Interpreter::Scores(const Node& node) const {
                     [&](const auto& term) { total += q.data[term[0]] * k.data[term[1]]; });
             dot.data[to[2]] = total;
           });
-  scores.values["s"] = std::move(dot);
-  for (int64_t i = 0; i < at.captures; ++i)
-    scores.values["c" + std::to_string(i)] = AtPairs(values_.at(node.inputs[3 + i]), at);
-  scores.score = Region(region, "score", scores.values, scores.axes);
-  scores.mask =
-      region.Output("mask") ? Region(region, "mask", scores.values, scores.axes) : Filled(scores.axes, 1);
-  scores.weight =
-      region.Output("weight") ? Region(region, "weight", scores.values, scores.axes) : Filled(scores.axes, 1);
-  return scores;
+  return dot;
+}
+
+/// Sums of the term of query and key, straight from its region.
+Tensor Interpreter::SumOfTerms(const Node& node, std::map<std::string, Tensor> values) const {
+  const Attributes& at = node.attributes;
+  values["q"] = values_.at(node.inputs[0]);
+  values["k"] = values_.at(node.inputs[1]);
+  const AxisList axes = at.regions->term->axes_of(at.regions->term->Output("term"));
+  return SumTo(Region(*at.regions->term, "term", values, axes), Minus(axes, at.axes));
 }
 
 std::vector<Tensor> Interpreter::EvaluateAttention(const Node& node) const {
@@ -221,7 +236,28 @@ std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
     if (Contains(capture.axes, at.axis.Difference())) pairs = AlongDifferences(pairs, at);
     results[3 + i] = SumTo(pairs, CaptureCotangentAxes(at, capture.axes));
   }
-  if (gradient.Output("dr")) {
+  if (gradient.Output("dr") && at.regions->term) {
+    const Graph& term = *at.regions->term_gradient;
+    const AxisList both = Followed(axes, at.axes);
+    std::map<std::string, Tensor> values = scores.values;
+    values["q"] = q;
+    values["k"] = k;
+    values["ds"] = region("dr");
+    const auto summed = [&](const std::string& name, const AxisList& to) {
+      Tensor result = Region(term, name, values, both);
+      const int64_t terms = result.count() / scores.mask.count();
+      for (size_t i = 0; i < result.data.size(); ++i)
+        if (scores.mask.data[i / terms] == 0) result.data[i] = 0;
+      return SumTo(result, to);
+    };
+    if (term.Output("dq")) results[0] = summed("dq", q.axes);
+    if (term.Output("dk")) results[1] = summed("dk", k.axes);
+    for (size_t i = 0; i < captures; ++i) {
+      const std::string name = "dc" + std::to_string(i);
+      if (term.Output(name))
+        results[3 + i] = summed(name, CaptureCotangentAxes(at, values_.at(node.inputs[3 + i]).axes));
+    }
+  } else if (gradient.Output("dr")) {
     const Tensor dr = region("dr");
     const AxisList both = Followed(axes, at.axes);
     const auto times = [&](const Tensor& other) {

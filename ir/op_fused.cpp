@@ -2,7 +2,8 @@
 // stands in the node as a second region, so that differentiating an attention only makes AttentionGrad nodes.
 //
 // With p = exp(score - lse) under the mask and weight w: D = sum(d o), dv = (p w) d, ds = p (w (d v) - D),
-// dw = p (d v); ds goes through the gradient region to the product of q and k and to the captures. The
+// dw = p (d v); ds goes through the gradient region to the sum over q and k and to the captures, and from the
+// sum through that of the term, if there is one. The
 // cotangent of a capture is summed over query and key as far as the capture lacks them, and over nothing
 // else: what batch and heads share is summed by whoever wants it, so that the kernel's work can be split over
 // them.
@@ -49,10 +50,13 @@ struct Op<OpKind::Attention> {
     const NodeId lse = graph.Make(OpKind::Attention, node.inputs, at);
     all.insert(all.end(), {self, lse, graph.Broadcast(d, node.type.axes)});
     const Graph& gradient = *at.regions->gradient;
+    const Graph* const term = at.regions->term_gradient.get();
     Cotangents cotangents(node.inputs.size());
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (i < 2 && !gradient.Output("dr")) continue;
-      if (i > 2 && !gradient.Output("dc" + std::to_string(i - 3))) continue;
+      if (i < 2 && term && !term->Output(i == 0 ? "dq" : "dk")) continue;
+      const std::string name = i > 2 ? "dc" + std::to_string(i - 3) : "";
+      if (i > 2 && !gradient.Output(name) && !(term && term->Output(name))) continue;
       at.index = static_cast<int64_t>(i);
       cotangents[i] = graph.Make(OpKind::AttentionGrad, all, at);
     }

@@ -12,6 +12,8 @@
 //       output score = %7
 //     }
 //     gradient { ... }
+//     term { ... }
+//     term_gradient { ... }
 //   }
 //   %0 = input() name="x" axes=[seq] dtype=int indexes=vocab : int<vocab>[seq]   # h.0.attn @ gpt2.heed:19:18
 //   ragged seq = %1
@@ -108,8 +110,10 @@ class Printer {
       regions[node.attributes.regions.get()] = number;
       out_ += indent + "region r" + std::to_string(number) + " {\n";
       const AttentionRegions& both = *node.attributes.regions;
-      for (const auto& [name, region] :
-           {std::pair{"score", &both.score}, std::pair{"gradient", &both.gradient}}) {
+      for (const auto& [name, region] : {std::pair{"score", &both.score},
+                                         {"gradient", &both.gradient},
+                                         {"term", &both.term},
+                                         {"term_gradient", &both.term_gradient}}) {
         if (!*region) continue;
         out_ += indent + "  " + name + " {\n";
         Body(**region, indent + "    ");

@@ -236,12 +236,16 @@ class Parser {
   std::shared_ptr<const AttentionRegions> Regions() {
     auto regions = std::make_shared<AttentionRegions>();
     while (Next() && line_ != "}") {
-      const bool score = line_ == "score {";
-      if (!score && line_ != "gradient {") throw SyntaxError{"expected score or gradient"};
+      std::shared_ptr<const Graph>* region = line_ == "score {"           ? &regions->score
+                                             : line_ == "gradient {"      ? &regions->gradient
+                                             : line_ == "term {"          ? &regions->term
+                                             : line_ == "term_gradient {" ? &regions->term_gradient
+                                                                          : nullptr;
+      if (!region) throw SyntaxError{"expected score, gradient, term or term_gradient"};
       auto graph = std::make_shared<Graph>(table_);
       Next();
       Body(*graph, false);
-      (score ? regions->score : regions->gradient) = std::move(graph);
+      *region = std::move(graph);
     }
     if (done_) throw SyntaxError{"a region has no end"};
     return regions;

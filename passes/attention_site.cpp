@@ -1,4 +1,4 @@
-// The score may be any pointwise expression around one product of query and key, the mask any expression, and
+// The score may be any pointwise expression around one sum over query and key, the mask any expression, and
 // a factor after the softmax (dropout, a window that fades) becomes the weight. What is pointwise and carries
 // the key axis, whole numbers, truth values and `keep` go into the region; other operands are captures, and
 // so are functions of the distance, which become tables.
@@ -63,7 +63,7 @@ bool SiteFinder::IsCandidate(NodeId id) const {
   return false;
 }
 
-std::optional<Site> SiteFinder::Match(NodeId softmax, std::string& why) const {
+std::optional<Site> SiteFinder::Match(NodeId softmax, std::optional<SiteKind> kind, std::string& why) const {
   const Node& node = graph_[softmax];
   Site site;
   site.softmax = site.weights = softmax;
@@ -72,7 +72,7 @@ std::optional<Site> SiteFinder::Match(NodeId softmax, std::string& why) const {
     return std::nullopt;
   }
   site.key = node.attributes.axes[0];
-  if (!FindSum(site, why) || !FindDot(site, why)) return std::nullopt;
+  if (!FindSum(site, why) || !FindDot(site, kind, why)) return std::nullopt;
   site.score_axes = Union(Union(graph_.axes_of(site.dot), node.type.axes), graph_.axes_of(site.weights));
   if (!FindQuery(site, why)) return std::nullopt;
   FindCaptures(site);
@@ -111,26 +111,80 @@ bool SiteFinder::FindSum(Site& site, std::string& why) const {
   return true;
 }
 
-/// The product of query and key: the one with most axes, if there are several.
-bool SiteFinder::FindDot(Site& site, std::string& why) const {
+/// The sum over query and key: the one with most axes, if there are several.
+bool SiteFinder::FindDot(Site& site, std::optional<SiteKind> kind, std::string& why) const {
   std::vector<Capture> leaves;
   Leaves(graph_, graph_[site.softmax].inputs[0], site.key, nullptr, leaves);
   std::vector<NodeId> values;
+  std::string why_no_term;
   for (const Capture& leaf : leaves) {
     values.push_back(leaf.value);
     const Node& node = graph_[leaf.value];
     if (node.op != OpKind::Contract || node.inputs.size() != 2 || !Contains(node.type.axes, site.key))
       continue;
+    if (site.dot && node.type.axes.size() <= graph_.axes_of(site.dot).size()) continue;
     const bool first = Contains(graph_.axes_of(node.inputs[0]), site.key);
     if (first == Contains(graph_.axes_of(node.inputs[1]), site.key)) continue;
-    if (site.dot && node.type.axes.size() <= graph_.axes_of(site.dot).size()) continue;
+    Site term = site;
+    if (kind != SiteKind::kProduct && FindTerm(term, leaf.value, kind, why_no_term)) {
+      site = term;
+      continue;
+    }
+    if (kind == SiteKind::kTerm) continue;
     site.dot = leaf.value;
+    site.term = {};
     site.k = node.inputs[first ? 0 : 1];
     site.q = node.inputs[first ? 1 : 0];
   }
   if (!site.dot)
-    why = "its score is no pointwise function of a product of query and key, but of " + OpsOf(values);
+    why = "its score is no pointwise function of a sum over query and key, but of " + OpsOf(values);
   return site.dot.operator bool();
+}
+
+/// The sum as one of a pointwise term: its factor with the key axis is not one value, but a function of a
+/// value of the key, of a value of the query and of values that have neither axis.
+bool SiteFinder::FindTerm(Site& site, NodeId dot, std::optional<SiteKind> kind, std::string& why) const {
+  const Node& node = graph_[dot];
+  const size_t first = Contains(graph_.axes_of(node.inputs[0]), site.key) ? 0 : 1;
+  const NodeId term = node.inputs[first];
+  if (!ir::IsPointwise(graph_.op(term)) && graph_.op(term) != OpKind::Broadcast) return false;
+  AxisList rows;  // what keys and queries have is neither batch nor sum
+  for (Axis a : Minus(graph_.axes_of(term), {site.key}))
+    if (graph_.axes().IsDynamic(a) || a.root() == site.key.root()) rows.push_back(a);
+  if (!kind && rows.empty()) return false;  // the key's side alone
+  site.dot = dot;
+  site.term = term;
+  site.q = site.k = {};
+  std::vector<NodeId> leaves;
+  for (NodeId input : node.inputs) TermLeaves(input, node.attributes.axes, leaves);
+  // The query's side has an axis of the sum's own that the key's side lacks.
+  for (NodeId leaf : leaves) {
+    if (!Contains(graph_.axes_of(leaf), site.key)) continue;
+    if (site.k) return No(why, "its term reads several values of the key");
+    site.k = leaf;
+  }
+  if (!site.k || !ContainsAll(graph_.axes_of(site.k), node.attributes.axes)) return false;
+  const AxisList queries = Minus(rows, graph_.axes_of(site.k));
+  if (queries.empty()) return kind == SiteKind::kTerm;
+  for (NodeId leaf : leaves) {
+    if (leaf == site.k || Intersection(graph_.axes_of(leaf), queries).empty()) continue;
+    if (site.q) return No(why, "its term reads several values of the query");
+    site.q = leaf;
+  }
+  return site.q && ContainsAll(graph_.axes_of(site.q), node.attributes.axes);
+}
+
+/// Values at which the expression of a term ends.
+void SiteFinder::TermLeaves(NodeId id, const AxisList& summed, std::vector<NodeId>& leaves) const {
+  const Node& node = graph_[id];
+  const bool part = (ir::IsPointwise(node.op) && node.type.dtype == DType::Float && node.op != OpKind::Cast &&
+                     !Intersection(node.type.axes, summed).empty()) ||
+                    node.op == OpKind::Broadcast;
+  if (part) {
+    for (NodeId input : node.inputs) TermLeaves(input, summed, leaves);
+  } else if (node.op != OpKind::Const && std::find(leaves.begin(), leaves.end(), id) == leaves.end()) {
+    leaves.push_back(id);
+  }
 }
 
 /// The axis of queries: a score axis that the keys lack, a dynamic one or the twin of the key axis, the
@@ -141,13 +195,13 @@ bool SiteFinder::FindQuery(Site& site, std::string& why) const {
   const auto rank = [&](Axis a) {
     const bool dynamic = graph_.axes().IsDynamic(a), twin = a.root() == site.key.root();
     if (!dynamic && !twin) return 0;
-    return 1 + (dynamic ? 4 : 0) + (Contains(graph_.axes_of(site.q), a) ? 2 : 0) + (twin ? 1 : 0);
+    return 1 + (dynamic ? 4 : 0) + (site.q && Contains(graph_.axes_of(site.q), a) ? 2 : 0) + (twin ? 1 : 0);
   };
   for (Axis a : Minus(Minus(rows, graph_.axes_of(site.k)), graph_.axes_of(site.v)))
     if (rank(a) > (site.query ? rank(site.query) : 0)) site.query = a;
   for (Axis a : rows)
     if (a != site.query && graph_.axes().IsDynamic(a) && Contains(graph_.axes_of(site.k), a) &&
-        Contains(graph_.axes_of(site.dot), a) && !Contains(graph_.axes_of(site.q), a))
+        Contains(graph_.axes_of(site.dot), a) && site.q && !Contains(graph_.axes_of(site.q), a))
       return No(why, "its keys are themselves computed per query: [" + Text(graph_.axes_of(site.k)) + "]");
   return true;
 }
@@ -162,6 +216,15 @@ void SiteFinder::FindCaptures(Site& site) const {
   for (NodeId mask : site.extra_masks) Leaves(graph_, mask, site.key, &differences, leaves);
   for (const Capture& leaf : leaves)
     if (leaf.value != site.dot) site.captures.push_back(leaf);
+  if (!site.term) return;
+  std::vector<NodeId> values;
+  for (NodeId input : graph_[site.dot].inputs) TermLeaves(input, graph_[site.dot].attributes.axes, values);
+  for (NodeId value : values) {
+    const Capture capture{value};
+    if (value == site.q || value == site.k) continue;
+    if (std::find(site.captures.begin(), site.captures.end(), capture) == site.captures.end())
+      site.captures.push_back(capture);
+  }
 }
 
 /// What the kernel of the back end cannot do, or "". The one place to relax when it learns more.
@@ -174,8 +237,15 @@ std::string SiteFinder::KernelSupports(const Site& site) const {
     if (graph_.axes().IsDynamic(a) && Contains(graph_.axes_of(site.v), a) &&
         !Contains(graph_.axes_of(site.k), a))
       return "its values are computed per query";
-  if (site.query && !Contains(graph_.axes_of(site.q), site.query))
+  if (site.query && !(site.q && Contains(graph_.axes_of(site.q), site.query)))
     return "the query lacks the query axis " + site.query.text();
+  if (site.term) {
+    for (const Capture& capture : site.captures) {
+      const AxisList& axes = graph_.axes_of(capture.value);
+      if (!Intersection(axes, dots).empty() && (Contains(axes, site.key) || Contains(axes, site.query)))
+        return "its term reads several values of query or key";
+    }
+  }
   const auto reads_product = [&](NodeId id) {
     std::vector<Capture> leaves;
     if (id) Leaves(graph_, id, site.key, nullptr, leaves);

@@ -1,4 +1,6 @@
 // Attentions in a graph: contract[P](softmax[P | mask](score) [* factor], v), and whether one can be fused.
+// The score is a pointwise function of one sum over query and key: their product, or the sum of a pointwise
+// term of both (a small network, as in additive attention).
 //
 // Knows the pattern and what the kernel of the back end can do. What becomes of a site is
 // fuse_attention.cpp's affair; which parts of a score are functions of a distance is attention_tables.cpp's.
@@ -24,7 +26,9 @@ struct Capture {
 struct Site {
   NodeId softmax, weights, sum;  ///< weights: the softmax, or its product with `factor`; sum: the contraction
   NodeId factor;                 ///< none: 1
-  NodeId dot, q, k, v;
+  NodeId dot;                    ///< the sum over query and key that the score is a function of
+  NodeId term;      ///< none: dot is the product of q and k; else the factor of dot that reads q and k
+  NodeId q, k, v;   ///< q: none if a term reads no query apart from captures
   Axis key, query;  ///< query: none if there is one query
   AxisList score_axes;
   std::vector<NodeId> extra_masks;  ///< conjuncts of the sum's mask that the softmax lacks
@@ -43,13 +47,16 @@ class SiteFinder {
   bool IsCandidate(NodeId id) const;
   /// A float that depends on a parameter: it may need a gradient.
   bool Varies(NodeId id) const { return varies_[id.value]; }
-  /// The site of a softmax, or why there is none.
-  std::optional<Site> Match(NodeId softmax, std::string& why) const;
+  /// The site of a softmax, or why there is none. Where there is one query, only what was decided with many
+  /// can tell a term from a product: `kind`.
+  std::optional<Site> Match(NodeId softmax, std::optional<SiteKind> kind, std::string& why) const;
 
  private:
   std::vector<NodeId> Uses(NodeId id) const;
   bool FindSum(Site& site, std::string& why) const;
-  bool FindDot(Site& site, std::string& why) const;
+  bool FindDot(Site& site, std::optional<SiteKind> kind, std::string& why) const;
+  bool FindTerm(Site& site, NodeId dot, std::optional<SiteKind> kind, std::string& why) const;
+  void TermLeaves(NodeId id, const AxisList& summed, std::vector<NodeId>& leaves) const;
   bool FindQuery(Site& site, std::string& why) const;
   void FindCaptures(Site& site) const;
   std::string KernelSupports(const Site& site) const;

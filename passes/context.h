@@ -3,7 +3,7 @@
 // Private to passes/; users of the pipeline include pass.h.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -22,6 +22,9 @@ using ir::Node;
 using ir::NodeId;
 using ir::OpKind;
 
+/// What the score of a fused attention is a function of: the product of query and key, or a sum of terms.
+enum class SiteKind { kProduct, kTerm };
+
 /// State of one run: options, and what one pass tells a later one.
 struct Context {
   Variant variant = Variant::Forward;
@@ -29,7 +32,7 @@ struct Context {
   int rewrites = 0;  ///< optional rewrites made so far
   /// Where attention is fused: origins of softmaxes, as (instance, where). Unset: FuseAttention decides
   /// itself.
-  std::optional<std::set<std::pair<std::string, std::string>>> sites = std::nullopt;
+  std::optional<std::map<std::pair<std::string, std::string>, SiteKind>> sites = std::nullopt;
 
   /// Asked before every optional rewrite; false once `bisect` of them have been made.
   bool Allow() {

@@ -8,6 +8,7 @@
 // variants must agree.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "ir/text.h"
 #include "passes/attention_site.h"
@@ -24,8 +25,13 @@ using ir::DType;
 /// Copies expressions of one graph into a region.
 class RegionBuilder {
  public:
-  RegionBuilder(const Graph& from, const Site& site) : from_(from), region_(from.shared_axes()) {
-    Bind(site.dot, "s");
+  RegionBuilder(const Graph& from, const Site& site, bool term) : from_(from), region_(from.shared_axes()) {
+    if (term) {
+      if (site.q) Bind(site.q, "q");
+      Bind(site.k, "k");
+    } else {
+      Bind(site.dot, "s");
+    }
     for (size_t i = 0; i < site.captures.size(); ++i) Bind(site.captures[i].value, "c" + std::to_string(i));
   }
 
@@ -129,7 +135,8 @@ class Fusion {
     std::vector<Factor> factors;
     attributes.regions = Regions(site, mask, factors);
     std::vector<NodeId> inputs;
-    for (NodeId id : {site.q, site.k, site.v}) inputs.push_back(map.at(id));
+    for (NodeId id : {site.q, site.k, site.v})
+      inputs.push_back(id ? map.at(id) : copy.Broadcast(copy.Const(0), attributes.axes));
     for (const Capture& capture : site.captures)
       inputs.push_back(capture.table ? Table(copy, site, capture.value, own_mask, map)
                                      : Mapped(copy, map, capture.value));
@@ -160,7 +167,7 @@ class Fusion {
 
   std::shared_ptr<const ir::AttentionRegions> Regions(const Site& site, NodeId mask,
                                                       std::vector<Factor>& factors) {
-    RegionBuilder builder(source_, site);
+    RegionBuilder builder(source_, site, false);
     Graph& region = builder.region();
     const NodeId score = builder.Copy(graph_[site.softmax].inputs[0]);
     NodeId weight = site.factor ? builder.Copy(site.factor) : region.Const(1);
@@ -169,14 +176,39 @@ class Fusion {
     region.SetOutput("mask", mask ? builder.Copy(mask) : region.ConstBool(true));
     region.SetOutput("weight", weight);
     Graph forward = Canonicalize(region, context_);
-    while (const std::optional<Factor> factor = TakeFactor(forward)) factors.push_back(*factor);
-    Graph backward = Gradient(forward, site);
+    if (!site.term)
+      while (const std::optional<Factor> factor = TakeFactor(forward)) factors.push_back(*factor);
+    ir::AttentionRegions regions;
+    regions.score = std::make_shared<Graph>(forward);
+    regions.gradient = std::make_shared<Graph>(Gradient(forward, site));
+    if (site.term) {
+      const Graph term = Term(site);
+      regions.term = std::make_shared<Graph>(term);
+      regions.term_gradient = std::make_shared<Graph>(TermGradient(term, site));
+    }
     // Sites with equal regions share them.
-    std::shared_ptr<const ir::AttentionRegions>& shared = regions_[ir::Print(forward) + ir::Print(backward)];
-    if (!shared)
-      shared = std::make_shared<ir::AttentionRegions>(
-          ir::AttentionRegions{std::make_shared<Graph>(forward), std::make_shared<Graph>(backward)});
+    std::string text;
+    for (const auto* graph : {&regions.score, &regions.gradient, &regions.term, &regions.term_gradient})
+      if (*graph) text += ir::Print(**graph);
+    std::shared_ptr<const ir::AttentionRegions>& shared = regions_[text];
+    if (!shared) shared = std::make_shared<ir::AttentionRegions>(std::move(regions));
     return shared;
+  }
+
+  /// One term of the sum over query and key.
+  Graph Term(const Site& site) {
+    RegionBuilder builder(source_, site, true);
+    Graph& region = builder.region();
+    const Node& sum = graph_[site.dot];
+    region.SetOutput("term", region.Mul(builder.Copy(sum.inputs[0]), builder.Copy(sum.inputs[1])));
+    return Canonicalize(region, context_);
+  }
+
+  /// From ds, the cotangent of the sum, those of q, k and captures.
+  Graph TermGradient(const Graph& term, const Site& site) {
+    Graph graph = term;
+    const NodeId ds = graph.Make(OpKind::Input, {}, {.axes = site.score_axes, .name = "ds"});
+    return Cotangents(graph, {{graph.Output("term"), ds}}, site);
   }
 
   /// From ds and dw, the cotangents of score and weight, those of the product and of captures that need one.
@@ -188,13 +220,19 @@ class Fusion {
     std::vector<std::pair<NodeId, NodeId>> seeds{{graph.Output("score"), input("ds")}};
     if (graph.op(graph.Output("weight")) != OpKind::Const)
       seeds.emplace_back(graph.Output("weight"), input("dw"));
+    return Cotangents(graph, seeds, site);
+  }
+
+  /// The cotangents of a region's inputs: of s ("dr"), q, k and captures that need one ("dq", "dk", "dc0"
+  /// ...).
+  Graph Cotangents(Graph& graph, const std::vector<std::pair<NodeId, NodeId>>& seeds, const Site& site) {
     std::vector<std::pair<std::string, NodeId>> wanted;
     std::vector<NodeId> values;
     for (NodeId id : graph.Order()) {
       const Node& node = graph[id];
       if (node.op != OpKind::Input || node.type.dtype != DType::Float) continue;
       const std::string& name = node.attributes.name;
-      if (name != "s" && !finder_.Varies(site.captures[std::stoul(name.substr(1))].value)) continue;
+      if (name[0] == 'c' && !finder_.Varies(site.captures[std::stoul(name.substr(1))].value)) continue;
       wanted.emplace_back(name == "s" ? "dr" : "d" + name, id);
       values.push_back(id);
     }
@@ -218,8 +256,8 @@ std::pair<std::string, std::string> SiteName(const Node& node) {
 }
 
 std::string Verdict(const Graph& graph, const Site& site) {
-  std::string text =
-      "fused over " + site.key.text() + ": product over " + Text(graph[site.dot].attributes.axes);
+  std::string text = "fused over " + site.key.text() + (site.term ? ": sum over " : ": product over ") +
+                     Text(graph[site.dot].attributes.axes);
   for (size_t i = 0; i < site.captures.size(); ++i) {
     const NodeId value = site.captures[i].value;
     AxisList axes = graph.axes_of(value);
@@ -236,13 +274,17 @@ Graph DecideSites(const Graph& graph, Context& context) {
   Context scratch{.variant = context.variant, .options = plain};
   const Graph canonical = Canonicalize(graph, scratch);
   const SiteFinder finder(canonical);
-  std::set<std::pair<std::string, std::string>> fused, refused;
+  std::map<std::pair<std::string, std::string>, SiteKind> fused;
+  std::set<std::pair<std::string, std::string>> refused;
   for (NodeId id : canonical.Order()) {
     if (!finder.IsCandidate(id)) continue;
     std::string why;
-    const std::optional<Site> site = finder.Match(id, why);
+    const std::optional<Site> site = finder.Match(id, {}, why);
     const Node& node = canonical[id];
-    (site ? fused : refused).insert(SiteName(node));
+    if (site)
+      fused.emplace(SiteName(node), site->term ? SiteKind::kTerm : SiteKind::kProduct);
+    else
+      refused.insert(SiteName(node));
     context.Remark(Place(node.origin) + ": " + Call(node) + " " +
                    (site ? Verdict(canonical, *site) : "is not fused: " + why));
   }
@@ -257,9 +299,14 @@ Graph FuseAttention(const Graph& graph, Context& context) {
   for (NodeId id : graph.Order()) {
     if (!finder.IsCandidate(id)) continue;
     const Node& node = graph[id];
-    if (context.sites && !context.sites->count(SiteName(node))) continue;
+    std::optional<SiteKind> kind;
+    if (context.sites) {
+      const auto decided = context.sites->find(SiteName(node));
+      if (decided == context.sites->end()) continue;
+      kind = decided->second;
+    }
     std::string why;
-    const std::optional<Site> site = finder.Match(id, why);
+    const std::optional<Site> site = finder.Match(id, kind, why);
     if (!site) {
       context.Remark(Place(node.origin) + ": " + Call(node) + " is not fused" +
                      (context.sites ? " in this variant: " : ": ") + why);

@@ -1,8 +1,8 @@
-// Random attentions: scores made of what the language offers (factors, slopes, tables by distance, values per
-// query, per key and per pair, caps, conditions), masks of every kind and their combinations, empty rows
-// included, factors after the softmax. All of them fuse; native code on every CPU level gives the loss and
-// the gradients that the interpreter computes from the graph without fusion, and 1, 2 and 5 threads agree bit
-// for bit.
+// Random attentions: scores made of what the language offers (products and small networks of query and key,
+// factors, slopes, tables by distance, values per query, per key and per pair, caps, conditions), masks of
+// every kind and their combinations, empty rows included, factors after the softmax. All of them fuse; native
+// code on every CPU level gives the loss and the gradients that the interpreter computes from the graph
+// without fusion, and 1, 2 and 5 threads agree bit for bit.
 //
 // Small odd sizes and a ragged batch with NaN in its padding; a few are long enough for several tiles.
 #include <gtest/gtest.h>
@@ -32,13 +32,16 @@ class Draw {
                                      {"gate", "heads"},
                                      {"table", "heads, dist"},
                                      {"u", "model"},
-                                     {"w", "heads, model"}})
+                                     {"w", "heads, model"},
+                                     {"c", "key"}})
       if (uses_.count(name)) text += std::string("  param ") + name + "[" + axes + "] ~ normal(0, 1)\n";
     text += "  q = Wq @model x\n  k = (Wk @model x)[seq -> seq']\n  v = (Wv @model x)[seq -> seq']\n";
     if (uses_.count("u")) text += "  a = u @model x\n";
     if (uses_.count("w")) text += "  b = (w @model x)[seq -> seq']\n";
     if (uses_.count("sum")) text += "  both[heads, seq, seq'] = a + b\n";
     if (uses_.count("product")) text += "  pair[heads, seq, seq'] = a * b\n";
+    if (uses_.count("added")) text += "  added[heads, key, seq, seq'] = q + k\n";
+    if (uses_.count("times")) text += "  times[heads, key, seq, seq'] = q * k\n";
     if (uses_.count("grown")) text += "  grown[heads, seq, seq'] = slope * log(1 + abs(seq - seq'))\n";
     text += "  s = " + score + "\n  (" + weights + ") @seq' v\n}\n\npart net = Net\n\n";
     text +=
@@ -59,7 +62,13 @@ class Draw {
   }
 
   std::string Product() {
-    switch (Any(4)) {
+    switch (Any(6)) {
+      case 4:
+        uses_.insert({"c", "added"});
+        return "c @key tanh(added)";
+      case 5:
+        uses_.insert({"c", "times"});
+        return "c @key (sigmoid(times) * c)";
       case 0:
         return "q @key k";
       case 1:

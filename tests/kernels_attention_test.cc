@@ -133,7 +133,7 @@ Problem Build(const Shape& shape, uint32_t seed) {
 struct Reference {
   std::vector<double> o, lse, dq, dk, dv;
   // Of the slope and the biases, one for each loop element; of pairs summed over them.
-  std::vector<double> slope, query, key, difference, pair;
+  std::vector<double> slope, query, key, difference, pair, factors;
 };
 
 Reference Compute(const Problem& p, const TestScore& test) {
@@ -149,6 +149,7 @@ Reference Compute(const Problem& p, const TestScore& test) {
   r.key.assign(p.loops() * shape.keys, 0);
   r.difference.assign(p.loops() * 2 * shape.queries, 0);
   r.pair.assign(shape.queries * shape.keys, 0);
+  r.factors.assign(p.loops() * shape.dots, 0);
   std::vector<double> s(shape.keys), t(shape.keys), y(shape.keys);
   for (int64_t loop = 0; loop < p.loops(); ++loop) {
     for (int64_t i = 0; i < shape.queries; ++i) {
@@ -157,7 +158,8 @@ Reference Compute(const Problem& p, const TestScore& test) {
         if (!TestPresent(test, loop, i, j)) continue;
         s[j] = 0;
         for (int64_t d = 0; d < shape.dots; ++d) {
-          s[j] += static_cast<double>(p.q[p.Q(loop, i, d)]) * p.k[p.K(loop, j, d)];
+          const double q = p.q[p.Q(loop, i, d)], k = p.k[p.K(loop, j, d)];
+          s[j] += test.factors ? test.factors[d] * std::tanh(q + k) : q * k;
         }
         y[j] = test.cap != 0 ? std::tanh(s[j] * test.scale / test.cap) : 0;
         t[j] = (test.cap != 0 ? test.cap * y[j] : s[j] * test.scale) +
@@ -200,8 +202,16 @@ Reference Compute(const Problem& p, const TestScore& test) {
           ds *= test.scale;
           if (test.cap != 0) ds *= 1 - y[j] * y[j];
           for (int64_t d = 0; d < shape.dots; ++d) {
-            r.dq[p.Q(loop, i, d)] += ds * p.k[p.K(loop, j, d)];
-            r.dk[p.K(loop, j, d)] += ds * p.q[p.Q(loop, i, d)];
+            const double q = p.q[p.Q(loop, i, d)], k = p.k[p.K(loop, j, d)];
+            if (test.factors) {
+              const double y = std::tanh(q + k), slope = ds * test.factors[d] * (1 - y * y);
+              r.dq[p.Q(loop, i, d)] += slope;
+              r.dk[p.K(loop, j, d)] += slope;
+              r.factors[loop * shape.dots + d] += ds * y;
+              continue;
+            }
+            r.dq[p.Q(loop, i, d)] += ds * k;
+            r.dk[p.K(loop, j, d)] += ds * q;
           }
         }
       }
@@ -231,7 +241,10 @@ void RunParts(const NativeKernels& kernels, Problem& p, const TestScore& test, i
     uint8_t* const scratch = static_cast<uint8_t*>(aligned_alloc(64, bytes + 64));
     for (int64_t part = parts; part-- > 0;) {
       std::memset(scratch, 0xff, bytes + 64);  // NaN
-      if (backward) {
+      if (test.factors) {
+        (backward ? kernels.attention_backward_term : kernels.attention_term)(&p.attention, part, parts,
+                                                                              scratch);
+      } else if (backward) {
         (plain ? kernels.attention_backward_plain : kernels.attention_backward)(&p.attention, part, parts,
                                                                                 scratch);
       } else {
@@ -443,6 +456,56 @@ TEST(KernelsAttention, GradientsOfBiasesOfEveryShape) {
     CheckCaptures({2, 1, 3, 140, 140, 16, 16, true}, Causal(0.25f), seed++);
     CheckCaptures({1, 1, 1, 1, 1, 3, 5}, Causal(0.25f), seed++);
     if (HasFatalFailure()) return;
+  }
+}
+
+TEST(KernelsAttention, ScoresThatAreSumsOfTerms) {
+  const std::vector<int64_t> lengths = {70, 33, 0, 1};
+  uint32_t seed = 120;
+  for (const auto& [queries, keys, dots] : {std::tuple<int64_t, int64_t, int64_t>(1, 1, 1),
+                                            {1, 40, 7},
+                                            {33, 70, 16},
+                                            {70, 70, 19},
+                                            {20, 300, 5}}) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    std::vector<float> factors(dots);
+    for (float& factor : factors) factor = normal(random);
+    TestScore test = Causal(0.7f);
+    test.factors = factors.data();
+    test.key_offset = keys - queries;
+    if (queries == keys) test.key_lengths = test.query_lengths = lengths.data();
+    for (bool transposed : {false, true}) {
+      Problem p = Build({2, 2, 1, queries, keys, dots, 12, !transposed, transposed}, seed++);
+      const Reference reference = Compute(p, test);
+      for (const NativeKernels* kernels : AllNativeKernels()) {
+        const std::string what = std::string(kernels->target) + " seed " + std::to_string(seed);
+        std::vector<float> first;
+        for (int64_t parts : {1, 3}) {
+          std::vector<float> to(p.loops() * dots, kUntouched);
+          HeedAttention& at = p.attention;
+          at.gradients = 1;
+          at.gradient[0] = {};
+          at.gradient[0].to = to.data();
+          at.gradient[0].along = kHeedAlongDot;
+          at.gradient[0].key = 1;
+          at.gradient[0].loop[0] = 2 * dots;
+          at.gradient[0].loop[1] = dots;
+          RunParts(*kernels, p, test, parts);
+          at.gradients = 0;
+          ExpectClose(reference.o, p.o, 3e-6, what + " o");
+          ExpectClose(reference.dq, p.dq, 2e-5, what + " dq");
+          ExpectClose(reference.dk, p.dk, 2e-5, what + " dk");
+          ExpectClose(reference.dv, p.dv, 2e-5, what + " dv");
+          ExpectClose(reference.factors, to, 1e-4, what + " factors");
+          if (parts == 1)
+            first = to;
+          else
+            ExpectSame(first, to, what + " factors");
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
   }
 }
 

@@ -17,6 +17,7 @@
 
 #include "hwy/highway.h"
 #include "runtime/kernels/attention_common-inl.h"
+#include "runtime/kernels/attention_terms-inl.h"
 #include "runtime/kernels/heed_kernels.h"
 #include "runtime/kernels/lines-inl.h"
 #include "runtime/kernels/math-inl.h"
@@ -176,7 +177,7 @@ HWY_INLINE void ScoreRows(const AttentionState& state, const uint8_t* HWY_RESTRI
     const PanelVectors vectors = VectorsOf(classes, first / kLanes, tile_vectors);
     if (vectors.count == 0) continue;
     const KeyPanel panel = PanelOf(state, key + first);
-    const bool is_short = Holes::ScoreIsShort() && rows == kRows && short_panel(first);
+    const bool is_short = Holes::ScoreIsShort() && !Holes::IsTerm() && rows == kRows && short_panel(first);
     if constexpr (kRows == 1) {
       if (is_short && first + kRowPanels * kPanel <= count && short_panel(first + kPanel) &&
           short_panel(first + 2 * kPanel) && short_panel(first + 3 * kPanel)) {
@@ -191,7 +192,10 @@ HWY_INLINE void ScoreRows(const AttentionState& state, const uint8_t* HWY_RESTRI
     }
     const int64_t at = vectors.first * kLanes;
     float* const scores = state.scores + first + at;
-    if (vectors.count == 1) {
+    if (Holes::IsTerm()) {
+      SumTerms<Holes>(attention, state.loop, q, rows, panel.at + at, panel.term_stride, vectors.count, scores,
+                      kKeyTile);
+    } else if (vectors.count == 1) {
       ProductTile<kRows, 1, Start::kZero>(attention.dots, q, panel.at + at, panel.term_stride, scores,
                                           kKeyTile, nullptr);
     } else {

@@ -17,6 +17,10 @@ RawFloats heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t cou
 RawFloats heed_hole_score_gradient(RawFloats s, RawFloats dt, RawFloats dw, RawFloats p, int64_t loop,
                                    int64_t query, int64_t key, int64_t count, int64_t mixed,
                                    float* const* gradients, const void* context);
+int64_t heed_hole_is_term();
+RawFloats heed_hole_term(RawFloats sum, float q, RawFloats k, int64_t dot, int64_t loop, const void* context);
+void heed_hole_term_gradient(RawFloats ds, float q, RawFloats k, int64_t dot, int64_t loop, RawFloats* dq,
+                             RawFloats* dk, float* const* gradients, const void* context);
 int64_t heed_hole_tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
                        int64_t key_last, const void* context);
 }
@@ -39,6 +43,16 @@ struct AttentionHoles {
                                             int64_t loop, int64_t query, int64_t key, int64_t count,
                                             int64_t mixed, float* const* gradients, const void* context) {
     return heed_hole_score_gradient(s, dt, dw, p, loop, query, key, count, mixed, gradients, context);
+  }
+  static HWY_INLINE bool IsTerm() { return heed_hole_is_term() != 0; }
+  static HWY_INLINE RawFloats Term(RawFloats sum, float q, RawFloats k, int64_t dot, int64_t loop,
+                                   const void* context) {
+    return heed_hole_term(sum, q, k, dot, loop, context);
+  }
+  static HWY_INLINE void TermGradient(RawFloats ds, float q, RawFloats k, int64_t dot, int64_t loop,
+                                      RawFloats* dq, RawFloats* dk, float* const* gradients,
+                                      const void* context) {
+    heed_hole_term_gradient(ds, q, k, dot, loop, dq, dk, gradients, context);
   }
   static HWY_INLINE int64_t Tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
                                  int64_t key_last, const void* context) {

@@ -20,6 +20,7 @@
 #include "hwy/highway.h"
 #include "runtime/kernels/attention_common-inl.h"
 #include "runtime/kernels/attention_gradients-inl.h"
+#include "runtime/kernels/attention_terms-inl.h"
 #include "runtime/kernels/heed_kernels.h"
 #include "runtime/kernels/lines-inl.h"
 #include "runtime/kernels/math-inl.h"
@@ -59,7 +60,7 @@ struct GradientState {
   float* packed_k;  // panels [dots][kPanel]
   float* packed_v;  // panels [values][kPanel]
   float* k_rows;    // [kGradientKeys][dots_padded]
-  float* dk;        // [kGradientKeys and a tile][dots_padded]
+  float* dk;        // [kGradientKeys and a tile][dots_padded]; of terms [dots][kGradientKeys]
   float* dv;        // [kGradientKeys and a tile][values_padded]
   bool k_finite;
   // Of the block of queries with it:
@@ -176,17 +177,29 @@ HWY_NOINLINE void GradientRows(const GradientState& state, int64_t query, int64_
     const int64_t at = first + vectors.first * kLanes;
     const float* const k = state.packed_k + first * attention.dots + vectors.first * kLanes;
     const float* const v = state.packed_v + first * attention.values + vectors.first * kLanes;
-    if (vectors.count == 1) {
+    if (Holes::IsTerm()) {
+      SumTerms<Holes>(attention, state.loop, q, rows, k, kPanel, vectors.count, state.s + at, kGradientKeys);
+    } else if (vectors.count == 1) {
       ProductTile<kRows, 1, Start::kZero>(attention.dots, q, k, kPanel, state.s + at, kGradientKeys, nullptr);
-      ProductTile<kRows, 1, Start::kZero>(attention.values, d_o, v, kPanel, state.dp + at, kGradientKeys,
-                                          nullptr);
     } else {
       ProductTile<kRows, kPanelVectors, Start::kZero>(attention.dots, q, k, kPanel, state.s + at,
                                                       kGradientKeys, nullptr);
+    }
+    if (vectors.count == 1) {
+      ProductTile<kRows, 1, Start::kZero>(attention.values, d_o, v, kPanel, state.dp + at, kGradientKeys,
+                                          nullptr);
+    } else {
       ProductTile<kRows, kPanelVectors, Start::kZero>(attention.values, d_o, v, kPanel, state.dp + at,
                                                       kGradientKeys, nullptr);
     }
     GradientPairs<Holes>(state, at, row, query, rows, key + at, vectors.count, count - at, vectors.mixed);
+  }
+  if (Holes::IsTerm()) {
+    TermGradients<Holes>(attention, state.loop, q, rows, state.packed_k, classes, count,
+                         state.ds + row * kGradientKeys, kGradientKeys,
+                         attention.dq ? state.dq + query * state.dots_padded : nullptr, state.dots_padded,
+                         state.dk, kGradientKeys, state.captures.at);
+    return;
   }
   if (!attention.dq) return;
   float* const dq = state.dq + query * state.dots_padded;
@@ -277,7 +290,7 @@ HWY_NOINLINE void GradientBlock(const GradientState& state, int64_t query, int64
           GradientColumns(state.p, d_o, state.values_padded, state.dv, begin, end - begin, at, height, count,
                           select_d_o);
         }
-        if (attention.dk) {
+        if (attention.dk && !Holes::IsTerm()) {
           GradientColumns(state.ds, q, state.dots_padded, state.dk, begin, end - begin, at, height, count,
                           select_q);
         }
@@ -430,13 +443,16 @@ HWY_INLINE void AttentionBackward(const HeedAttention& attention, int64_t part, 
       const int64_t keys = Min(kGradientKeys, attention.keys - key);
       GradientPackKeys(state, attention.k + k + key * attention.k_key,
                        attention.v + v + key * attention.v_key, keys);
-      ZeroFloats(state.dk, keys * state.dots_padded);
+      ZeroFloats(state.dk, kGradientKeys * state.dots_padded);
       ZeroFloats(state.dv, keys * state.values_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t query = 0; query < attention.queries; query += kGradientQueries) {
         GradientBlock<Holes>(state, query, Min(kGradientQueries, attention.queries - query), key, keys);
       }
-      if (attention.dk) {
+      if (attention.dk && Holes::IsTerm()) {  // lies transposed
+        StoreRows(state.dk, kGradientKeys, attention.dots, keys, nullptr,
+                  attention.dk + k + key * attention.k_key, attention.k_dot, attention.k_key, add_k);
+      } else if (attention.dk) {
         StoreRows(state.dk, state.dots_padded, keys, attention.dots, nullptr,
                   attention.dk + k + key * attention.k_key, attention.k_key, attention.k_dot, add_k);
       }

@@ -44,6 +44,8 @@ struct CaptureGradients {
         return attention.keys + kLanes;
       case kHeedAlongDifference:
         return 2 * attention.queries + kLanes;
+      case kHeedAlongDot:
+        return attention.dots * kLanes;
       default:
         return 0;
     }
@@ -107,6 +109,12 @@ struct CaptureGradients {
           for (int64_t query = 0; query < attention.queries; ++query) {
             target[query * gradient.query] =
                 hn::GetLane(hn::SumOfLanes(d, hn::Load(d, from + query * kLanes)));
+          }
+          break;
+        case kHeedAlongDot:
+#pragma clang loop unroll(disable) vectorize(disable)
+          for (int64_t dot = 0; dot < attention.dots; ++dot) {
+            target[dot * gradient.key] = hn::GetLane(hn::SumOfLanes(d, hn::Load(d, from + dot * kLanes)));
           }
           break;
         case kHeedAlongKey:

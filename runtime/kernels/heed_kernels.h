@@ -40,7 +40,8 @@ void heed_matmul(const struct HeedMatmul* matmul, int64_t part, int64_t parts, v
 //   V heed_hole_epilogue(V sum, int64_t m, int64_t n, int64_t count, int64_t offset, const void* context);
 
 // ---- Attention, one pass over the keys (Dao et al. 2022; online softmax: Milakov & Gimelshein 2018)
-//   s[i, j] = sum over d of q[i, d] * k[j, d];  t = score(s, i, j), masked pairs are not there;
+//   s[i, j] = sum over d of q[i, d] * k[j, d], or of term(q[i, d], k[j, d], d);  t = score(s, i, j), masked
+//   pairs are not there;
 //   p = softmax over j of t;  o[i, e] = sum over j of p * weight(i, j) * v[j, e];  lse[i] = log sum exp t.
 // A query without keys gives o = 0, lse = 0. `loop` numbers the elements of the loop nest, row-major.
 struct HeedAttentionLoop {
@@ -56,12 +57,13 @@ enum HeedGradientAlong {
   kHeedAlongKey = 2,
   kHeedAlongDifference = 3,  // element `key - query + queries`, from 0 to 2 * queries - 1; queries == keys
   kHeedAlongPair = 4,
+  kHeedAlongDot = 5,  // of what terms read: element d
 };
 enum { kHeedMaxGradients = 8 };
 struct HeedAttentionGradient {
   float* to;
   int64_t along;
-  int64_t query, key;          // strides; `key` also between differences. Pair: key is 1
+  int64_t query, key;          // strides; `key` also between differences and dots. Pair: key is 1
   int64_t loop[kHeedMaxAxes];  // strides
 };
 struct HeedAttention {
@@ -94,15 +96,21 @@ void heed_attention_backward(const struct HeedAttention* attention, int64_t part
 //   V heed_hole_score(V s, int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
 //       the score, masked or not
 //   V heed_hole_mask(V score, the same): the score; -infinity where masked. Asked for where heed_hole_tile
-//   said
-//       `mixed`
+//       said `mixed`
 //   int64_t heed_hole_score_is_short(); 1 if the score may be repeated for every vector of a register tile
 //   V heed_hole_weight(int64_t loop, int64_t query, int64_t key, int64_t count, const void* context);
 //   V heed_hole_score_gradient(V s, V dt, V dw, V p, int64_t loop, int64_t query, int64_t key, int64_t count,
 //                              int64_t mixed, float* const* gradients, const void* context);
 //       cotangent of s, given those of score and weight; adds the cotangents of the values in `gradient`, 0
 //       where p is, to vectors: Nothing: gradients[i]; Query: + query * lanes; Key: + key; Difference: + key
-//       - query + queries; Pair: where it lies in memory. Only what is `mixed` may have p = 0 or fewer lanes
+//       - query + queries; Pair: where it lies in memory; Dot: nothing, terms do. Only what is `mixed` may
+//       have p = 0 or fewer lanes
+//   int64_t heed_hole_is_term(); 1 if s is a sum of terms
+//   V heed_hole_term(V sum, float q, V k, int64_t d, int64_t loop, const void* context);  the sum and one
+//   more void heed_hole_term_gradient(V ds, float q, V k, int64_t d, int64_t loop, V* dq, V* dk,
+//                                float* const* gradients, const void* context);
+//       cotangents of q for each key, and of k; adds those of captures, 0 where ds is, at gradients[i] + d *
+//       lanes
 //   int64_t heed_hole_tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
 //                          int64_t key_last, const void* context);   0 none, 1 all, 2 mixed; bounds inclusive
 

@@ -54,9 +54,29 @@ struct EpilogueForTests {
   }
 };
 
-/// Everything TestScore can say; kPlain: only its scale and causality.
-template <bool kPlain>
+/// Everything TestScore can say; kPlain: only its scale and causality; kTerm: of sums of tanh(q + k) *
+/// factor.
+template <bool kPlain, bool kTerm = false>
 struct HolesForTests {
+  static HWY_INLINE bool IsTerm() { return kTerm; }
+  static HWY_INLINE RawFloats Term(RawFloats sum, float q, RawFloats k, int64_t dot, int64_t,
+                                   const void* context) {
+    const FloatTag d;
+    const TestScore& test = *static_cast<const TestScore*>(context);
+    return hn::MulAdd(hn::Set(d, test.factors[dot]), Tanh(hn::Add(hn::Set(d, q), Wrap(k))), Wrap(sum)).raw;
+  }
+  static HWY_INLINE void TermGradient(RawFloats raw, float q, RawFloats k, int64_t dot, int64_t,
+                                      RawFloats* dq, RawFloats* dk, float* const* gradients,
+                                      const void* context) {
+    const FloatTag d;
+    const TestScore& test = *static_cast<const TestScore*>(context);
+    const Floats ds = Wrap(raw), y = Tanh(hn::Add(hn::Set(d, q), Wrap(k)));
+    *dq = *dk =
+        hn::Mul(hn::Mul(ds, hn::Set(d, test.factors[dot])), hn::NegMulAdd(y, y, hn::Set(d, 1.0f))).raw;
+    float* const to = gradients[0] + dot * kLanes;
+    const Floats term = hn::IfThenZeroElse(hn::Eq(ds, hn::Zero(d)), hn::Mul(ds, y));
+    hn::Store(hn::Add(hn::Load(d, to), term), d, to);
+  }
   static HWY_INLINE RawFloats Score(RawFloats raw, int64_t loop, int64_t query, int64_t key, int64_t count,
                                     const void* context) {
     const FloatTag d;
@@ -165,13 +185,13 @@ int64_t RunAttentionScratch(const HeedAttention* attention) { return AttentionSc
 int64_t RunAttentionBackwardScratch(const HeedAttention* attention) {
   return AttentionBackwardScratch(*attention);
 }
-template <bool kPlain>
+template <bool kPlain, bool kTerm = false>
 void RunAttention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  Attention<HolesForTests<kPlain>>(*attention, part, parts, scratch);
+  Attention<HolesForTests<kPlain, kTerm>>(*attention, part, parts, scratch);
 }
-template <bool kPlain>
+template <bool kPlain, bool kTerm = false>
 void RunAttentionBackward(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  AttentionBackward<HolesForTests<kPlain>>(*attention, part, parts, scratch);
+  AttentionBackward<HolesForTests<kPlain, kTerm>>(*attention, part, parts, scratch);
 }
 
 int64_t RunMatmulScratch(const HeedMatmul* matmul) { return MatmulScratch(*matmul); }
@@ -260,6 +280,8 @@ constexpr NativeKernels MakeTable() {
   table.attention_scratch = RunAttentionScratch;
   table.attention = RunAttention<false>;
   table.attention_plain = RunAttention<true>;
+  table.attention_term = RunAttention<false, true>;
+  table.attention_backward_term = RunAttentionBackward<false, true>;
   table.attention_backward_scratch = RunAttentionBackwardScratch;
   table.attention_backward = RunAttentionBackward<false>;
   table.attention_backward_plain = RunAttentionBackward<true>;

@@ -38,6 +38,7 @@ struct TestScore {
   const float* key_bias = nullptr;         // [key]
   const float* difference_bias = nullptr;  // [key - query + queries]
   const float* pair_bias = nullptr;        // [query, key]
+  const float* factors = nullptr;          // [dot]: of terms
   bool classes = true;                     // false: the tile hole always answers `mixed`
 };
 /// The same for references: is the pair there; its weight.
@@ -54,6 +55,8 @@ struct NativeKernels {
   int64_t (*attention_scratch)(const HeedAttention*);
   void (*attention)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
   void (*attention_plain)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);  // scale, causal
+  void (*attention_term)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
+  void (*attention_backward_term)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
   int64_t (*attention_backward_scratch)(const HeedAttention*);
   void (*attention_backward)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
   void (*attention_backward_plain)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
