@@ -228,13 +228,16 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
                 TextOrNull(entry.prompt), Number(entry.from), Number(entry.until),
                 Number(static_cast<int64_t>(options.size())), Array(options)}));
   }
+  Fields consts;
+  for (const auto& [name, value] : program_.consts) consts.push_back(Struct({Text(name), Real(value)}));
   const int64_t axes =
       std::count_if(program_.axes->all().begin(), program_.axes->all().end(),
                     [](const auto& each) { return each.second.kind != ir::Extent::Kind::Lifted; });
   Constant* table =
       Struct({Number(kHeedAbiVersion), Text(HEED_VERSION), Text(program_.source_name), Text(target_.name),
               Number(axes), Axes(), Number(static_cast<int64_t>(program_.params.size())), Params(),
-              Number(static_cast<int64_t>(entry_fields.size())), Array(entry_fields)});
+              Number(static_cast<int64_t>(entry_fields.size())), Array(entry_fields),
+              Number(static_cast<int64_t>(consts.size())), Array(consts)});
   auto* program = new llvm::GlobalVariable(module_, table->getType(), true,
                                            llvm::GlobalValue::ExternalLinkage, table, "heed_program");
   program->setAlignment(llvm::Align(8));

@@ -40,6 +40,7 @@ struct ProgramSpec {
   std::vector<EntrySpec> entries;
   /// What the passes said of a function ("train/NAME"): the plan repeats it.
   std::map<std::string, std::vector<std::string>> remarks;
+  std::map<std::string, double> consts;  ///< declared constants
 };
 
 enum class Emit { Executable, Shared, Object, Plan, Llvm, Assembly };

@@ -304,6 +304,7 @@ backend::ProgramSpec Describe(const frontend::Program& program, const Options& o
   backend::ProgramSpec spec;
   spec.source_name = fs::path(options.file).filename().string();
   spec.axes = program.axes;
+  spec.consts = program.consts;
   for (const frontend::Parameter& parameter : program.parameters) {
     backend::ParamSpec& param = spec.params.emplace_back();
     param.name = parameter.name;

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { kHeedAbiVersion = 1 };
+enum { kHeedAbiVersion = 2 };
 
 enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 
@@ -150,6 +150,11 @@ struct HeedEntry {
   const struct HeedOption* options;
 };
 
+struct HeedConst {  // a declared constant
+  const char* name;
+  double value;
+};
+
 struct HeedProgram {
   int64_t abi_version;
   const char* heed_version;
@@ -161,6 +166,8 @@ struct HeedProgram {
   const struct HeedParam* params;
   int64_t entry_count;
   const struct HeedEntry* entries;
+  int64_t const_count;
+  const struct HeedConst* consts;
 };
 // Defined by the generated object.
 extern const struct HeedProgram heed_program;

@@ -151,7 +151,7 @@ inline const HeedParam kToyParams[] = {
     {"net.weight", 2, kWeightShape, kWeightDims, 3, kWeightAxes, kWeightSizes, 24, kHeedInitGlorot, 3, 8},
     {"net.unused", 1, kUnusedShape, kUnusedAxes, 1, kUnusedAxes, kUnusedShape, 3, kHeedInitConstant, 2, 0}};
 
-inline const HeedProgram kToy = {kHeedAbiVersion, "0.1.0", "toy.heed", "x86-64-v2", 5,
-                                 kToyAxes,        3,       kToyParams, 3,           kToyEntries};
+inline const HeedProgram kToy = {kHeedAbiVersion, "0.1.0", "toy.heed",  "x86-64-v2", 5,      kToyAxes, 3,
+                                 kToyParams,      3,       kToyEntries, 0,           nullptr};
 
 }  // namespace heed::test

@@ -230,8 +230,9 @@ struct Tables {
     entries[2] = {"score", kHeedEntryValue, count, arguments, nullptr, nullptr, &score, nullptr,
                   nullptr, nullptr,         0,     nullptr,   nullptr, -1,      -1,     0,
                   nullptr};
-    program = {kHeedAbiVersion, "test", "examples/toy.heed", "any", 2, axes, 2, params,
-               pairs ? 3 : 2,   entries};
+    program = {
+        kHeedAbiVersion, "test", "examples/toy.heed", "any", 2, axes, 2, params, pairs ? 3 : 2, entries, 0,
+        nullptr};
   }
 };
 
