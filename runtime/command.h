@@ -77,8 +77,12 @@ Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string
 std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind);
 
 class ParameterBlock;
-/// Loads --weights for a command that only reads them: announces the prefix, warns of tensors the program
-/// does not have. An empty path is fine for a program without parameters, else a usage error.
+class Weights;
+/// Finds --weights for a command that reads them: a file, an index of files, or a folder. Announces the
+/// prefix and what is tied, warns of tensors the program does not have and of what a config.json beside the
+/// file contradicts. An empty path is a usage error.
+Result<Weights> FindWeights(const std::string& path, const HeedProgram& program);
+/// FindWeights, and copies them. An empty path is fine for a program without parameters.
 Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters);
 
 }  // namespace heed

@@ -1,4 +1,5 @@
-// `info`: what the program is: axes, entries with their arguments, parameters, memory. Reads no file.
+// `info`: what the program is: axes, constants, entries with their arguments, parameters, memory. With --fit,
+// how it must be built for weights from elsewhere.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -6,6 +7,7 @@
 #include "runtime/arena.h"
 #include "runtime/command.h"
 #include "runtime/text_inputs.h"
+#include "runtime/weights.h"
 
 namespace heed {
 namespace {
@@ -18,7 +20,6 @@ const char* KindName(int64_t kind) {
 const char* TypeName(int64_t dtype) {
   return dtype == kHeedFloat32 ? "f32" : dtype == kHeedInt32 ? "int" : "bool";
 }
-std::string RootOf(std::string name) { return name.substr(0, name.find_first_of("'^%~")); }
 
 // The extents of one example of the full length of every axis: the largest that a batch of one may have.
 std::vector<int64_t> FullExtents(const HeedProgram& program, const HeedFunction& function) {
@@ -77,9 +78,14 @@ class InfoCommand final : public Command {
   explicit InfoCommand(const CommandLine& line) : program_(line.program()) {}
   std::string Name() const override { return "info"; }
   std::string Summary() const override { return "entries, parameters, memory"; }
-  void Declare(CLI::App& app) override { app.add_flag("--json", json_, "as one JSON object"); }
+  void Declare(CLI::App& app) override {
+    app.add_flag("--json", json_, "as one JSON object");
+    app.add_option("--fit", fit_, "how to build the program for the weights in this file or folder")
+        ->type_name("PATH");
+  }
 
   Result<int> Run() override {
+    if (!fit_.empty()) return PrintFit();
     const Json info = Describe();
     if (json_) {
       std::printf("%s\n", info.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
@@ -90,6 +96,24 @@ class InfoCommand final : public Command {
   }
 
  private:
+  Result<int> PrintFit() const {
+    Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(fit_);
+    if (!file) return file.error();
+    const ModelConfig config = ReadModelConfig(CheckpointFolder(fit_));
+    const Result<Fit> fit = FitWeights(*file, program_, config);
+    if (!fit) return Error{fit_ + ": " + fit.error().message};
+    const std::string source = program_.source_name;
+    std::string line = "heed build " + source + " -o " + source.substr(0, source.rfind(".heed"));
+    for (const auto* settings : {&fit->set, &fit->shorten}) {
+      for (const std::string& setting : *settings) line += " --set " + setting;
+    }
+    std::printf("%s\n", line.c_str());
+    if (config.path.empty()) PrintNote("there is no config.json beside the weights: shapes alone decided");
+    if (!fit->unique) PrintNote("other sizes of the same products would fit as well");
+    for (const std::string& note : config.notes) PrintNote(note);
+    return kExitDone;
+  }
+
   int64_t ParameterCount() const {
     int64_t count = 0;
     for (int64_t i = 0; i < program_.param_count; ++i) count += program_.params[i].count;
@@ -101,6 +125,7 @@ class InfoCommand final : public Command {
                  {"heed", program_.heed_version},
                  {"cpu", program_.cpu_level},
                  {"axes", Json::array()},
+                 {"constants", Json::object()},
                  {"entries", Json::array()},
                  {"parameters", Json::array()},
                  {"parameter_count", ParameterCount()},
@@ -111,6 +136,8 @@ class InfoCommand final : public Command {
       for (int64_t e = 0; e < axis.enumerator_count; ++e) row["enumerators"].push_back(axis.enumerators[e]);
       info["axes"].push_back(row);
     }
+    for (int64_t i = 0; i < program_.const_count; ++i)
+      info["constants"][program_.consts[i].name] = program_.consts[i].value;
     for (int64_t i = 0; i < program_.entry_count; ++i)
       info["entries"].push_back(DescribeEntry(program_.entries[i]));
     for (int64_t i = 0; i < program_.param_count; ++i) {
@@ -168,6 +195,10 @@ class InfoCommand final : public Command {
       const HeedAxis& axis = program_.axes[i];
       std::printf(" %s%s%lld", axis.name, axis.dynamic ? "<=" : "=", static_cast<long long>(axis.size));
     }
+    if (program_.const_count > 0) std::printf("\n\nconstants\n ");
+    for (int64_t i = 0; i < program_.const_count; ++i) {
+      std::printf(" %s=%g", program_.consts[i].name, program_.consts[i].value);
+    }
     std::printf("\n\nentries\n");
     for (int64_t i = 0; i < program_.entry_count; ++i) PrintEntry(program_.entries[i]);
     std::printf("\nparameters: %lld tensors, %s numbers, %s\n", static_cast<long long>(program_.param_count),
@@ -202,6 +233,7 @@ class InfoCommand final : public Command {
   }
 
   const HeedProgram& program_;
+  std::string fit_;
   bool json_ = false;
 };
 

@@ -186,24 +186,6 @@ std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntr
   return entries;
 }
 
-Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters) {
-  if (path.empty()) {
-    if (program.param_count == 0) return Done{};
-    return UsageError("name the checkpoint with --weights W.safetensors");
-  }
-  const Result<SafetensorsFile> file = SafetensorsFile::Open(path);
-  if (!file) return file.error();
-  const Result<LoadReport> report = LoadParameters(*file, program, parameters);
-  if (!report) return Error{path + ": " + report.error().message};
-  if (!report->prefix.empty()) {
-    PrintNote(path + ": names match with the prefix `" + report->prefix + "`");
-  }
-  if (!report->extra.empty()) {
-    PrintWarning(path + " has tensors that the program does not: " + ListNames(report->extra));
-  }
-  return Done{};
-}
-
 int Main(const HeedProgram& program, int argc, const char* const* argv) {
   if (program.abi_version != kHeedAbiVersion) {
     PrintError("the compiled program and its runtime are of different versions of Heed; compile it again");

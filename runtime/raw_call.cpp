@@ -13,9 +13,6 @@
 namespace heed {
 namespace {
 
-// "seq" of "seq'", "seq^".
-std::string RootOf(std::string_view axis) { return std::string(axis.substr(0, axis.find_first_of("'^%~"))); }
-
 // The root of an argument's one dynamic axis, or "" if it has none or several. Twins are one.
 std::string DynamicRoot(const HeedArgument& argument) {
   std::string root;
@@ -54,7 +51,7 @@ Result<HostTensor> Convert(const std::string& name, const SafetensorsFile::Entry
   HostTensor tensor = HostTensor::Unset(static_cast<HeedDType>(dtype), entry.shape);
   const int64_t count = tensor.count();
   if (dtype == kHeedFloat32) {
-    if (!ConvertToFloat(entry, tensor.floats())) {
+    if (!ConvertToFloat(entry, 0, tensor.floats())) {
       return Error{name + " is " + entry.dtype + "; it must be F32 (or F16, BF16, F64)"};
     }
     return tensor;

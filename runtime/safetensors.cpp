@@ -1,6 +1,8 @@
 // The file format: 8 bytes of header length (little endian), a JSON object {name: {dtype, shape,
 // data_offsets}}, then the data without gaps. Reading trusts nothing; writing never leaves half a file under
 // the real name. Which tensors a program wants is checkpoint.cpp's business.
+#include "runtime/safetensors.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -16,7 +18,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "runtime/checkpoint.h"
 #include "runtime/names.h"
 
 namespace heed {
@@ -24,16 +25,6 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr uint64_t kLargestHeader = 100'000'000;  // as in the reference implementation
-
-// Bytes of an element, or 0 for a type that is not known here.
-int64_t ElementBytes(const std::string& dtype) {
-  static const std::map<std::string, int64_t> kBytes = {
-      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"F8_E8M0", 1},
-      {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},     {"U32", 4},
-      {"F32", 4},  {"F64", 8}, {"I64", 8}, {"U64", 8},     {"C64", 8}};
-  const auto found = kBytes.find(dtype);
-  return found == kBytes.end() ? 0 : found->second;
-}
 
 std::string SystemError(int code) { return std::strerror(code); }
 
@@ -44,6 +35,14 @@ bool ReadNumber(const Json& json, int64_t* number) {
   if (value > uint64_t{1} << 62) return false;
   *number = static_cast<int64_t>(value);
   return true;
+}
+
+// What a file is that begins with these bytes, if they are not a header's length.
+std::string OtherFormat(std::string_view bytes) {
+  if (bytes.starts_with("PK")) return "it looks like PyTorch's format; convert it to safetensors";
+  if (bytes.starts_with("GGUF")) return "it is of the format GGUF; use the safetensors it was made from";
+  if (bytes.starts_with("version ")) return "it may be Git LFS's pointer to the file: run git lfs pull";
+  return "is it of another format?";
 }
 
 Result<std::pair<const uint8_t*, int64_t>> MapFile(const std::string& path, std::shared_ptr<void>* mapping) {
@@ -183,8 +182,10 @@ void RemoveTemporaryFile() {
 
 Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   SafetensorsFile file;
-  const auto mapped = MapFile(path, &file.mapping_);
+  std::shared_ptr<void> mapping;
+  const auto mapped = MapFile(path, &mapping);
   if (!mapped) return mapped.error();
+  file.mappings_.push_back(std::move(mapping));
   const auto [bytes, size] = *mapped;
   const auto fail = [&](const std::string& why) {
     return Error{path + " is not a usable safetensors file: " + why};
@@ -194,8 +195,8 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   uint64_t header_bytes = 0;
   for (int i = 0; i < 8; ++i) header_bytes |= uint64_t{bytes[i]} << (8 * i);
   if (header_bytes > kLargestHeader) {
-    return fail("its header claims to have " + std::to_string(header_bytes) +
-                " bytes (is it of another format?)");
+    return fail("its header claims to have " + std::to_string(header_bytes) + " bytes (" +
+                OtherFormat({reinterpret_cast<const char*>(bytes), 8}) + ")");
   }
   if (static_cast<int64_t>(header_bytes) > size - 8) {
     return fail("the header has " + std::to_string(header_bytes) + " bytes, but the file ends after " +

@@ -21,6 +21,8 @@ const HeedAxis* FindAxis(const HeedProgram& program, std::string_view name) {
   return nullptr;
 }
 
+std::string RootOf(std::string_view axis) { return std::string(axis.substr(0, axis.find_first_of("'^%~"))); }
+
 std::string ArgumentText(const HeedArgument& argument) {
   std::string text = argument.name;
   if (argument.dtype == kHeedInt32) text += std::string(": ") + (argument.indexes ? argument.indexes : "int");

@@ -23,6 +23,8 @@ struct TextArgument {
 
 /// The declared axis of that name, or null.
 const HeedAxis* FindAxis(const HeedProgram& program, std::string_view name);
+/// "seq" of "seq'" and "seq^".
+std::string RootOf(std::string_view axis);
 /// "x: vocab[src]", "m[src, model]".
 std::string ArgumentText(const HeedArgument& argument);
 /// The text that an argument is, or nothing.

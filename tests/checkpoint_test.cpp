@@ -90,6 +90,12 @@ TEST_F(CheckpointTest, FilesThatAreNone) {
   EXPECT_HAS(error(Path("short")), "only 3 bytes");
   EXPECT_HAS(error("/dev/null"), "not a regular file");
   std::ofstream(Path("text")) << "PK\x03\x04 this is a zip file of pytorch, not safetensors";
+  EXPECT_HAS(error(Path("text")), "PyTorch's format");
+  std::ofstream(Path("text")) << "version https://git-lfs.github.com/spec/v1\noid sha256:00\n";
+  EXPECT_HAS(error(Path("text")), "git lfs pull");
+  std::ofstream(Path("text")) << "GGUF\x03 and so on";
+  EXPECT_HAS(error(Path("text")), "GGUF");
+  std::ofstream(Path("text")) << "some text or other";
   EXPECT_HAS(error(Path("text")), "another format");
 }
 
@@ -198,6 +204,15 @@ TEST_F(CheckpointTest, KeepsModesAndLinks) {
   EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 }
 
+Result<LoadReport> LoadAll(const std::string& path, ParameterBlock& parameters) {
+  Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(path);
+  if (!file) return file.error();
+  const Result<Weights> weights = Weights::Find(std::move(*file), kToy);
+  if (!weights) return weights.error();
+  CopyParameters(*weights, kToy, parameters);
+  return weights->report();
+}
+
 // Tensors of the toy program under given names, filled with their number.
 struct ToyFile {
   std::vector<float> w = {1, 2, 3, 4, 5}, weight = std::vector<float>(24, 6), unused = {7, 8, 9};
@@ -212,8 +227,7 @@ class LoadTest : public CheckpointTest {
  protected:
   Result<LoadReport> Load(const std::vector<NamedTensor>& tensors) {
     EXPECT_TRUE(WriteSafetensors(Path("load"), tensors, {}));
-    const auto file = SafetensorsFile::Open(Path("load"));
-    return LoadParameters(*file, kToy, block_);
+    return LoadAll(Path("load"), block_);
   }
   std::string ErrorOf(const std::vector<NamedTensor>& tensors) {
     const auto report = Load(tensors);
@@ -265,7 +279,7 @@ TEST_F(LoadTest, ConvertsTypes) {
   const std::vector<int32_t> ints(5);
   auto tensors = toy_.Tensors("");
   tensors[0] = {"w", "I32", {5}, ints.data()};
-  EXPECT_HAS(ErrorOf(tensors), "w is I32; it must be F32");
+  EXPECT_HAS(ErrorOf(tensors), "w: the file has I32; it must be F32");
 }
 
 TEST_F(LoadTest, ExplainsMismatches) {
@@ -312,7 +326,7 @@ TEST_F(CheckpointTest, CheckpointsCarryMomentsAndState) {
   ASSERT_TRUE(file);
   EXPECT_EQ(file->tensors().size(), 9u);
   EXPECT_EQ(file->tensors().at("optim.v.net.weight").shape, (std::vector<int64_t>{3, 8}));
-  const auto report = LoadParameters(*file, kToy, p2);
+  const auto report = LoadAll(path, p2);
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->extra.empty());
   EXPECT_TRUE(*LoadMoments(*file, kToy, m2, v2));

@@ -1,0 +1,123 @@
+// A checkpoint in several files: the index that says which tensor is in which file, and folders as they are
+// published. Every file is read by safetensors.cpp; here they become one set of tensors.
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "runtime/names.h"
+#include "runtime/safetensors.h"
+#include "runtime/whole_file.h"
+
+namespace heed {
+namespace {
+
+constexpr const char* kSingle = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr int64_t kLargestIndex = 64'000'000;
+
+bool IsFolder(const std::string& path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+bool Exists(const std::string& path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0;
+}
+
+// What a user may have meant in a folder without the usual names.
+std::string Candidates(const std::string& folder) {
+  std::vector<std::string> names;
+  if (DIR* open = opendir(folder.c_str())) {
+    while (const dirent* entry = readdir(open)) {
+      const std::string name = entry->d_name;
+      if (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")) names.push_back(name);
+      if (name.ends_with(".bin") || name.ends_with(".pth"))
+        names.push_back(name + " (PyTorch's format: not read here)");
+    }
+    closedir(open);
+  }
+  std::sort(names.begin(), names.end());
+  return names.empty() ? "" : "; it has " + ListNames(names, 4) + ": name a file itself";
+}
+
+}  // namespace
+
+std::string CheckpointFolder(const std::string& path) {
+  if (IsFolder(path)) return path.ends_with('/') ? path : path + "/";
+  return path.substr(0, path.rfind('/') + 1);
+}
+
+Result<SafetensorsFile> SafetensorsFile::OpenCheckpoint(const std::string& path) {
+  if (!IsFolder(path)) return path.ends_with(".json") ? OpenIndex(path) : Open(path);
+  const std::string folder = CheckpointFolder(path);
+  if (Exists(folder + kSingle)) return Open(folder + kSingle);
+  if (Exists(folder + kIndex)) return OpenIndex(folder + kIndex);
+  return Error{"the folder " + path + " has neither " + kSingle + " nor " + kIndex + Candidates(path)};
+}
+
+Result<SafetensorsFile> SafetensorsFile::OpenIndex(const std::string& path) {
+  const auto fail = [&](const std::string& why) {
+    return Error{path + " is not a usable index of safetensors files: " + why};
+  };
+  const Result<std::string> bytes = ReadWholeFile(path, kLargestIndex);
+  if (!bytes) return bytes.error();
+  // Later duplicates would replace earlier ones silently.
+  std::set<std::string> keys;
+  std::string twice;
+  const auto callback = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    if (event == nlohmann::json::parse_event_t::key && depth == 2) {
+      const std::string& key = parsed.get_ref<const std::string&>();
+      if (!keys.insert(key).second) twice = key;
+    }
+    return true;
+  };
+  const nlohmann::json index = nlohmann::json::parse(*bytes, callback, /*allow_exceptions=*/false);
+  if (index.is_discarded()) return fail("it is not JSON (cut short?)");
+  if (!twice.empty()) return fail("it has `" + twice + "` twice");
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    return fail("it has no object weight_map");
+  }
+  std::map<std::string, std::vector<std::string>> names;  // of the tensors in each file
+  for (const auto& [name, file] : index["weight_map"].items()) {
+    if (!file.is_string()) return fail("the file of tensor `" + name + "` is not a string");
+    const std::string& shard = file.get_ref<const std::string&>();
+    if (shard.find('/') != std::string::npos || shard.find('\0') != std::string::npos) {
+      return fail("it puts tensor `" + name + "` into " + shard + "; the files must lie beside the index");
+    }
+    if (!shard.ends_with(".safetensors")) {
+      return fail("it puts tensor `" + name + "` into `" + shard + "`, which is no safetensors file");
+    }
+    names[shard].push_back(name);
+  }
+  if (names.empty()) return fail("its weight_map is empty");
+
+  SafetensorsFile all;
+  std::vector<std::string> absent;
+  for (const auto& [shard, wanted] : names) {
+    if (!Exists(CheckpointFolder(path) + shard)) absent.push_back(shard);
+  }
+  if (!absent.empty()) {
+    return Error{path + " names " + std::to_string(names.size()) + " files, of which " +
+                 std::to_string(absent.size()) + (absent.size() == 1 ? " is" : " are") +
+                 " not there: " + ListNames(absent, 4)};
+  }
+  for (const auto& [shard, wanted] : names) {
+    Result<SafetensorsFile> file = Open(CheckpointFolder(path) + shard);
+    if (!file) return file.error();
+    for (const std::string& name : wanted) {
+      const auto found = file->tensors_.find(name);
+      if (found == file->tensors_.end()) {
+        return fail("it puts tensor `" + name + "` into " + shard + ", which does not have it");
+      }
+      all.tensors_[name] = std::move(found->second);
+    }
+    all.mappings_.insert(all.mappings_.end(), file->mappings_.begin(), file->mappings_.end());
+    all.metadata_.merge(file->metadata_);
+  }
+  return all;
+}
+
+}  // namespace heed

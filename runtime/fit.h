@@ -1,0 +1,36 @@
+// Which sizes of axes would make a program fit a checkpoint. Each storage dimension of a parameter says that
+// a product of axis sizes is a number of the file; this solves for the sizes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/abi.h"
+#include "runtime/model_config.h"
+
+namespace heed {
+
+/// The extents a file has for a parameter.
+struct StoredShape {
+  int64_t param;
+  std::vector<int64_t> shape;  ///< as many as the parameter's storage dimensions
+};
+/// Layers of the file for parameters named PREFIX0.REST, PREFIX1.REST ...
+struct StoredLayers {
+  std::string prefix;
+  int64_t in_program, in_file;
+};
+
+struct Fit {
+  std::vector<std::string>
+      set;  ///< "model=1024": axes (and constants, from `config`) whose value must change
+  std::vector<std::string> shorten;  ///< "seq=2048": bounds over what `config` tells
+  bool unique = true;                ///< false: other sizes of the same axes would fit as well
+};
+/// Nothing if no sizes fit. Where shapes leave a choice, sizes that `config` tells win, then those that
+/// change least.
+std::optional<Fit> FitProgram(const HeedProgram& program, const std::vector<StoredShape>& shapes,
+                              const std::vector<StoredLayers>& layers, const ModelConfig& config);
+
+}  // namespace heed

@@ -1,0 +1,38 @@
+// --weights of every command: finding them, and telling the user what was found. How parameters are looked up
+// is weights.h's business.
+#include "runtime/checkpoint.h"
+#include "runtime/command.h"
+
+namespace heed {
+
+Result<Weights> FindWeights(const std::string& path, const HeedProgram& program) {
+  if (path.empty()) return UsageError("name the checkpoint with --weights W.safetensors");
+  Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(path);
+  if (!file) return file.error();
+  // A checkpoint of this program needs no description, and a config.json near it may be another model's.
+  const bool own = file->metadata().contains("heed");
+  const ModelConfig config = own ? ModelConfig{} : ReadModelConfig(CheckpointFolder(path));
+  Result<Weights> weights = Weights::Find(std::move(*file), program, config);
+  if (!weights) return Error{path + ": " + weights.error().message};
+  const LoadReport& report = weights->report();
+  if (!report.prefix.empty()) PrintNote(path + ": names match with the prefix `" + report.prefix + "`");
+  for (const std::string& note : report.notes) PrintNote(path + ": " + note);
+  if (!report.extra.empty()) {
+    PrintWarning(path + " has tensors that the program does not: " + ListNames(report.extra));
+  }
+  if (!report.unused.empty()) {
+    PrintWarning(path + " has " + ListNames(report.unused) +
+                 ", which the program does not add: it computes something else than the model they are of");
+  }
+  return weights;
+}
+
+Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters) {
+  if (path.empty() && program.param_count == 0) return Done{};
+  const Result<Weights> weights = FindWeights(path, program);
+  if (!weights) return weights.error();
+  CopyParameters(*weights, program, parameters);
+  return Done{};
+}
+
+}  // namespace heed

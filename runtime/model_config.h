@@ -1,0 +1,26 @@
+// The config.json that is published beside weights, in the terms of a program: its numbers under the names
+// that the example programs give to such axes and constants. Programs are free to use other names; then it
+// says nothing about them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/result.h"
+
+namespace heed {
+
+struct ModelConfig {
+  std::string path;  ///< empty if there is none
+  /// model, hidden, heads, kv, rep, key, layer, vocab, seq, theta, eps, bos, eos: those the file tells.
+  std::map<std::string, double> values;
+  /// Sentences about what no number of a program expresses: frequencies of rotary positions that are scaled.
+  std::vector<std::string> notes;
+};
+
+/// The config.json in `folder` if it describes a model; else nothing. Damaged ones count as nothing: they are
+/// a help, not an input.
+ModelConfig ReadModelConfig(const std::string& folder);
+
+}  // namespace heed

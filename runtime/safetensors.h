@@ -1,0 +1,74 @@
+// Safetensors files: reading (mapped, checked against truncation and hostile headers) and writing (temporary
+// name, synced, renamed). Several files of one checkpoint read as one. What the tensors are for is the
+// caller's business.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/result.h"
+
+namespace heed {
+
+/// Tensors by name, in one mapped file or in several.
+class SafetensorsFile {
+ public:
+  /// One file.
+  static Result<SafetensorsFile> Open(const std::string& path);
+  /// One file; an index (`model.safetensors.index.json`) with the files it names, which must lie beside it;
+  /// or a folder that has a model.safetensors or such an index.
+  static Result<SafetensorsFile> OpenCheckpoint(const std::string& path);
+
+  struct Entry {
+    std::string dtype;  ///< "F32", "F16", "BF16", "F64", "I32", "I64", "U8", "BOOL" ...
+    std::vector<int64_t> shape;
+    const uint8_t* data;
+    int64_t bytes;
+  };
+  const std::map<std::string, Entry>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  std::vector<std::shared_ptr<void>> mappings_;
+  std::map<std::string, Entry> tensors_;
+  std::map<std::string, std::string> metadata_;
+
+  static Result<SafetensorsFile> OpenIndex(const std::string& path);
+};
+
+/// The folder that a checkpoint's path is or lies in, ending in a slash, or empty for the working folder.
+std::string CheckpointFolder(const std::string& path);
+
+/// Bytes of an element, or 0 for a type that is not known here.
+int64_t ElementBytes(const std::string& dtype);
+/// F32, F16, BF16 or F64.
+bool IsFloat(const std::string& dtype);
+/// Elements from `first` on as f32: exact but for F64, which is rounded. False for other types.
+bool ConvertToFloat(const SafetensorsFile::Entry& entry, int64_t first, std::span<float> to);
+/// Lets the mapped pages of elements [first, first + count) go, so that they do not count as memory of this
+/// process. They are read again if they are needed again.
+void LetGo(const SafetensorsFile::Entry& entry, int64_t first, int64_t count);
+
+struct NamedTensor {
+  std::string name;
+  std::string dtype;  ///< "F32", "I32", "U8"
+  std::vector<int64_t> shape;
+  const void* data;
+};
+/// Atomic: on any failure the file that was there is untouched and the temporary one is gone.
+Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                        const std::map<std::string, std::string>& metadata);
+
+/// Whether WriteSafetensors could write `path` now: there is a folder that takes new files, or a device. To
+/// be asked before long work. Leaves nothing behind.
+Status CheckCanWrite(const std::string& path);
+
+/// For a signal handler that is about to end the process: removes the temporary file of a write under way, if
+/// any.
+void RemoveTemporaryFile();
+
+}  // namespace heed
