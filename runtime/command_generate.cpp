@@ -29,7 +29,7 @@ class GenerateCommand final : public Command {
 
   void Declare(CLI::App& app) override {
     app.add_option("--weights", weights_, "checkpoint")->type_name("W.safetensors");
-    app.add_option("--tokenizer", tokenizer_name_, "instead of the checkpoint's: a file, or bytes")
+    app.add_option("--tokenizer", tokenizer_name_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE");
     if (entry_.prompt) {
       prompt_option_ =
@@ -171,8 +171,8 @@ class GenerateCommand final : public Command {
                      int64_t number, bool one_line) {
     DecodeRequest request;
     request.number = number;
-    request.prefix = tokenizer_->Encode(prompt);
-    if (bos_ || request.prefix.empty()) {
+    request.prefix = EncodeFromStart(*tokenizer_, prompt);
+    if ((bos_ && tokenizer_->before().empty()) || request.prefix.empty()) {
       const std::vector<int32_t> start = StartTokens(entry_, *tokenizer_);
       if (start.empty()) return Error{"nothing to start from: give a prompt"};
       request.prefix.insert(request.prefix.begin(), start.begin(), start.end());

@@ -6,6 +6,7 @@
 
 #include "runtime/option_checks.h"
 #include "runtime/text_command.h"
+#include "runtime/token_report.h"
 #include "runtime/train.h"
 
 namespace heed {
@@ -23,8 +24,10 @@ class ScoreCommand final : public Command {
     app.add_option("--source", source_, "source text, one line an example")->type_name("FILE");
     app.add_option("--target", target_, "its translations, line by line")->type_name("FILE");
     app.add_option("--text", text_, "one text")->type_name("FILE");
-    app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, or bytes")
+    app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE");
+    app.add_flag("--show-tokens", show_tokens_,
+                 "each token first: id, piece and negative log-likelihood, between tabs");
     app.add_option("--batch", batch_, "tokens of a batch; the result does not depend on it")
         ->capture_default_str()
         ->check(WholeNumber(1));
@@ -76,11 +79,29 @@ class ScoreCommand final : public Command {
     auto result = exact ? EvaluateScore(*entry_, *texts, *data, batch_, engine, parameters, {})
                         : Evaluate(*entry_, *texts, *data, batch_, engine, parameters, {});
     if (!result) return result.error();
+    if (show_tokens_) {
+      if (Status ok = ShowTokens(*texts, **tokenizer, *data, **result, engine, parameters); !ok)
+        return ok.error();
+    }
     Print(**result, *data);
     return kExitDone;
   }
 
  private:
+  Status ShowTokens(std::span<const TextArgument> texts, const Tokenizer& tokenizer, const Dataset& data,
+                    const Evaluation& result, Engine& engine, const ParameterBlock& parameters) const {
+    const HeedEntry* logits = LogitsEntry(line_.program(), texts);
+    const Result<std::optional<double>> nats =
+        ReportTokens({logits, texts, &tokenizer, json_}, data, engine, parameters, stdout);
+    if (!nats) return nats.error();
+    const double total = result.loss * result.count;
+    if (*nats && std::abs(**nats - total) > 1e-3 * std::abs(total)) {
+      PrintNote("the likelihoods of tokens are those of entry `" + std::string(logits->name) +
+                "`, which computes something else than `" + entry_->name + "`");
+    }
+    return Done{};
+  }
+
   void Print(const Evaluation& result, const Dataset& data) const {
     if (json_) {
       const nlohmann::ordered_json row = {{"nll", result.loss},
@@ -100,7 +121,7 @@ class ScoreCommand final : public Command {
   const HeedEntry* entry_;
   std::string weights_, source_, target_, text_, tokenizer_;
   int64_t batch_ = 4096;
-  bool skip_invalid_ = false, json_ = false;
+  bool skip_invalid_ = false, json_ = false, show_tokens_ = false;
 };
 
 }  // namespace

@@ -46,7 +46,7 @@ class TrainCommand final : public Command {
     data("--valid-target", valid_target_, "held-out target");
     data("--valid-text", valid_text_, "held-out text");
     app.add_option("--tokenizer", tokenizer_name_,
-                   "bpe (the default), chars, bytes, or a SentencePiece .model")
+                   "bpe (the default), chars, bytes, or a file: tokenizer.json, vocab.json, .model")
         ->type_name("NAME|FILE")
         ->group("Data");
     app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8")->group("Data");
@@ -300,9 +300,9 @@ class TrainCommand final : public Command {
     std::string made = "from the training text";
     const std::string from = !resume_.empty() ? resume_ : init_;
     if (tokenizer_name_.empty() && !from.empty()) {
-      Result<SafetensorsFile> file = SafetensorsFile::Open(from);
+      Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(from);
       if (!file) return file.error();
-      if (file->metadata().contains("tokenizer")) {
+      if (file->metadata().contains("tokenizer") || !TokenizerIn(CheckpointFolder(from)).empty()) {
         Result<TokenizerPtr> loaded = TokenizerFor("", from);
         if (!loaded) return loaded.error();
         tokenizer_ = *loaded;

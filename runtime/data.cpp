@@ -173,7 +173,7 @@ Result<Dataset> WindowData(const TextFile& text, const Tokenizer& tokenizer, int
   data.windows = true;
   data.columns.resize(1);
   Sequences& column = data.columns[0];
-  column.ids = tokenizer.Encode(text.text());
+  column.ids = EncodeFromStart(tokenizer, text.text());
   const auto count = static_cast<int64_t>(column.ids.size());
   if (count < 2) {
     return Error{text.path() + " has " + std::to_string(count) +

@@ -63,8 +63,8 @@ struct Dataset {
 /// line counts are an error, and so is nothing left.
 Result<Dataset> ParallelData(const TextFile& source, const TextFile& target, const Tokenizer& tokenizer,
                              int64_t source_bound, int64_t target_bound);
-/// One stream, cut into windows of `window` tokens, each starting on the last token of the one before. An
-/// error if there are fewer than two tokens.
+/// One stream, from what the tokenizer puts before a text on, cut into windows of `window` tokens, each
+/// starting on the last token of the one before. An error if there are fewer than two tokens.
 Result<Dataset> WindowData(const TextFile& text, const Tokenizer& tokenizer, int64_t window);
 /// "skipped 3 of 100 lines: 2 empty, 1 longer than ...", or empty.
 std::string SkippedNotice(const Dataset& data, const std::string& what);

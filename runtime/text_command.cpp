@@ -1,4 +1,4 @@
-// Shared parts of train, score and the generate commands; see the header. Prints nothing itself.
+// Shared parts of train, score and the generate commands; see the header. Prints nothing but a note.
 #include "runtime/text_command.h"
 
 #include <poll.h>
@@ -23,10 +23,16 @@ Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& 
                       " makes a tokenizer from training text; here it must be a file or bytes");
   }
   if (!option.empty()) return LoadTokenizer(option);
-  Result<SafetensorsFile> file = SafetensorsFile::Open(weights);
+  Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(weights);
   if (!file) return file.error();
   const auto found = file->metadata().find("tokenizer");
   if (found == file->metadata().end()) {
+    // A published model in its folder.
+    const std::string beside = TokenizerIn(CheckpointFolder(weights));
+    if (!beside.empty()) {
+      PrintNote("the tokenizer is " + beside);
+      return LoadTokenizer(beside);
+    }
     return Error{weights + " carries no tokenizer; name one with --tokenizer FILE"};
   }
   const auto bytes = DecodeBase64(found->second);

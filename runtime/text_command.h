@@ -11,7 +11,8 @@
 
 namespace heed {
 
-/// `option` ("bytes" or a file) if it is not empty, else the tokenizer in the checkpoint `weights`.
+/// `option` ("bytes", a file or a folder) if it is not empty, else the tokenizer in the checkpoint `weights`,
+/// or one that is published beside it, which a note announces.
 Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& weights);
 /// An error if it has more pieces than a text's vocabulary.
 Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> texts);

@@ -1,15 +1,13 @@
-// The character and byte tokenizers, and the door to all kinds: restoring from a checkpoint, loading from a
-// file.
+// The character and byte tokenizers, and the door to all kinds: restoring from a checkpoint. Files are
+// tokenizer_files.cpp's business.
 #include "runtime/tokenizer.h"
 
-#include <map>
 #include <set>
+#include <unordered_map>
 
-#include "runtime/base64.h"
-#include "runtime/checkpoint.h"
+#include "runtime/tokenizer_json.h"
 #include "runtime/tokenizer_piece.h"
 #include "runtime/utf8.h"
-#include "runtime/whole_file.h"
 
 namespace heed {
 namespace {
@@ -122,9 +120,15 @@ TokenizerPtr CharactersOf(const std::set<char32_t>& characters) {
   return std::make_shared<CharacterTokenizer>(std::move(list));
 }
 
-std::string FileName(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
-
 }  // namespace
+
+std::vector<int32_t> EncodeFromStart(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<int32_t> ids = tokenizer.Encode(text);
+  const std::span<const int32_t> before = tokenizer.before();
+  if (ids.size() < before.size() || !std::equal(before.begin(), before.end(), ids.begin()))
+    ids.insert(ids.begin(), before.begin(), before.end());
+  return ids;
+}
 
 TokenizerPtr MakeByteTokenizer() { return std::make_shared<ByteTokenizer>(); }
 
@@ -159,30 +163,9 @@ Result<TokenizerPtr> DeserializeTokenizer(std::string_view bytes) {
     if (!model) return model.error();
     return TokenizerPtr(std::make_shared<PieceTokenizer>(std::move(*model)));
   }
+  if (kind == "tokenizer.json") return ParseTokenizerJson(rest, "the tokenizer in the checkpoint", {});
   return Error{"the checkpoint's tokenizer is of a kind this program does not know: `" +
                RepairUtf8(kind.substr(0, 40)) + "`"};
-}
-
-Result<TokenizerPtr> LoadTokenizer(const std::string& path) {
-  const std::string name = FileName(path);
-  if (path.ends_with(".safetensors")) {
-    Result<SafetensorsFile> file = SafetensorsFile::Open(path);
-    if (!file) return file.error();
-    const auto found = file->metadata().find("tokenizer");
-    if (found == file->metadata().end()) return Error{path + " carries no tokenizer"};
-    const auto bytes = DecodeBase64(found->second);
-    if (!bytes) return Error{path + ": the tokenizer in the metadata is damaged"};
-    return DeserializeTokenizer(*bytes);
-  }
-  if (path.ends_with(".json") || path.ends_with("merges.txt")) {
-    return Error{"cannot use " + path + ": " + name +
-                 " files are not read yet; use a SentencePiece .model, or --tokenizer bpe, chars or bytes"};
-  }
-  const Result<std::string> bytes = ReadWholeFile(path);
-  if (!bytes) return Error{bytes.error().message + " (--tokenizer takes bpe, chars, bytes or a file)"};
-  Result<PieceModel> model = ParseSentencePiece(*bytes, path);
-  if (!model) return model.error();
-  return TokenizerPtr(std::make_shared<PieceTokenizer>(std::move(*model)));
 }
 
 }  // namespace heed

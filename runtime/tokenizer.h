@@ -33,16 +33,28 @@ class Tokenizer {
   int32_t unk() const { return unk_; }
   int32_t bos() const { return bos_; }
   int32_t eos() const { return eos_; }
+  /// What a model with this tokenizer expects before and after every text, if the tokenizer's file says so.
+  /// Encode does not add it.
+  std::span<const int32_t> before() const { return before_; }
+  std::span<const int32_t> after() const { return after_; }
 
  protected:
   int32_t unk_ = 0, bos_ = 1, eos_ = 2;
+  std::vector<int32_t> before_, after_;
 };
 using TokenizerPtr = std::shared_ptr<const Tokenizer>;
 
+/// Ids of a text with what a model expects before it, unless the text starts with that itself.
+std::vector<int32_t> EncodeFromStart(const Tokenizer& tokenizer, std::string_view text);
+
 /// What Serialize gave. An error if the bytes are damaged.
 Result<TokenizerPtr> DeserializeTokenizer(std::string_view bytes);
-/// A SentencePiece `.model` file (BPE or unigram), or a checkpoint that carries a tokenizer.
+/// A SentencePiece `.model` file (BPE or unigram); a tokenizer.json; vocab.json or merges.txt with the other
+/// beside it; a folder that has one of these; or a checkpoint that carries a tokenizer. A
+/// tokenizer_config.json beside the file tells which tokens begin and end a text.
 Result<TokenizerPtr> LoadTokenizer(const std::string& path);
+/// The file in `folder` that LoadTokenizer would read, or empty.
+std::string TokenizerIn(const std::string& folder);
 
 /// Ids 3 ... 258 are the bytes 0 ... 255.
 TokenizerPtr MakeByteTokenizer();

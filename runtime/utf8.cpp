@@ -72,6 +72,30 @@ std::string RepairUtf8(std::string_view text) {
   return out;
 }
 
+std::string LossyUtf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0; };
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint c = DecodeUtf8(text, at);
+    if (c.length > 0) {
+      out.append(text.substr(at, static_cast<size_t>(c.length)));
+      at += static_cast<size_t>(c.length);
+      continue;
+    }
+    AppendUtf8(out, 0xFFFD);
+    // The second byte has narrower bounds behind some first ones; the others are 80 to BF.
+    const unsigned char first = byte(at++), second = byte(at);
+    const int length = first >= 0xE0 && first <= 0xEF ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 2;
+    const unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    const unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    if (length == 2 || second < low || second > high) continue;
+    ++at;
+    if (length == 4 && (byte(at) & 0xC0) == 0x80) ++at;
+  }
+  return out;
+}
+
 int64_t CountCodePoints(std::string_view text) {
   int64_t count = 0;
   for (char c : text) count += (static_cast<unsigned char>(c) & 0xC0) != 0x80;

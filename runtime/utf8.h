@@ -23,6 +23,9 @@ void AppendUtf8(std::string& out, char32_t c);
 std::optional<size_t> FindInvalidUtf8(std::string_view text);
 /// Invalid bytes replaced by U+FFFD, one for each byte.
 std::string RepairUtf8(std::string_view text);
+/// The same with one U+FFFD for each longest run of bytes that begins a character (Unicode standard, table
+/// 3-8).
+std::string LossyUtf8(std::string_view text);
 /// Number of code points of valid text.
 int64_t CountCodePoints(std::string_view text);
 
