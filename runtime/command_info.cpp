@@ -110,7 +110,7 @@ class InfoCommand final : public Command {
     std::printf("%s\n", line.c_str());
     if (config.path.empty()) PrintNote("there is no config.json beside the weights: shapes alone decided");
     if (!fit->unique) PrintNote("other sizes of the same products would fit as well");
-    for (const std::string& note : config.notes) PrintNote(note);
+    for (const std::string& note : fit->notes) PrintNote(note);
     return kExitDone;
   }
 

@@ -199,11 +199,17 @@ std::optional<Fit> FitProgram(const HeedProgram& program, const std::vector<Stor
       fit.shorten.push_back(axis.name + ("=" + NumberText(told->second)));
     }
   }
+  bool scales = false;
   for (int64_t i = 0; i < program.const_count; ++i) {
     const HeedConst& constant = program.consts[i];
+    scales = scales || std::string_view(constant.name) == "rope_factor";
     const auto told = config.values.find(constant.name);
     if (told != config.values.end() && told->second != constant.value)
       fit.set.push_back(constant.name + ("=" + NumberText(told->second)));
+  }
+  if (!config.scaling.empty() && !(scales && config.scaling == "llama3")) {
+    fit.notes.push_back(config.path + " scales the frequencies of rotary positions (" + config.scaling +
+                        "), and the program does not");
   }
   return fit;
 }

@@ -26,6 +26,7 @@ struct Fit {
   std::vector<std::string>
       set;  ///< "model=1024": axes (and constants, from `config`) whose value must change
   std::vector<std::string> shorten;  ///< "seq=2048": bounds over what `config` tells
+  std::vector<std::string> notes;    ///< sentences: what `config` tells and no size or constant expresses
   bool unique = true;                ///< false: other sizes of the same axes would fit as well
 };
 /// Nothing if no sizes fit. Where shapes leave a choice, sizes that `config` tells win, then those that

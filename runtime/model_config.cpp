@@ -38,17 +38,24 @@ class Reader {
   ModelConfig& config_;
 };
 
-// What the frequencies of rotary positions undergo, if anything.
-std::string ScalingOf(const Json& json) {
+// What rotary frequencies undergo. `config.scaling` is empty if they stay.
+void ReadScaling(const Json& json, ModelConfig& config) {
+  config.values["rope_factor"] = 1;
   for (const char* field : {"rope_scaling", "rope_parameters"}) {
     if (!json.contains(field) || !json[field].is_object()) continue;
+    const Json& scaling = json[field];
+    Reader reader(scaling, config);
+    reader.Take("theta", {"rope_theta"});
     for (const char* key : {"rope_type", "type"}) {
-      if (!json[field].contains(key) || !json[field][key].is_string()) continue;
-      const std::string kind = json[field][key].get<std::string>();
-      return kind == "default" ? "" : kind;
+      if (!scaling.contains(key) || !scaling[key].is_string() || scaling[key] == "default") continue;
+      config.scaling = scaling[key].get<std::string>().substr(0, 40);
+      reader.Take("rope_factor", {"factor"});
+      reader.Take("rope_low", {"low_freq_factor"});
+      reader.Take("rope_high", {"high_freq_factor"});
+      reader.Take("rope_trained", {"original_max_position_embeddings"});
+      return;
     }
   }
-  return "";
 }
 
 }  // namespace
@@ -72,18 +79,12 @@ ModelConfig ReadModelConfig(const std::string& folder) {
   reader.Take("seq", {"max_position_embeddings", "n_positions", "n_ctx"});
   reader.Take("eps", {"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps"});
   reader.Take("theta", {"rope_theta"});
-  if (json.contains("rope_parameters") && json["rope_parameters"].is_object()) {
-    Reader(json["rope_parameters"], config).Take("theta", {"rope_theta"});
-  }
+  ReadScaling(json, config);
   reader.Take("bos", {"bos_token_id"});
   reader.Take("eos", {"eos_token_id"});
   const double heads = reader.Of("heads", 0), kv = reader.Of("kv", 0), model = reader.Of("model", 0);
   if (heads > 0 && kv > 0) config.values["rep"] = heads / kv;
   if (heads > 0 && model > 0) config.values.try_emplace("key", model / heads);
-  if (const std::string scaling = ScalingOf(json); !scaling.empty()) {
-    config.notes.push_back(path + " scales the frequencies of rotary positions (" + scaling +
-                           "); the program has to do so too");
-  }
   return config;
 }
 

@@ -5,7 +5,6 @@
 
 #include <map>
 #include <string>
-#include <vector>
 
 #include "runtime/result.h"
 
@@ -13,10 +12,10 @@ namespace heed {
 
 struct ModelConfig {
   std::string path;  ///< empty if there is none
-  /// model, hidden, heads, kv, rep, key, layer, vocab, seq, theta, eps, bos, eos: those the file tells.
+  /// model, hidden, heads, kv, rep, key, layer, vocab, seq, theta, eps, bos, eos, and of rotary frequencies
+  /// that are scaled rope_factor, rope_low, rope_high, rope_trained: those the file tells.
   std::map<std::string, double> values;
-  /// Sentences about what no number of a program expresses: frequencies of rotary positions that are scaled.
-  std::vector<std::string> notes;
+  std::string scaling;  ///< how rotary frequencies are scaled ("llama3", "linear" ...); empty: not at all
 };
 
 /// The config.json in `folder` if it describes a model; else nothing. Damaged ones count as nothing: they are

@@ -76,7 +76,7 @@ class Finder {
     CountLayers();
     std::vector<const SafetensorsFile::Entry*> entries;
     for (int64_t i = 0; i < program_.param_count; ++i) entries.push_back(FindOne(program_.params[i]));
-    if (problems_.empty()) LookAtRest(entries);
+    LookAtRest();
     if (problems_.empty()) CompareConfig();
     return entries;
   }
@@ -185,7 +185,7 @@ class Finder {
   }
 
   // Tensors that the program does not use.
-  void LookAtRest(const std::vector<const SafetensorsFile::Entry*>& entries) {
+  void LookAtRest() {
     std::set<std::string> modules;
     const auto module_of = [](const std::string& name) { return name.substr(0, name.rfind('.') + 1); };
     for (const std::string& name : used_) {
@@ -195,8 +195,7 @@ class Finder {
     for (const std::string& name : names_) {
       if (used_.contains(name)) continue;
       if (name == kOutput || name == report_.prefix + std::string(kOutput)) {
-        CompareOutput(name, entries);
-        continue;
+        if (CompareOutput(name)) continue;
       }
       // The bias of a module whose weight is used is no buffer.
       (modules.contains(module_of(name)) && name.ends_with(".bias") ? unused : extra).push_back(name);
@@ -205,19 +204,22 @@ class Finder {
     report_.unused = FoldAll(unused);
   }
 
-  // The program uses another parameter in place of the file's output matrix: only right if they are equal.
-  void CompareOutput(const std::string& name, const std::vector<const SafetensorsFile::Entry*>& entries) {
+  // The program uses another parameter, the embedding, in place of the file's output matrix: only right if
+  // they are equal. False if there is none like it.
+  bool CompareOutput(const std::string& name) {
     const SafetensorsFile::Entry& output = *Tensor(name);
-    for (size_t i = 0; i < entries.size(); ++i) {
-      const SafetensorsFile::Entry* entry = entries[i];
-      if (entry == nullptr || entry->shape != output.shape || output.shape.size() != 2) continue;
-      if (Equal(*entry, output)) return;
-      problems_.Other("the file has " + name + ", which is not equal to " + program_.params[i].name +
-                      "; the program has one parameter for both, so it would compute something else");
-      explained_ = false;
-      return;
+    std::string other;
+    for (const std::string& used : used_) {
+      const SafetensorsFile::Entry& entry = *Tensor(used);
+      if (entry.shape != output.shape || entry.shape.size() != 2) continue;
+      if (Equal(entry, output)) return true;
+      if (other.empty()) other = used;
     }
-    report_.extra.push_back(name);
+    if (other.empty()) return false;
+    explained_ = false;
+    problems_.Other("the file has " + name + ", which is not equal to " + other +
+                    "; the program has one parameter for both, so it would compute something else");
+    return true;
   }
   static bool Equal(const SafetensorsFile::Entry& a, const SafetensorsFile::Entry& b) {
     constexpr int64_t kPart = 1 << 20;
@@ -246,7 +248,7 @@ class Finder {
       report_.notes.push_back(config_.path + " tells " + ListNames(fit->set) +
                               "; the program was built otherwise, so results may differ from the model's");
     }
-    report_.notes.insert(report_.notes.end(), config_.notes.begin(), config_.notes.end());
+    report_.notes.insert(report_.notes.end(), fit->notes.begin(), fit->notes.end());
   }
 
   std::string Advice() const {

@@ -467,13 +467,22 @@ TEST_F(WeightsTest, WhatFitsButConfigContradictsIsNoted) {
   ASSERT_EQ(weights->report().notes.size(), 2u);
   EXPECT_HAS(weights->report().notes[0],
              "config.json tells key=2, kv=4, theta=10000; the program was built otherwise");
-  EXPECT_HAS(weights->report().notes[1], "scales the frequencies of rotary positions (llama3)");
+  EXPECT_HAS(weights->report().notes[1],
+             "scales the frequencies of rotary positions (llama3), and the program does not");
   // What is no description of a model tells nothing.
   for (const char* text : {"", "[]", "{\"rope_theta\": 1}", "{\"model_type\": \"llama\"", "\xFF"}) {
     EXPECT_EQ(Config(text).path, "") << text;
   }
-  EXPECT_TRUE(Config(R"({"model_type": "x", "rope_theta": "7", "num_attention_heads": 1e999, "n_head": []})")
-                  .values.empty());
+  EXPECT_EQ(
+      Config(R"({"model_type": "x", "rope_theta": "7", "num_attention_heads": "8", "n_head": []})").values,
+      (std::map<std::string, double>{{"rope_factor", 1}}));
+  const ModelConfig scaled =
+      Config(R"({"model_type": "llama", "rope_scaling": {"rope_type": "llama3", "factor": 32.0,
+      "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})");
+  EXPECT_EQ(scaled.scaling, "llama3");
+  EXPECT_EQ(scaled.values,
+            (std::map<std::string, double>{
+                {"rope_factor", 32}, {"rope_high", 4}, {"rope_low", 1}, {"rope_trained", 8192}}));
 }
 
 TEST_F(WeightsTest, EnormousFilesDoNotTakeForEver) {
