@@ -25,8 +25,9 @@ class CallCommand final : public Command {
   void Declare(CLI::App& app) override {
     if (entry_ == nullptr) app.add_option("entry", name_, "which entry")->required()->type_name("ENTRY");
     if (entry_ != nullptr && entry_->kind == kHeedEntryValue) DeclareTexts(app);
-    app.add_option("--weights", weights_, "checkpoint (not needed without parameters)")
-        ->type_name("W.safetensors");
+    app.add_option("--weights", weights_,
+                   "checkpoint: a file, an index of files, or a folder (not needed without parameters)")
+        ->type_name("W");
     app.add_option("--inputs", inputs_, "arguments by name, batch first; NAME.length: I32 [batch]")
         ->type_name("I.safetensors");
     app.add_option("--outputs", outputs_, "where the results go")->type_name("O.safetensors");

@@ -28,7 +28,8 @@ class GenerateCommand final : public Command {
   }
 
   void Declare(CLI::App& app) override {
-    app.add_option("--weights", weights_, "checkpoint")->type_name("W.safetensors");
+    app.add_option("--weights", weights_, "checkpoint: a file, an index of files, or a folder")
+        ->type_name("W");
     app.add_option("--tokenizer", tokenizer_name_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE");
     if (entry_.prompt) {

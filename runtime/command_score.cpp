@@ -20,7 +20,8 @@ class ScoreCommand final : public Command {
   std::string Summary() const override { return "negative log-likelihood and perplexity of a text"; }
 
   void Declare(CLI::App& app) override {
-    app.add_option("--weights", weights_, "checkpoint")->type_name("W.safetensors");
+    app.add_option("--weights", weights_, "checkpoint: a file, an index of files, or a folder")
+        ->type_name("W");
     app.add_option("--source", source_, "source text, one line an example")->type_name("FILE");
     app.add_option("--target", target_, "its translations, line by line")->type_name("FILE");
     app.add_option("--text", text_, "one text")->type_name("FILE");

@@ -99,7 +99,9 @@ class TrainCommand final : public Command {
     app.add_option("--resume", resume_, "go on from this checkpoint")
         ->type_name("W.safetensors")
         ->group("Files");
-    app.add_option("--init", init_, "start from these weights")->type_name("W.safetensors")->group("Files");
+    app.add_option("--init", init_, "start from these weights: a file, an index of files, or a folder")
+        ->type_name("W")
+        ->group("Files");
     app.add_option("--log", log_, "one JSON object a step")->type_name("F.jsonl")->group("Files");
     app.add_flag("-q,--quiet", quiet_, "no progress");
   }
