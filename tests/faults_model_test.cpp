@@ -253,8 +253,8 @@ TEST_F(ProgramFaults, DamagedCheckpoints) {
       {"offsets turned", of_e("data_offsets", {4096, 0}), "bad data_offsets"},
       {"offsets huge", of_e("data_offsets", {0, 9223372036854775807}), "bad data_offsets"},
       {"overlap", with([](auto& header) { header["twice"] = header["E"]; }), "tensors overlap"},
-      {"dtype", of_e("dtype", "I32"), "E is I32; it must be F32, F16, BF16 or F64"},
-      {"unknown dtype", of_e("dtype", "F31"), "E is F31"},
+      {"dtype", of_e("dtype", "I32"), "E: the file has I32; it must be F32, F16, BF16 or F64"},
+      {"unknown dtype", of_e("dtype", "F31"), "E: the file has F31"},
       {"shorter dtype", of_e("dtype", "F16"), "has 4096 bytes"},
       {"shape turned", of_e("shape", {16, 64}), "in the other order"},
       {"shape", of_e("shape", {32, 32}), "vocab is 64 here and 32 in the file"},
@@ -296,7 +296,7 @@ TEST_F(ProgramFaults, DamagedCheckpoints) {
   ExpectMessage(translate(), 0, "names match with the prefix `model.`");
 
   ExpectMessage(Run("mt", {"translate", "--weights", Path("nothing")}), 1, "No such file");
-  ExpectMessage(Run("mt", {"translate", "--weights", Path("out")}), 1, "it is a folder");
+  ExpectMessage(Run("mt", {"translate", "--weights", Path("out")}), 1, "has neither model.safetensors nor");
   ExpectMessage(Run("mt", {"translate", "--weights", "/dev/zero"}), 1, "not a regular file");
 }
 
@@ -460,7 +460,7 @@ TEST_F(ProgramFaults, TextsThatCannotBeTrainedOn) {
   ExpectMessage(train(en, fr, {"--valid-source", en, "--valid-target", ten}), 1, "but " + ten + " has 3");
   ExpectMessage(train(en, fr, {"--tokenizer", Path("nothing")}), 1,
                 "--tokenizer takes bpe, chars, bytes or a file");
-  ExpectMessage(train(en, fr, {"--tokenizer", Path("out")}), 1, "it is a folder");
+  ExpectMessage(train(en, fr, {"--tokenizer", Path("out")}), 1, "has no tokenizer.json");
   ExpectMessage(train(en, fr, {"--tokenizer", en}), 1, "is not a SentencePiece model");
   ExpectMessage(train(en, fr, {"--tokenizer", "bytes"}), 1, "build the program with --set vocab=259");
   ExpectMessage(train(en, fr, {"--lr", "1e30", "--warmup", "0", "--schedule", "constant"}), 1,
