@@ -61,13 +61,15 @@ bool ConvertToFloat(const SafetensorsFile::Entry& entry, int64_t first, std::spa
 }
 
 void LetGo(const SafetensorsFile::Entry& entry, int64_t first, int64_t count) {
-  const int64_t bytes = ElementBytes(entry.dtype);
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const int64_t element = ElementBytes(entry.dtype), page = sysconf(_SC_PAGESIZE);
   // Whole pages only: neighbours may be in use.
-  const auto data = reinterpret_cast<uintptr_t>(entry.data);
-  const uintptr_t begin = (data + static_cast<uintptr_t>(first * bytes) + page - 1) / page * page;
-  const uintptr_t end = (data + static_cast<uintptr_t>((first + count) * bytes)) / page * page;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const auto address = static_cast<int64_t>(reinterpret_cast<uintptr_t>(entry.data));
+  const int64_t begin = (address + first * element + page - 1) / page * page - address;
+  const int64_t end = (address + (first + count) * element) / page * page - address;
+  if (begin < end) {
+    auto* const data = const_cast<uint8_t*>(entry.data);
+    madvise(data + begin, static_cast<size_t>(end - begin), MADV_DONTNEED);
+  }
 }
 
 }  // namespace heed
