@@ -4,9 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
-#include <set>
 
+#include "runtime/json_input.h"
 #include "runtime/names.h"
 #include "runtime/safetensors.h"
 #include "runtime/whole_file.h"
@@ -64,19 +63,10 @@ Result<SafetensorsFile> SafetensorsFile::OpenIndex(const std::string& path) {
   };
   const Result<std::string> bytes = ReadWholeFile(path, kLargestIndex);
   if (!bytes) return bytes.error();
-  // Later duplicates would replace earlier ones silently.
-  std::set<std::string> keys;
-  std::string twice;
-  const auto callback = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-    if (event == nlohmann::json::parse_event_t::key && depth == 2) {
-      const std::string& key = parsed.get_ref<const std::string&>();
-      if (!keys.insert(key).second) twice = key;
-    }
-    return true;
-  };
-  const nlohmann::json index = nlohmann::json::parse(*bytes, callback, /*allow_exceptions=*/false);
+  const JsonInput input = ParseJson(*bytes, 2);
+  const nlohmann::json& index = input.json;
   if (index.is_discarded()) return fail("it is not JSON (cut short?)");
-  if (!twice.empty()) return fail("it has `" + twice + "` twice");
+  if (!input.twice.empty()) return fail("it has `" + input.twice + "` twice");
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
     return fail("it has no object weight_map");
   }

@@ -3,8 +3,8 @@
 #include "runtime/model_config.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "runtime/json_input.h"
 #include "runtime/whole_file.h"
 
 namespace heed {
@@ -65,7 +65,7 @@ ModelConfig ReadModelConfig(const std::string& folder) {
   const std::string path = folder + "config.json";
   const Result<std::string> bytes = ReadWholeFile(path, kLargestFile);
   if (!bytes) return config;
-  const Json json = Json::parse(*bytes, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(*bytes).json;
   if (!json.is_object() || !json.contains("model_type")) return config;
   config.path = path;
   Reader reader(json, config);

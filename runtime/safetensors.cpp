@@ -15,9 +15,8 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
-#include <set>
 
+#include "runtime/json_input.h"
 #include "runtime/names.h"
 
 namespace heed {
@@ -207,19 +206,10 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   const int64_t data_bytes = size - 8 - static_cast<int64_t>(header_bytes);
   if (header_bytes == 0 || *begin != '{') return fail("the header does not begin with '{'");
 
-  // Later duplicates would replace earlier ones silently.
-  std::set<std::string> names;
-  std::string duplicate;
-  const Json::parser_callback_t callback = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::key && depth == 1) {
-      const std::string& name = parsed.get_ref<const std::string&>();
-      if (!names.insert(name).second) duplicate = name;
-    }
-    return true;
-  };
-  const Json header = Json::parse(begin, begin + header_bytes, callback, /*allow_exceptions=*/false);
+  const JsonInput input = ParseJson({reinterpret_cast<const char*>(begin), header_bytes}, 1);
+  const Json& header = input.json;
   if (header.is_discarded() || !header.is_object()) return fail("the header is not a JSON object");
-  if (!duplicate.empty()) return fail("the header has `" + duplicate + "` twice");
+  if (!input.twice.empty()) return fail("the header has `" + input.twice + "` twice");
 
   std::vector<std::pair<int64_t, int64_t>> ranges;
   for (const auto& [name, value] : header.items()) {

@@ -2,9 +2,8 @@
 // the files is read elsewhere.
 #include <sys/stat.h>
 
-#include <nlohmann/json.hpp>
-
 #include "runtime/base64.h"
+#include "runtime/json_input.h"
 #include "runtime/safetensors.h"
 #include "runtime/tokenizer_json.h"
 #include "runtime/tokenizer_piece.h"
@@ -40,7 +39,7 @@ Config ReadConfig(const std::string& folder) {
   config.path = folder + "tokenizer_config.json";
   const Result<std::string> bytes = ReadWholeFile(config.path, kLargestConfig);
   if (!bytes) return config;
-  const Json json = Json::parse(*bytes, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(*bytes).json;
   if (!json.is_object()) return config;
   // A token is its text, an object with its `content`, or null.
   const auto token = [&](const char* key) -> std::string {

@@ -3,8 +3,8 @@
 #include "runtime/tokenizer_json.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "runtime/json_input.h"
 #include "runtime/names.h"
 #include "runtime/tokenizer_published.h"
 #include "runtime/utf8.h"
@@ -427,7 +427,7 @@ class TokenizerReader {
 
 Result<TokenizerPtr> ParseTokenizerJson(std::string_view bytes, const std::string& name,
                                         const std::optional<SpecialTokens>& special) {
-  Json json = Json::parse(bytes, nullptr, /*allow_exceptions=*/false);
+  Json json = ParseJson(bytes).json;
   if (json.is_discarded()) return Error{name + " is not JSON (cut short?)"};
   return TokenizerReader(name).Read(json, special);
 }
@@ -435,7 +435,7 @@ Result<TokenizerPtr> ParseTokenizerJson(std::string_view bytes, const std::strin
 Result<TokenizerPtr> ParseVocabulary(std::string_view vocabulary, const std::string& vocabulary_name,
                                      std::string_view merges, const std::string& merges_name,
                                      const std::optional<SpecialTokens>& special) {
-  Json pieces = Json::parse(vocabulary, nullptr, /*allow_exceptions=*/false);
+  Json pieces = ParseJson(vocabulary).json;
   if (pieces.is_discarded() || !pieces.is_object())
     return Error{vocabulary_name + " is no JSON object of pieces and their ids (cut short?)"};
   if (FindInvalidUtf8(merges)) return Error{merges_name + " is not valid UTF-8"};
