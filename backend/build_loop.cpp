@@ -123,7 +123,8 @@ class Unfolder {
       case OpKind::Gather:
         return Gather(node, map);
       case OpKind::Keep:
-        return Keep(node, map);
+      case OpKind::Gumbel:
+        return Random(node, map);
       default:
         break;
     }
@@ -188,7 +189,7 @@ class Unfolder {
 
   /// The element's number has the bounds of the axes as strides, axes in alphabetical order, the last
   /// fastest.
-  int Keep(const Node& node, const AxisMap& map) {
+  int Random(const Node& node, const AxisMap& map) {
     AxisList axes = node.attributes.axes;
     std::sort(axes.begin(), axes.end());
     int element = -1;
@@ -198,10 +199,10 @@ class Unfolder {
       if (stride != 1) term = Op(OpKind::Mul, DType::Int, {term, Int(stride)});
       element = element < 0 ? term : Op(OpKind::Add, DType::Int, {element, term});
       stride *= graph_.axes().Bound(*it);
-      if (stride >= int64_t{1} << 31) throw InternalError("dropout over more than 2^31 elements");
+      if (stride >= int64_t{1} << 31) throw InternalError("chance over more than 2^31 elements");
     }
     if (element < 0) element = Int(0);
-    return Add({.kind = Kind::Keep,
+    return Add({.kind = node.op == OpKind::Keep ? Kind::Keep : Kind::Gumbel,
                 .dtype = DType::Float,
                 .args = {Value(node.inputs[0], map), element},
                 .number = node.attributes.number,
@@ -281,6 +282,7 @@ class Unfolder {
 double CostOf(const LoopValue& value) {
   switch (value.kind) {
     case Kind::Keep:
+    case Kind::Gumbel:
       return 10;
     case Kind::Load:
       return 1;

@@ -10,13 +10,13 @@
 
 namespace heed::backend {
 
-/// In this order: pointers, dynamic sizes (each once), then the key and the switch of dropout if there is a
-/// Keep. The layout is a function of the kernel alone, so equal kernels have equal contexts.
+/// In this order: pointers, dynamic sizes (each once), then the key and the switch of dropout if there is
+/// chance. The layout is a function of the kernel alone, so equal kernels have equal contexts.
 struct KernelContext {
   std::vector<int>
       operands;  ///< numbers of the operands in memory: a pointer each, the base's offset already added
   std::vector<Size> sizes;
-  std::vector<std::string> sites;  ///< of Keeps, in order of first use
+  std::vector<std::string> sites;  ///< of random values, in order of first use
   void Add(const Size& size) {
     if (!size.IsStatic() && std::find(sizes.begin(), sizes.end(), size) == sizes.end()) sizes.push_back(size);
   }

@@ -36,7 +36,7 @@ std::string CanonicalKey(LoopKernel kernel) {
   for (LoopValue& value : kernel.values) {
     if (value.kind == LoopValue::Kind::Extent || value.kind == LoopValue::Kind::Gather) rename(value.size);
     if (value.kind == LoopValue::Kind::Gather) rename(value.gather_stride);
-    if (value.kind == LoopValue::Kind::Keep) value.site = std::to_string(context.SiteNumber(value.site));
+    if (IsRandom(value)) value.site = std::to_string(context.SiteNumber(value.site));
   }
   return Key(kernel);
 }
@@ -89,7 +89,7 @@ class FunctionEmitter {
     most_slots_ = std::max(most_slots_, slot + 1);
   }
   void Put(int slot, const Size& size) { Put(slot, Of(size)); }
-  void PutKeep(int first, const KernelContext& context);
+  void PutChance(int first, const KernelContext& context);
   void PutContext(const KernelContext& context, int first, const std::vector<Base>& bases);
   llvm::FunctionCallee Task(const std::string& symbol);
   Value* ScratchOf(const std::string& symbol);
@@ -181,7 +181,7 @@ Value* FunctionEmitter::Pointer(const Base& base) {
   return b_.CreateGEP(bytes ? b_.getInt8Ty() : b_.getInt32Ty(), buffer, offset);
 }
 
-void FunctionEmitter::PutKeep(int first, const KernelContext& context) {
+void FunctionEmitter::PutChance(int first, const KernelContext& context) {
   llvm::Type* word = b_.getInt64Ty();
   Put(first + context.KeySlot(), Field(frame_, offsetof(HeedFrame, key), word));
   Put(first + context.DropoutSlot(),
@@ -194,7 +194,7 @@ void FunctionEmitter::PutContext(const KernelContext& context, int first, const 
   for (size_t i = 0; i < context.operands.size(); ++i)
     Put(first + static_cast<int>(i), Pointer(bases[context.operands[i]]));
   for (const Size& size : context.sizes) Put(first + context.SlotOf(size), size);
-  if (!context.sites.empty()) PutKeep(first, context);
+  if (!context.sites.empty()) PutChance(first, context);
   most_slots_ = std::max(most_slots_, first + context.Slots());
 }
 

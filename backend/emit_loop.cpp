@@ -33,6 +33,8 @@ int CostOf(const LoopValue& value) {
   switch (value.kind) {
     case LoopValue::Kind::Keep:
       return 60;
+    case LoopValue::Kind::Gumbel:
+      return 90;
     case LoopValue::Kind::Gather:
       return 8;
     case LoopValue::Kind::Op:
@@ -80,7 +82,7 @@ KernelContext ContextOf(const LoopKernel& kernel) {
       add(value.size);
       add(value.gather_stride);
     }
-    if (value.kind == LoopValue::Kind::Keep) context.AddSite(value.site);
+    if (IsRandom(value)) context.AddSite(value.site);
   }
   return context;
 }

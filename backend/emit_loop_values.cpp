@@ -78,6 +78,13 @@ LoopEmitter::Block LoopEmitter::EmitValue(int number) {
                   value.number, slots_[context_.KeySlot()], slots_[context_.DropoutSlot()])
             .value;
       });
+    case LoopValue::Kind::Gumbel:
+      return MapBlock(value.args, [&](const std::vector<Datum>& data) {
+        return v_
+            .Gumbel(data[0], data[1], builder_.CreateTrunc(slots_[context_.SiteSlot(value.site)], word),
+                    slots_[context_.KeySlot()], slots_[context_.DropoutSlot()])
+            .value;
+      });
     case LoopValue::Kind::Reduced:
       break;
   }

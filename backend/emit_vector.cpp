@@ -299,21 +299,32 @@ Datum VectorBuilder::Apply(OpKind op, std::vector<Datum> arguments, DType dtype)
   return {result, dtype};
 }
 
-Datum VectorBuilder::Keep(Datum example, Datum element, Value* site, double p, Value* key, Value* dropout) {
+Datum VectorBuilder::Random(const char* name, Datum example, Datum element, Value* site, Value* key,
+                            Value* dropout, std::vector<Value*> more, double off) {
   llvm::Type* word = b_.getInt32Ty();
   llvm::Type* vector = Vector(word);
   llvm::Type* result_type = Vector(b_.getFloatTy());
-  auto function = module_.getOrInsertFunction(
-      "heed_v_keep", llvm::FunctionType::get(
-                         result_type, {word, word, vector, vector, vector, word, b_.getFloatTy()}, false));
+  std::vector<Value*> arguments{
+      b_.CreateTrunc(key, word), b_.CreateTrunc(b_.CreateLShr(key, 32), word), AsVector(example).value,
+      AsVector(element).value,   llvm::Constant::getNullValue(vector),         site};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  std::vector<llvm::Type*> types;
+  for (Value* argument : arguments) types.push_back(argument->getType());
+  auto function = module_.getOrInsertFunction(name, llvm::FunctionType::get(result_type, types, false));
   const bool is_vector = example.vector() || element.vector();
-  Value* factor = b_.CreateCall(
-      function, {b_.CreateTrunc(key, word), b_.CreateTrunc(b_.CreateLShr(key, 32), word),
-                 AsVector(example).value, AsVector(element).value, llvm::Constant::getNullValue(vector), site,
-                 llvm::ConstantFP::get(b_.getFloatTy(), p)});
   Value* on = b_.CreateFCmpUNE(dropout, llvm::ConstantFP::get(b_.getFloatTy(), 0));
-  factor = b_.CreateSelect(on, factor, llvm::ConstantFP::get(result_type, 1));
-  return {is_vector ? factor : b_.CreateExtractElement(factor, uint64_t{0}), DType::Float};
+  Value* value =
+      b_.CreateSelect(on, b_.CreateCall(function, arguments), llvm::ConstantFP::get(result_type, off));
+  return {is_vector ? value : b_.CreateExtractElement(value, uint64_t{0}), DType::Float};
+}
+
+Datum VectorBuilder::Keep(Datum example, Datum element, Value* site, double p, Value* key, Value* dropout) {
+  Value* probability = llvm::ConstantFP::get(b_.getFloatTy(), p);
+  return Random("heed_v_keep", example, element, site, key, dropout, {probability}, 1);
+}
+
+Datum VectorBuilder::Gumbel(Datum example, Datum element, Value* site, Value* key, Value* dropout) {
+  return Random("heed_v_gumbel", example, element, site, key, dropout, {}, 0);
 }
 
 // ---- Memory

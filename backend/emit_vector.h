@@ -45,6 +45,8 @@ class VectorBuilder {
   /// Dropout's factor: 1 where `dropout` (float) is 0. `key` is an i64, `site` an i32.
   Datum Keep(Datum example, Datum element, llvm::Value* site, double p, llvm::Value* key,
              llvm::Value* dropout);
+  /// Noise of sampling: 0 where `dropout` is 0.
+  Datum Gumbel(Datum example, Datum element, llvm::Value* site, llvm::Value* key, llvm::Value* dropout);
 
   /// A scalar or a vector in memory; `mask` null: all lanes. Masked lanes read 0.
   Datum LoadScalar(llvm::Value* pointer, ir::DType dtype);
@@ -71,6 +73,9 @@ class VectorBuilder {
   llvm::Constant* Zeros();  ///< 64 bytes of zeros, read where there is nothing to read
 
  private:
+  /// Calls a vector function of random bits with `more` after the site; `off` where `dropout` is 0.
+  Datum Random(const char* name, Datum example, Datum element, llvm::Value* site, llvm::Value* key,
+               llvm::Value* dropout, std::vector<llvm::Value*> more, double off);
   llvm::Value* Math(const char* name, std::vector<Datum> arguments);
   llvm::Value* Compare(ir::OpKind op, llvm::Value* a, llvm::Value* b, ir::DType dtype);
   llvm::Value* IntMod(llvm::Value* a, llvm::Value* b);

@@ -22,6 +22,7 @@ bool IsInline(const Graph& graph, NodeId id) {
     case OpKind::Length:
     case OpKind::Positions:
     case OpKind::Keep:
+    case OpKind::Gumbel:
     case OpKind::Cast:
       return true;
     case OpKind::Broadcast:
@@ -59,7 +60,7 @@ bool IsExpensive(OpKind op) {
 namespace {
 
 // Costs in loads from memory, roughly.
-constexpr double kOpCost = 0.2, kExpensiveCost = 4, kKeepCost = 8, kLoadCost = 1;
+constexpr double kOpCost = 0.2, kExpensiveCost = 4, kRandomCost = 8, kLoadCost = 1;
 // A value that is needed by two loops is kept if computing it again costs more than this.
 constexpr double kKeepAbove = 2.3;
 // A value that varies along fewer axes than the loop that needs it is computed apart if it costs more than
@@ -249,8 +250,8 @@ class Fuser {
       cost = kLoadCost;
     } else {
       for (NodeId input : node.inputs) cost += Cost(input, memo);
-      if (node.op == OpKind::Keep) {
-        cost += kKeepCost;
+      if (node.op == OpKind::Keep || node.op == OpKind::Gumbel) {
+        cost += kRandomCost;
       } else if (ir::IsPointwise(node.op)) {
         cost += IsExpensive(node.op) ? kExpensiveCost : kOpCost;
       }

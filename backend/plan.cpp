@@ -77,6 +77,9 @@ std::string ValueText(const LoopValue& value, const SizeText& sizes) {
     case Kind::Keep:
       text = "keep " + value.site + " p=" + NumberText(value.number);
       break;
+    case Kind::Gumbel:
+      text = "gumbel " + value.site;
+      break;
     case Kind::Reduced:
       text = "reduced " + std::to_string(value.reduction);
       break;

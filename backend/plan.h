@@ -77,6 +77,7 @@ struct LoopValue {
          ///< Float
     Keep,  ///< dropout factor: args[0] = number of the example (Int), args[1] = element number (Int, < 2^31),
            ///< site, number = p
+    Gumbel,   ///< noise of sampling: args and site as of Keep
     Reduced,  ///< result of reduction `reduction`; a row value
   };
   Kind kind = Kind::Const;
@@ -91,6 +92,11 @@ struct LoopValue {
   std::string site;
   int reduction = -1;
 };
+
+/// Whether it needs the key of random bits and the number of its site.
+inline bool IsRandom(const LoopValue& value) {
+  return value.kind == LoopValue::Kind::Keep || value.kind == LoopValue::Kind::Gumbel;
+}
 
 struct LoopReduction {
   ir::OpKind op =

@@ -112,6 +112,10 @@ class Elaborator {
   Value Reduction(const Expr& expr, const std::string& name, const ir::AxisList& axes, const Value& x,
                   ir::NodeId mask, const ir::AxisList& mask_order, Frame& frame);
   Value Dropout(const Expr& expr, const std::vector<Value>& arguments, Frame& frame);
+  /// Logits whose largest is a draw from their softmax.
+  ir::NodeId Noisy(const Value& logits, Frame& frame);
+  std::string RandomSite(const Frame& frame);  ///< the next one of an instance
+  ir::NodeId ExampleNumber();
   Value Stack(const Expr& expr, ir::Axis axis, const std::vector<Value>& arguments, Frame& frame);
   Value UnpackAxis(const Expr& expr, ir::Axis axis, const Value& x, Frame& frame);
   Value Onehot(const Expr& expr, ir::Axis axis, const Value& index, Frame& frame);
@@ -158,7 +162,7 @@ class Elaborator {
   bool aborted_ = false;
   int64_t steps_ = 0;
   int depth_ = 0;
-  std::map<std::string, int> sites_;  ///< dropouts so far, by path
+  std::map<std::string, int> sites_;  ///< dropouts and samples so far, by path
 };
 
 /// `a.b`, or the one that is not empty.

@@ -83,9 +83,9 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
   if (count != 1) return {};
   // Counting truth values is the one reduction of bools.
   if (!need(0, name == "sum" || name == "mean" ? Need::Any : Need::Number)) return {};
-  if (name == "argmax" && axes->size() != 1) {
+  if ((name == "argmax" || name == "sample") && axes->size() != 1) {
     Report(frame, DiagnosticKind::GroupPositions, expr.items[0].loc,
-           "argmax acts along a single axis; this is the group " + Show(frame, *axes));
+           name + " acts along a single axis; this is the group " + Show(frame, *axes));
     return {};
   }
   for (Axis axis : *axes) {
@@ -104,6 +104,7 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
     return {};
   }
   SetOrigin(frame, expr.loc);
+  if (name == "sample" && train_) arguments[0].node = Noisy(arguments[0], frame);
   // A mask that is always true is no mask.
   NodeId mask_node;
   AxisList mask_order;
@@ -122,7 +123,8 @@ Value Elaborator::Reduction(const Expr& expr, const std::string& name, const Axi
     return Tensor(
         graph_->Reduce(name == "softmax" ? OpKind::Softmax : OpKind::LogSoftmax, x.node, axes, mask), all);
   if (name == "max") return Tensor(graph_->Reduce(OpKind::Max, x.node, axes, mask), rest);
-  if (name == "argmax") return Tensor(graph_->Reduce(OpKind::Argmax, x.node, axes, mask), rest);
+  if (name == "argmax" || name == "sample")
+    return Tensor(graph_->Reduce(OpKind::Argmax, x.node, axes, mask), rest);
   const NodeId sum = graph_->Reduce(OpKind::Sum, x.node, axes, mask);
   if (name == "sum") return Tensor(sum, rest);
   // The mean of nothing is 0.
@@ -142,6 +144,24 @@ Value Elaborator::Reduction(const Expr& expr, const std::string& name, const Axi
   return Tensor(mean, rest);
 }
 
+std::string Elaborator::RandomSite(const Frame& frame) {
+  return frame.path + "#" + std::to_string(sites_[frame.path]++);
+}
+
+NodeId Elaborator::ExampleNumber() {
+  ir::Attributes attributes;
+  attributes.name = "example";
+  attributes.dtype = DType::Int;
+  return graph_->Make(OpKind::Input, {}, attributes);
+}
+
+NodeId Elaborator::Noisy(const Value& logits, Frame& frame) {
+  ir::Attributes attributes;
+  attributes.name = RandomSite(frame);
+  attributes.axes = graph_->axes_of(logits.node);
+  return graph_->Add(logits.node, graph_->Make(OpKind::Gumbel, {ExampleNumber()}, attributes));
+}
+
 Value Elaborator::Dropout(const Expr& expr, const std::vector<Value>& arguments, Frame& frame) {
   const Value& x = arguments[0];
   const Value& rate = arguments[1];
@@ -157,18 +177,14 @@ Value Elaborator::Dropout(const Expr& expr, const std::vector<Value>& arguments,
     return {};
   }
   if (!train_) return x;
-  const std::string site = frame.path + "#" + std::to_string(sites_[frame.path]++);
+  const std::string site = RandomSite(frame);
   if (p == 0) return x;
   SetOrigin(frame, expr.loc);
   ir::Attributes attributes;
-  attributes.name = "example";
-  attributes.dtype = DType::Int;
-  const NodeId example = graph_->Make(OpKind::Input, {}, attributes);
-  attributes = {};
   attributes.name = site;
   attributes.number = p;
   attributes.axes = graph_->axes_of(x.node);
-  return Tensor(graph_->Mul(x.node, graph_->Make(OpKind::Keep, {example}, attributes)), x.order);
+  return Tensor(graph_->Mul(x.node, graph_->Make(OpKind::Keep, {ExampleNumber()}, attributes)), x.order);
 }
 
 Value Elaborator::Stack(const Expr& expr, Axis axis, const std::vector<Value>& arguments, Frame& frame) {

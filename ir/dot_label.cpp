@@ -124,6 +124,10 @@ class Labels {
         piece.precedence = 7;
         piece.leaf = true;
         return piece;
+      case OpKind::Gumbel:
+        piece.text = "chance";
+        piece.leaf = true;
+        return piece;
       case OpKind::Contract:
         hole(0);
         hole(1);
@@ -289,6 +293,8 @@ class Labels {
       }
       case OpKind::Keep:
         return "dropout " + NumberText(node.attributes.number);
+      case OpKind::Gumbel:
+        return "chance";
       case OpKind::Neg:
         return "-" + wrapped(0, 7);
       case OpKind::Cast:

@@ -159,7 +159,8 @@ Tensor Interpreter::Evaluate(NodeId id) {
     case OpKind::Write:
       return EvaluateWrite(node);
     case OpKind::Keep:
-      return EvaluateKeep(node);
+    case OpKind::Gumbel:
+      return EvaluateRandom(node);
     case OpKind::Attention:
     case OpKind::AttentionGrad:
       return EvaluateFused(node);
@@ -429,8 +430,9 @@ Tensor Interpreter::EvaluateWrite(const Node& node) const {
   return result;
 }
 
-Tensor Interpreter::EvaluateKeep(const Node& node) const {
-  Tensor result = Filled(node.type.axes, 1);
+Tensor Interpreter::EvaluateRandom(const Node& node) const {
+  const bool keep = node.op == OpKind::Keep;
+  Tensor result = Filled(node.type.axes, keep ? 1 : 0);
   if (!options_.dropout) return result;
   const Attributes& at = node.attributes;
   const Tensor& example = values_.at(node.inputs[0]);
@@ -450,7 +452,8 @@ Tensor Interpreter::EvaluateKeep(const Node& node) const {
   Walk<3>(result.shape, {StridesAlong(example, node.type.axes), number, StridesAlong(result, node.type.axes)},
           [&](const auto& to) {
             const uint32_t which = static_cast<uint32_t>(static_cast<int64_t>(example.data[to[0]]));
-            result.data[to[2]] = KeepFactor(RandomBits(key, which, site, static_cast<uint64_t>(to[1])), p);
+            const uint32_t bits = RandomBits(key, which, site, static_cast<uint64_t>(to[1]));
+            result.data[to[2]] = keep ? KeepFactor(bits, p) : GumbelNoise(bits);
           });
   return result;
 }

@@ -25,8 +25,8 @@ struct EvalOptions {
   std::map<std::string, Tensor> values =
       {};  ///< by name of Input and Param; Param data in the order of the node's axes
   std::map<Axis, int64_t> extents = {};  ///< by root, for dynamic and lifted ones; else read off the inputs
-  uint64_t seed = 0, step = 0;           ///< of Keep
-  bool dropout = true;                   ///< false: Keep is 1 everywhere
+  uint64_t seed = 0, step = 0;           ///< of Keep and Gumbel
+  bool dropout = true;                   ///< false: Keep is 1 everywhere, Gumbel 0
   std::map<NodeId, Tensor> frozen =
       {};  ///< values taken as given (arguments of `stop` in finite differences)
 };
@@ -62,7 +62,7 @@ class Interpreter {
   Tensor EvaluateGather(const Node& node) const;
   Tensor EvaluateScatterAdd(const Node& node) const;
   Tensor EvaluateWrite(const Node& node) const;
-  Tensor EvaluateKeep(const Node& node) const;
+  Tensor EvaluateRandom(const Node& node) const;
   const Tensor& EvaluateFused(const Node& node);
   Tensor Region(const Graph& region, std::string_view output, const std::map<std::string, Tensor>& values,
                 const AxisList& axes) const;

@@ -4,6 +4,17 @@
 namespace heed::ir {
 
 template <>
+struct Op<OpKind::Gumbel> {
+  static constexpr std::string_view kDoc =
+      "noise that turns the largest of the logits it is added to into a draw from their softmax";
+  static constexpr std::string_view kNoGradient = "it depends on no value";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
+    Require(graph.type(inputs[0]).dtype == DType::Int, "the example is a whole number");
+    return {Union(graph.axes_of(inputs[0]), at.axes), DType::Float, {}};
+  }
+};
+
+template <>
 struct Op<OpKind::Keep> {
   static constexpr std::string_view kDoc = "dropout's factor: 0 with probability p, else 1 / (1 - p)";
   static constexpr std::string_view kNoGradient = "it depends on no value";

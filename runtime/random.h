@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace heed {
 
@@ -61,5 +62,35 @@ inline float UniformFloat(uint32_t bits) { return static_cast<float>(bits >> 8) 
 
 /// Dropout's factor: 0 with probability p, else 1 / (1 - p).
 inline float KeepFactor(uint32_t bits, float p) { return UniformFloat(bits) >= p ? 1.0f / (1.0f - p) : 0.0f; }
+
+/// The logarithm of a positive normal float, good to 3 ulp. Only sums, products and quotients of floats, each
+/// rounded, so that vectors, this function and any compiler that does not contract them give the same bits.
+/// m in [0.7, 1.4) has log m = 2 artanh(s), s = (m - 1) / (m + 1), as a series.
+inline float PlainLog(float x) {
+  constexpr uint32_t kRootOfHalf = 0x3F3504F3u, kOne = 0x3F800000u;
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  bits += kOne - kRootOfHalf;
+  const float exponent = static_cast<float>(static_cast<int32_t>(bits >> 23) - 127);
+  bits = (bits & 0x7FFFFFu) + kRootOfHalf;
+  float m;
+  std::memcpy(&m, &bits, 4);
+  const float f = m - 1.0f;
+  const float s = f / (2.0f + f);
+  const float z = s * s;
+  float tail = z * (1.0f / 9);
+  tail = (tail + 1.0f / 7) * z;
+  tail = (tail + 1.0f / 5) * z;
+  tail = (tail + 1.0f / 3) * z;
+  const float log_m = (s + s * tail) * 2.0f;
+  return exponent * 0.693147180559945309f + log_m;
+}
+
+/// A draw from Gumbel's distribution, -log(-log(u)) with u a multiple of 2^-24 in (0, 1): added to logits,
+/// the largest is a draw from their softmax (Gumbel, 1954; Maddison, Tarlow and Minka, 2014).
+inline float GumbelNoise(uint32_t bits) {
+  const float u = (static_cast<float>(bits >> 9) + 0.5f) * 1.1920928955078125e-7f;
+  return -PlainLog(-PlainLog(u));
+}
 
 }  // namespace heed

@@ -231,6 +231,12 @@ class Evaluator {
                                      static_cast<uint64_t>(Value(value.args[1], index)));
         return KeepFactor(bits, static_cast<float>(value.number));
       }
+      case Kind::Gumbel: {
+        if (!dropout_) return 0;
+        return GumbelNoise(RandomBits(key_, static_cast<uint32_t>(Value(value.args[0], index)),
+                                      SiteHash(value.site.data(), value.site.size()),
+                                      static_cast<uint64_t>(Value(value.args[1], index))));
+      }
       case Kind::Reduced:
         return reduced_.at(value.reduction);
     }
@@ -685,8 +691,9 @@ TEST_P(CodegenTest, Gathers) {
       0);
 }
 
-TEST_P(CodegenTest, Dropout) {
-  for (const bool on : {true, false}) {
+TEST_P(CodegenTest, Chance) {
+  for (const auto& [kind, on] : {std::pair{Kind::Keep, true}, std::pair{Kind::Keep, false},
+                                 std::pair{Kind::Gumbel, true}, std::pair{Kind::Gumbel, false}}) {
     Sketch s;
     s.extents = kRowsAndLength;
     s.kernel.outer = {X(0)};
@@ -694,13 +701,13 @@ TEST_P(CodegenTest, Dropout) {
     const Size all{1, {0, 1}};
     const int x = s.Memory(false, DType::Float, all, {X(1), N(1)});
     const int y = s.Memory(true, DType::Float, all, {X(1), N(1)});
-    LoopValue keep;
-    keep.kind = Kind::Keep;
-    keep.site = "h.0.drop";
-    keep.number = 0.3;
+    LoopValue chance;
+    chance.kind = kind;
+    chance.site = "h.0.drop";
+    chance.number = kind == Kind::Keep ? 0.3 : 0;
     const int element = s.Add(PositionOf(1));
-    keep.args = {s.Add(PositionOf(0)), element};
-    s.kernel.stages.push_back({{}, {{s.Add(OpOf(OpKind::Mul, {s.Add(LoadOf(x)), s.Add(keep)})), y}}});
+    chance.args = {s.Add(PositionOf(0)), element};
+    s.kernel.stages.push_back({{}, {{s.Add(OpOf(OpKind::Mul, {s.Add(LoadOf(x)), s.Add(chance)})), y}}});
     Check(s, Lengths(4), Plain, 1e-7, on);
   }
 }

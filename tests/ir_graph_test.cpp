@@ -175,35 +175,81 @@ TEST(Chance, PhiloxIsThatOfThePaper) {
   EXPECT_EQ(SiteHash("foobar", 6), 0xbf9cf968u);
 }
 
-TEST(Chance, KeepDependsOnTheElementAlone) {
-  Graph graph(TestAxes());
-  const NodeId keep = graph.Make(OpKind::Keep, {Int(graph, "i", {kBatch})},
-                                 {.axes = {kSeq, kA}, .name = "s#0", .number = 0.5});
-  const auto value = [&](int64_t seq, std::vector<double> examples, uint64_t step) {
-    EvalOptions options;
-    options.extents[kSeq] = seq;
-    options.seed = 42;
-    options.step = step;
-    const int64_t count = static_cast<int64_t>(examples.size());
-    options.values["i"] = {{kBatch}, {count}, std::move(examples)};
-    return Interpreter(graph, options).Value(keep);
-  };
-  const Tensor big = value(9, {7, 8}, 1), small = value(2, {8}, 1), later = value(2, {8}, 2);
-  int kept = 0;
-  for (int64_t t = 0; t < 2; ++t)
-    for (int64_t a = 0; a < 3; ++a) EXPECT_EQ(big.data[(9 + t) * 3 + a], small.data[t * 3 + a]);
-  for (double x : big.data) {
-    EXPECT_TRUE(x == 0 || x == 2);
-    kept += x != 0;
+TEST(Chance, DependsOnTheElementAlone) {
+  for (const OpKind op : {OpKind::Keep, OpKind::Gumbel}) {
+    Graph graph(TestAxes());
+    const NodeId chance =
+        graph.Make(op, {Int(graph, "i", {kBatch})},
+                   {.axes = {kSeq, kA}, .name = "s#0", .number = op == OpKind::Keep ? 0.5 : 0});
+    const auto value = [&](int64_t seq, std::vector<double> examples, uint64_t step) {
+      EvalOptions options;
+      options.extents[kSeq] = seq;
+      options.seed = 42;
+      options.step = step;
+      const int64_t count = static_cast<int64_t>(examples.size());
+      options.values["i"] = {{kBatch}, {count}, std::move(examples)};
+      return Interpreter(graph, options).Value(chance);
+    };
+    const Tensor big = value(9, {7, 8}, 1), small = value(2, {8}, 1), later = value(2, {8}, 2);
+    for (int64_t t = 0; t < 2; ++t)
+      for (int64_t a = 0; a < 3; ++a) EXPECT_EQ(big.data[(9 + t) * 3 + a], small.data[t * 3 + a]);
+    EXPECT_NE(small.data, later.data);
+    if (op == OpKind::Keep) {
+      int kept = 0;
+      for (double x : big.data) {
+        EXPECT_TRUE(x == 0 || x == 2);
+        kept += x != 0;
+      }
+      EXPECT_GT(kept, 15);
+      EXPECT_LT(kept, 39);
+    }
+    EvalOptions off;
+    off.extents[kSeq] = 2;
+    off.dropout = false;
+    off.values["i"] = {{kBatch}, {1}, {0}};
+    EXPECT_EQ(Interpreter(graph, off).Value(chance).data, std::vector<double>(6, op == OpKind::Keep ? 1 : 0));
   }
-  EXPECT_GT(kept, 15);
-  EXPECT_LT(kept, 39);
-  EXPECT_NE(small.data, later.data);
-  EvalOptions off;
-  off.extents[kSeq] = 2;
-  off.dropout = false;
-  off.values["i"] = {{kBatch}, {1}, {0}};
-  EXPECT_EQ(Interpreter(graph, off).Value(keep).data, std::vector<double>(6, 1));
+}
+
+TEST(Chance, PlainLogIsALogarithm) {
+  double worst = 0;
+  for (uint32_t bits = 0x00800000u; bits < 0x7f800000u; bits += 4099) {
+    float x;
+    std::memcpy(&x, &bits, 4);
+    const double exact = std::log(static_cast<double>(x));
+    const double ulp = std::max(std::ldexp(1.0, std::ilogb(exact == 0 ? 1 : exact) - 23), 1e-45);
+    worst = std::max(worst, std::abs(static_cast<double>(PlainLog(x)) - exact) / ulp);
+  }
+  // Near 1, where the second logarithm has to be good in relation to its result.
+  for (int i = -2000; i <= 2000; ++i) {
+    const float x = 1 + static_cast<float>(i) * 0x1p-24f;
+    const double exact = std::log(static_cast<double>(x));
+    if (exact != 0) worst = std::max(worst, std::abs(static_cast<double>(PlainLog(x)) / exact - 1) * 0x1p23);
+  }
+  EXPECT_LT(worst, 3);
+  EXPECT_GT(worst, 0.1);
+  EXPECT_EQ(PlainLog(1.0f), 0);
+}
+
+TEST(Chance, GumbelNoiseHasItsDistribution) {
+  // All the numbers there are, evenly: mean is Euler's constant, variance pi^2 / 6, and P(noise < x) is
+  // exp(-exp(-x)).
+  double sum = 0, square = 0;
+  std::map<double, int> below;
+  constexpr int kCount = 1 << 18;
+  for (uint32_t i = 0; i < kCount; ++i) {
+    const double g = static_cast<double>(GumbelNoise(i << 14 | 0x2000));
+    ASSERT_TRUE(std::isfinite(g));
+    sum += g;
+    square += g * g;
+    for (const double x : {-1.0, 0.0, 1.0, 3.0}) below[x] += g < x;
+  }
+  EXPECT_NEAR(sum / kCount, 0.5772156649, 1e-4);
+  EXPECT_NEAR(square / kCount - sum / kCount * sum / kCount, 1.6449340668, 1e-3);
+  for (const auto& [x, count] : below)
+    EXPECT_NEAR(count / double(kCount), std::exp(-std::exp(-x)), 1e-5) << x;
+  EXPECT_NEAR(static_cast<double>(GumbelNoise(0)), -2.8114, 1e-3);
+  EXPECT_NEAR(static_cast<double>(GumbelNoise(~0u)), 16.6355, 1e-3);
 }
 
 }  // namespace

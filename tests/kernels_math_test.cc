@@ -239,5 +239,22 @@ TEST(KernelsMath, DropoutFactorsEqualTheRuntimes) {
   }
 }
 
+TEST(KernelsMath, GumbelNoiseEqualsTheRuntimes) {
+  for (const NativeKernels* kernels : AllNativeKernels()) {
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      const uint64_t key = RandomKey(seed, 17 * seed);
+      const uint32_t site = SiteHash("net#3", 5), example = static_cast<uint32_t>(seed * 1000003);
+      const uint64_t first = seed == 3 ? 0xfffffff8ull : seed * 977;
+      std::vector<float> noise(4096);
+      kernels->gumbel(key, example, site, first, noise.data(), 4096);
+      for (uint64_t i = 0; i < 4096; ++i) {
+        const float expected = GumbelNoise(RandomBits(key, example, site, first + i));
+        ASSERT_EQ(std::memcmp(&noise[i], &expected, 4), 0)
+            << kernels->target << " element " << first + i << ": " << noise[i] << " != " << expected;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace heed

@@ -210,6 +210,11 @@ std::vector<Sample> Samples() {
                                          {.axes = {kSeq, kA}, .name = "h.0#1", .number = 0.3});
                      }});
 
+  samples.push_back({OpKind::Gumbel, "of a batch", [](Graph& graph) {
+                       return graph.Make(OpKind::Gumbel, {Int(graph, "i", {kBatch})},
+                                         {.axes = {kSeq, kA}, .name = "h.0#2"});
+                     }});
+
   samples.push_back({OpKind::Const, "a number", [](Graph& graph) { return graph.Const(2.5); }});
   samples.push_back({OpKind::Const, "a truth value", [](Graph& graph) { return graph.ConstBool(true); }});
   samples.push_back({OpKind::Input, "ids", [](Graph& graph) { return Int(graph, "i", {kSeq}, kVocab); }});

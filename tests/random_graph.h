@@ -30,7 +30,7 @@ struct RandomGraphOptions {
   int steps = 25;         ///< how many times something is made of what is there
   bool dynamic = true;    ///< with the axis seq
   bool smooth = false;    ///< see above
-  bool random = false;    ///< with `keep`; needs an input `example`
+  bool random = false;    ///< with `keep` and `gumbel`; needs an input `example`
   bool attention = true;  ///< with fused attention (needs `dynamic`)
   size_t max_rank = 4;
 };
@@ -454,7 +454,11 @@ class RandomGraphMaker {
       const NodeId keep = graph_->Make(
           OpKind::Keep, {example_},
           {.axes = graph_->axes_of(x.id), .name = "site#" + std::to_string(graph_->size()), .number = 0.25});
-      return AddFloat(graph_->Mul(x.id, keep), x.bound * 1.4);
+      if (Chance(75)) return AddFloat(graph_->Mul(x.id, keep), x.bound * 1.4);
+      const NodeId noise =
+          graph_->Make(OpKind::Gumbel, {example_},
+                       {.axes = graph_->axes_of(x.id), .name = "site#" + std::to_string(graph_->size())});
+      return AddFloat(graph_->Add(x.id, noise), x.bound + 17);
     }
     if (!options_.attention || !options_.dynamic) return;
     const Axis seq("seq"), twin("seq'"), a("a"), b("b"), c("c");

@@ -1,7 +1,8 @@
-// Elementary functions on full vectors of float, and the counter-based random factor of dropout. Errors are
-// in ulp of the exact result, as measured by tests/kernels_math_test.cc with fused multiply-add (all shipped
-// CPU levels have it). Polynomials: figures of Cephes (Moshier) and fdlibm (Sun) where named; the rest fitted
-// for Heed. NaN stays NaN. No tables, no library calls, no dependence on the rounding of neighbouring lanes.
+// Elementary functions on full vectors of float, and the counter-based randomness of dropout and sampling.
+// Errors are in ulp of the exact result, as measured by tests/kernels_math_test.cc with fused multiply-add
+// (all shipped CPU levels have it). Polynomials: figures of Cephes (Moshier) and fdlibm (Sun) where named;
+// the rest fitted for Heed. NaN stays NaN. No tables, no library calls, no dependence on the rounding of
+// neighbouring lanes.
 #if defined(HEED_RUNTIME_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_RUNTIME_KERNELS_MATH_INL_H_
 #undef HEED_RUNTIME_KERNELS_MATH_INL_H_
@@ -262,13 +263,10 @@ HWY_INLINE void MulWide(Uints a, Uints b, Uints& high, Uints& low) {
   high = hn::OddEven(odd, hn::BitCast(du, hn::ShiftRight<32>(hn::BitCast(wide, even))));
 }
 
-/// Dropout's factor, 0 or 1 / (1 - p), bit for bit what KeepFactor(RandomBits(key, example, site, element),
-/// p) of runtime/random.h gives with key = key_low + 2^32 key_high, element = element_low + 2^32
-/// element_high.
-HWY_INLINE Floats Keep(uint32_t key_low, uint32_t key_high, Ints example, Ints element_low, Ints element_high,
-                       uint32_t site, float p) {
-  const FloatTag d;
-  const IntTag di;
+/// RandomBits(key, example, site, element) of runtime/random.h, with key = key_low + 2^32 key_high and
+/// element = element_low + 2^32 element_high.
+HWY_INLINE Uints RandomWords(uint32_t key_low, uint32_t key_high, Ints example, Ints element_low,
+                             Ints element_high, uint32_t site) {
   const UintTag du;
   Uints c0 = hn::BitCast(du, element_low), c1 = hn::BitCast(du, element_high), c2 = hn::BitCast(du, example);
   Uints c3 = hn::Set(du, site);
@@ -284,9 +282,50 @@ HWY_INLINE Floats Keep(uint32_t key_low, uint32_t key_high, Ints example, Ints e
     key_low += 0x9E3779B9u;
     key_high += 0xBB67AE85u;
   }
-  const Floats whole = hn::ConvertTo(d, hn::BitCast(di, hn::ShiftRight<8>(c0)));
+  return c0;
+}
+
+/// Dropout's factor, 0 or 1 / (1 - p), bit for bit what KeepFactor of runtime/random.h gives.
+HWY_INLINE Floats Keep(uint32_t key_low, uint32_t key_high, Ints example, Ints element_low, Ints element_high,
+                       uint32_t site, float p) {
+  const FloatTag d;
+  const IntTag di;
+  const Uints bits = RandomWords(key_low, key_high, example, element_low, element_high, site);
+  const Floats whole = hn::ConvertTo(d, hn::BitCast(di, hn::ShiftRight<8>(bits)));
   const Floats uniform = hn::Mul(whole, hn::Set(d, 5.9604644775390625e-8f));
   return hn::IfThenElseZero(hn::Ge(uniform, hn::Set(d, p)), hn::Set(d, 1.0f / (1.0f - p)));
+}
+
+/// PlainLog of runtime/random.h, bit for bit: no fused multiply-adds.
+HWY_INLINE Floats PlainLog(Floats x) {
+  const FloatTag d;
+  const IntTag di;
+  const UintTag du;
+  const Uints root_of_half = hn::Set(du, 0x3F3504F3u);
+  Uints bits = hn::Add(hn::BitCast(du, x), hn::Sub(hn::Set(du, 0x3F800000u), root_of_half));
+  const Floats exponent =
+      hn::ConvertTo(d, hn::Sub(hn::BitCast(di, hn::ShiftRight<23>(bits)), hn::Set(di, 127)));
+  bits = hn::Add(hn::And(bits, hn::Set(du, 0x7FFFFFu)), root_of_half);
+  const Floats f = hn::Sub(hn::BitCast(d, bits), hn::Set(d, 1.0f));
+  const Floats s = hn::Div(f, hn::Add(hn::Set(d, 2.0f), f));
+  const Floats z = hn::Mul(s, s);
+  Floats tail = hn::Mul(z, hn::Set(d, 1.0f / 9));
+  tail = hn::Mul(hn::Add(tail, hn::Set(d, 1.0f / 7)), z);
+  tail = hn::Mul(hn::Add(tail, hn::Set(d, 1.0f / 5)), z);
+  tail = hn::Mul(hn::Add(tail, hn::Set(d, 1.0f / 3)), z);
+  const Floats log_m = hn::Mul(hn::Add(s, hn::Mul(s, tail)), hn::Set(d, 2.0f));
+  return hn::Add(hn::Mul(exponent, hn::Set(d, 0.693147180559945309f)), log_m);
+}
+
+/// Gumbel's noise, bit for bit what GumbelNoise of runtime/random.h gives.
+HWY_INLINE Floats Gumbel(uint32_t key_low, uint32_t key_high, Ints example, Ints element_low,
+                         Ints element_high, uint32_t site) {
+  const FloatTag d;
+  const IntTag di;
+  const Uints bits = RandomWords(key_low, key_high, example, element_low, element_high, site);
+  const Floats whole = hn::ConvertTo(d, hn::BitCast(di, hn::ShiftRight<9>(bits)));
+  const Floats u = hn::Mul(hn::Add(whole, hn::Set(d, 0.5f)), hn::Set(d, 1.1920928955078125e-7f));
+  return hn::Neg(PlainLog(hn::Neg(PlainLog(u))));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -23,6 +23,11 @@ RawFloats heed_v_keep(uint32_t key_low, uint32_t key_high, RawInts example, RawI
   return Keep(key_low, key_high, Wrap(example), Wrap(element_low), Wrap(element_high), site, p).raw;
 }
 
+RawFloats heed_v_gumbel(uint32_t key_low, uint32_t key_high, RawInts example, RawInts element_low,
+                        RawInts element_high, uint32_t site) {
+  return Gumbel(key_low, key_high, Wrap(example), Wrap(element_low), Wrap(element_high), site).raw;
+}
+
 }  // extern "C"
 }  // namespace HWY_NAMESPACE
 }  // namespace heed

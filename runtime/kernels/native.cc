@@ -229,8 +229,9 @@ void RunPow(const float* x, const float* z, float* y, int64_t count) {
   }
 }
 
-void RunKeep(uint64_t key, uint32_t example, uint32_t site, uint64_t first_element, float p, float* y,
-             int64_t count) {
+/// y of each vector from the low and high halves of its elements' numbers.
+template <class Draw>
+void DrawEach(uint64_t first_element, float* y, int64_t count, const Draw& draw) {
   const FloatTag d;
   const IntTag di;
   for (int64_t i = 0; i < count; i += kLanes) {
@@ -240,11 +241,24 @@ void RunKeep(uint64_t key, uint32_t example, uint32_t site, uint64_t first_eleme
       low[lane] = static_cast<int32_t>(element);
       high[lane] = static_cast<int32_t>(element >> 32);
     }
-    const Floats factor =
-        Keep(static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32),
-             hn::Set(di, static_cast<int32_t>(example)), hn::Load(di, low), hn::Load(di, high), site, p);
-    hn::StoreU(factor, d, y + i);
+    hn::StoreU(draw(hn::Load(di, low), hn::Load(di, high)), d, y + i);
   }
+}
+
+void RunKeep(uint64_t key, uint32_t example, uint32_t site, uint64_t first_element, float p, float* y,
+             int64_t count) {
+  const Ints number = hn::Set(IntTag(), static_cast<int32_t>(example));
+  DrawEach(first_element, y, count, [&](Ints low, Ints high) HWY_ATTR {
+    return Keep(static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32), number, low, high, site, p);
+  });
+}
+
+void RunGumbel(uint64_t key, uint32_t example, uint32_t site, uint64_t first_element, float* y,
+               int64_t count) {
+  const Ints number = hn::Set(IntTag(), static_cast<int32_t>(example));
+  DrawEach(first_element, y, count, [&](Ints low, Ints high) HWY_ATTR {
+    return Gumbel(static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32), number, low, high, site);
+  });
 }
 
 double RunPeak(int64_t steps) {
@@ -296,6 +310,7 @@ constexpr NativeKernels MakeTable() {
   table.sigmoid = RunSigmoid;
   table.pow = RunPow;
   table.keep = RunKeep;
+  table.gumbel = RunGumbel;
   table.peak = RunPeak;
   return table;
 }

@@ -73,6 +73,8 @@ struct NativeKernels {
   void (*pow)(const float* x, const float* z, float* y, int64_t count);
   void (*keep)(uint64_t key, uint32_t example, uint32_t site, uint64_t first_element, float p, float* y,
                int64_t count);
+  void (*gumbel)(uint64_t key, uint32_t example, uint32_t site, uint64_t first_element, float* y,
+                 int64_t count);
   /// Fused multiply-adds a second, in GFLOP/s, of `steps` rounds of independent chains in registers: the peak
   /// to compare with, on the calling thread.
   double (*peak)(int64_t steps);
