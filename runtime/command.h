@@ -53,6 +53,7 @@ class CommandLine {
 
 void RegisterInfo(CommandLine& line);      ///< info
 void RegisterTrain(CommandLine& line);     ///< train, if the program has a `minimize` entry
+void RegisterInit(CommandLine& line);      ///< init
 void RegisterScore(CommandLine& line);     ///< score
 void RegisterGenerate(CommandLine& line);  ///< one command for each `generate` entry, by its name
 void RegisterCall(CommandLine& line);      ///< call, and one command for each other entry, by its name

@@ -6,7 +6,7 @@
 #include "runtime/command.h"
 #include "runtime/option_checks.h"
 #include "runtime/raw_call.h"
-#include "runtime/text_command.h"
+#include "runtime/table.h"
 #include "runtime/text_entry.h"
 
 namespace heed {
@@ -18,8 +18,10 @@ class CallCommand final : public Command {
   CallCommand(const CommandLine& line, const HeedEntry* entry) : line_(line), entry_(entry) {}
   std::string Name() const override { return entry_ != nullptr ? entry_->name : "call"; }
   std::string Summary() const override {
-    return entry_ != nullptr ? "compute this entry on tensors of a file"
-                             : "call an entry on tensors of a file";
+    if (entry_ == nullptr) return "call an entry on tensors of a file";
+    return entry_->kind == kHeedEntryValue && TextArguments(line_.program(), *entry_)
+               ? "compute this entry on lines of text, or on tensors of a file"
+               : "compute this entry on tensors of a file";
   }
 
   void Declare(CLI::App& app) override {
@@ -124,19 +126,27 @@ class CallCommand final : public Command {
     const Result<std::vector<TextArgument>> texts = TextArguments(line_.program(), *entry_);
     if (!texts) return;
     for (const TextArgument& text : *texts) {
-      for (const char* taken : {"weights", "inputs", "outputs", "tokenizer", "threads", "help", "h"}) {
+      for (const char* taken : {"weights", "inputs", "outputs", "tokenizer", "json", "precision", "bos",
+                                "eos", "threads", "help", "h"}) {
         if (text.name == taken) return;
       }
     }
     text_arguments_ = *texts;
     texts_.resize(texts->size());
-    const char* const group = "On text: one example a line, one JSON value a line";
+    const char* const group = "On text: one example a line";
     for (size_t t = 0; t < texts->size(); ++t) {
       app.add_option("--" + (*texts)[t].name, texts_[t], "lines of text")->type_name("FILE")->group(group);
     }
     app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE")
         ->group(group);
+    app.add_flag("--json", lines_.json, "one JSON value a line, instead of tables")->group(group);
+    app.add_option("--precision", lines_.precision, "digits after the point (2 in tables)")
+        ->check(WholeNumber(0, 9))
+        ->type_name("N")
+        ->group(group);
+    app.add_flag("--bos", lines_.ends.begin, "begin token before each line")->group(group);
+    app.add_flag("--eos", lines_.ends.end, "end token after each line")->group(group);
   }
 
   Result<int> RunOnText() {
@@ -154,8 +164,9 @@ class CallCommand final : public Command {
     if (Status status = CheckTokenizer(**tokenizer, text_arguments_); !status) return status.error();
     ThreadPool threads(line_.threads());
     Engine engine(program, threads);
+    lines_.width = TerminalWidth();
     const Status status =
-        ComputeOnLines(engine, *entry_, text_arguments_, texts_, **tokenizer, parameters, stdout);
+        ComputeOnLines(engine, *entry_, text_arguments_, texts_, **tokenizer, parameters, lines_, stdout);
     if (!status) return status.error();
     return kExitDone;
   }
@@ -165,6 +176,7 @@ class CallCommand final : public Command {
   std::vector<TextArgument> text_arguments_;  // with texts_: their files
   std::vector<std::string> texts_;
   std::string tokenizer_;
+  LinesOptions lines_;
   std::string name_, weights_, inputs_, outputs_, schedule_ = "inverse-sqrt";
   bool gradients_ = false;
   int64_t steps_ = 0;

@@ -260,7 +260,7 @@ class TrainCommand final : public Command {
     if (parallel && files[0].Lines().size() != files[1].Lines().size()) {
       return ParallelData(files[0], files[1], *MakeByteTokenizer(), 0, 0).error();
     }
-    if (Status ok = MakeTokenizer(files, progress); !ok) return ok.error();
+    if (Status ok = ChooseTokenizer(files, progress); !ok) return ok.error();
     const auto load = [&](const std::vector<TextFile>& from, Dataset& data, const char* what) -> Status {
       Result<Dataset> loaded =
           parallel ? ParallelData(from[0], from[1], *tokenizer_, texts_[0].bound, texts_[1].bound)
@@ -294,12 +294,12 @@ class TrainCommand final : public Command {
 
   int64_t Window() const { return texts_[0].bound > 1 ? texts_[0].bound : 256; }
 
-  Status MakeTokenizer(const std::vector<TextFile>& files, Progress& progress) {
+  Status ChooseTokenizer(const std::vector<TextFile>& files, Progress& progress) {
     int64_t vocabulary = texts_[0].vocabulary;
     for (const TextArgument& text : texts_) vocabulary = std::min(vocabulary, text.vocabulary);
     std::vector<std::string_view> views;
     for (const TextFile& file : files) views.emplace_back(file.text());
-    std::string made = "from the training text";
+    std::string made;
     const std::string from = !resume_.empty() ? resume_ : init_;
     if (tokenizer_name_.empty() && !from.empty()) {
       Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(from);
@@ -313,30 +313,12 @@ class TrainCommand final : public Command {
         return TokenizerFor("", from).error();
       }
     }
-    if (tokenizer_) {
-      // kept
-    } else if (tokenizer_name_.empty() || tokenizer_name_ == "bpe") {
-      const BpeTraining trained = TrainBpe(views, {vocabulary, texts_.size() == 2});
-      tokenizer_ = trained.tokenizer;
-      if (trained.left_out > 0) {
-        PrintWarning("`" + texts_[0].indexes + "` is too small for the " +
-                     std::to_string(trained.characters) + " different characters of the text: the rarest " +
-                     std::to_string(trained.left_out) + " are unknown. Consider --set " + texts_[0].indexes +
-                     "=N at build, or --tokenizer bytes");
-      } else if (tokenizer_->size() < vocabulary) {
-        made +=
-            ", which gives no more (`" + texts_[0].indexes + "` has room for " + WithCommas(vocabulary) + ")";
-      }
-    } else if (tokenizer_name_ == "chars") {
-      tokenizer_ = MakeCharacterTokenizer(views);
-    } else if (tokenizer_name_ == "bytes") {
-      tokenizer_ = MakeByteTokenizer();
-      made = "";
-    } else {
-      Result<TokenizerPtr> loaded = LoadTokenizer(tokenizer_name_);
-      if (!loaded) return loaded.error();
-      tokenizer_ = *loaded;
-      made = "of " + tokenizer_name_;
+    if (!tokenizer_) {
+      const TokenizerSource source{views, texts_[0].indexes, vocabulary, texts_.size() == 2};
+      Result<MadeTokenizer> result = MakeTokenizer(tokenizer_name_, source);
+      if (!result) return result.error();
+      tokenizer_ = result->tokenizer;
+      made = result->how;
     }
     if (Status ok = CheckTokenizer(*tokenizer_, texts_); !ok) return ok.error();
     if (texts_.size() == 2) {

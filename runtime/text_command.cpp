@@ -1,4 +1,4 @@
-// Shared parts of train, score and the generate commands; see the header. Prints nothing but a note.
+// Shared parts of the commands on text; see the header. Prints nothing but warnings and notes.
 #include "runtime/text_command.h"
 
 #include <poll.h>
@@ -42,6 +42,31 @@ Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& 
   return tokenizer;
 }
 
+Result<MadeTokenizer> MakeTokenizer(const std::string& option, const TokenizerSource& source) {
+  MadeTokenizer made{nullptr, "from the training text"};
+  if (option.empty() || option == "bpe") {
+    const BpeTraining trained = TrainBpe(source.texts, {source.vocabulary, source.lines});
+    made.tokenizer = trained.tokenizer;
+    if (trained.left_out > 0) {
+      PrintWarning("`" + source.axis + "` is too small for the " + std::to_string(trained.characters) +
+                   " different characters of the text: the rarest " + std::to_string(trained.left_out) +
+                   " are unknown. Consider --set " + source.axis + "=N at build, or --tokenizer bytes");
+    } else if (made.tokenizer->size() < source.vocabulary) {
+      made.how +=
+          ", which gives no more (`" + source.axis + "` has room for " + WithCommas(source.vocabulary) + ")";
+    }
+  } else if (option == "chars") {
+    made.tokenizer = MakeCharacterTokenizer(source.texts);
+  } else if (option == "bytes") {
+    made = {MakeByteTokenizer(), ""};
+  } else {
+    Result<TokenizerPtr> loaded = LoadTokenizer(option);
+    if (!loaded) return loaded.error();
+    made = {*loaded, "of " + option};
+  }
+  return made;
+}
+
 Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> texts) {
   for (const TextArgument& text : texts) {
     if (tokenizer.size() > text.vocabulary) {
@@ -59,6 +84,25 @@ std::vector<int32_t> StartTokens(const HeedEntry& entry, const Tokenizer& tokeni
   if (tokenizer.bos() >= 0) return {tokenizer.bos()};
   if (tokenizer.eos() >= 0) return {tokenizer.eos()};
   return {};
+}
+
+TextEnds EndsOf(const HeedProgram& program, const TextArgument& text) {
+  for (const HeedEntry* entry : EntriesOfKind(program, kHeedEntryMinimize)) {
+    const Result<std::vector<TextArgument>> texts = TextArguments(program, *entry);
+    if (!texts || texts->size() != 2) continue;
+    if ((*texts)[0].axis == text.axis) return {false, true};
+    if ((*texts)[1].axis == text.axis) return {true, true};
+  }
+  return {};
+}
+
+std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, TextEnds ends) {
+  std::vector<int32_t> ids;
+  if (ends.begin && tokenizer.bos() >= 0) ids.push_back(tokenizer.bos());
+  const std::vector<int32_t> pieces = tokenizer.Encode(line);
+  ids.insert(ids.end(), pieces.begin(), pieces.end());
+  if (ends.end && tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
+  return ids;
 }
 
 Result<std::vector<std::string>> TranslateLines(Decoder& decoder, const LineJob& job,

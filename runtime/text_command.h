@@ -14,8 +14,32 @@ namespace heed {
 /// `option` ("bytes", a file or a folder) if it is not empty, else the tokenizer in the checkpoint `weights`,
 /// or one that is published beside it, which a note announces.
 Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& weights);
+/// What a tokenizer is made of, and for.
+struct TokenizerSource {
+  std::span<const std::string_view> texts;
+  std::string axis;        ///< the vocabulary
+  int64_t vocabulary = 0;  ///< its size
+  bool lines = false;      ///< the texts are lines: spaces are normalised. Else one stream, kept as it is
+};
+struct MadeTokenizer {
+  TokenizerPtr tokenizer;
+  std::string how;  ///< for people, after "bpe, 500 pieces "
+};
+/// `option` is "bpe" or empty, "chars", "bytes" or a file. Warns if the vocabulary is too small for the
+/// characters of the texts.
+Result<MadeTokenizer> MakeTokenizer(const std::string& option, const TokenizerSource& source);
 /// An error if it has more pieces than a text's vocabulary.
 Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> texts);
+
+/// Which tokens stand around the ids of a text.
+struct TextEnds {
+  bool begin = false, end = false;
+};
+/// As `train` gives texts along that axis to the program: the first of two gets the end token, the second
+/// both, a single one (cut from a stream) none. None if nothing is trained on such texts.
+TextEnds EndsOf(const HeedProgram& program, const TextArgument& text);
+/// Ids of a line; ends that the tokenizer does not have are left out.
+std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, TextEnds ends);
 
 /// What makes requests of lines and lines of results.
 struct LineJob {

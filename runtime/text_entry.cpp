@@ -5,67 +5,142 @@
 #include <cmath>
 
 #include "runtime/data.h"
+#include "runtime/labels.h"
+#include "runtime/table.h"
 
 namespace heed {
 namespace {
 
 constexpr int64_t kTokensAtOnce = 4096;
 
-std::vector<int32_t> Ids(const Tokenizer& tokenizer, std::string_view line, bool begin) {
-  std::vector<int32_t> ids;
-  if (begin && tokenizer.bos() >= 0) ids.push_back(tokenizer.bos());
-  const std::vector<int32_t> pieces = tokenizer.Encode(line);
-  ids.insert(ids.end(), pieces.begin(), pieces.end());
-  if (tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
-  return ids;
+/// An element as text: numbers that are not finite are as `number` says.
+template <typename Number>
+std::string ElementText(const HostTensor& tensor, int64_t index, Number number) {
+  const auto i = static_cast<size_t>(index);
+  if (tensor.dtype() == kHeedInt32) return std::to_string(tensor.ints()[i]);
+  if (tensor.dtype() == kHeedBool8)
+    return static_cast<const uint8_t*>(tensor.data())[i] != 0 ? "true" : "false";
+  return number(static_cast<double>(tensor.floats()[i]));
 }
 
-// One example of a result as JSON.
-class Printer {
+std::string NineDigits(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
+/// A part of a result, as nested arrays.
+void AppendJson(std::string& text, const HostTensor& tensor, std::span<const TableAxis> axes,
+                int64_t offset) {
+  if (axes.empty()) {
+    text += ElementText(tensor, offset,
+                        [](double value) { return std::isfinite(value) ? NineDigits(value) : "null"; });
+    return;
+  }
+  text += '[';
+  for (int64_t i = 0; i < axes[0].size; ++i) {
+    if (i > 0) text += ", ";
+    AppendJson(text, tensor, axes.subspan(1), offset + i * axes[0].stride);
+  }
+  text += ']';
+}
+
+/// Some lines of all texts, and their ids: [text][line].
+struct Chunk {
+  std::vector<std::vector<std::string_view>> lines;
+  std::vector<std::vector<std::vector<int32_t>>> ids;
+};
+
+class LinePrinter {
  public:
-  Printer(const HostTensor& tensor, const std::vector<int64_t>& sizes) : tensor_(tensor), sizes_(sizes) {}
-  std::string Example(int64_t number) {
-    text_.clear();
-    Print(1, number);
-    return text_;
+  LinePrinter(const HeedProgram& program, const HeedEntry& entry, std::span<const TextArgument> texts,
+              const Tokenizer& tokenizer, const LinesOptions& options, std::FILE* out)
+      : program_(program),
+        entry_(entry),
+        texts_(texts),
+        tokenizer_(tokenizer),
+        options_(options),
+        out_(out) {}
+
+  /// Line i of a chunk, which is example i of the result.
+  void Print(const HostTensor& tensor, const Chunk& chunk, size_t i) {
+    const std::vector<TableAxis> axes = Axes(tensor, chunk, i);
+    const int64_t offset = HasBatch() ? static_cast<int64_t>(i) * (tensor.count() / tensor.shape()[0]) : 0;
+    std::string text;
+    if (options_.json) {
+      AppendJson(text, tensor, axes, offset);
+      text += "\n";
+    } else if (axes.empty()) {
+      text = ElementText(tensor, offset, [&](double value) {
+        return options_.precision < 0 ? NineDigits(value) : CellText(value, options_.precision);
+      });
+      text += "\n";
+    } else {
+      const int precision = options_.precision < 0 ? 2 : options_.precision;
+      const auto cell = [&](int64_t at) {
+        return ElementText(tensor, offset + at, [&](double value) { return CellText(value, precision); });
+      };
+      text = Heading(axes, chunk, i) + TableText(axes, cell, options_.width) + "\n";
+    }
+    std::fputs(text.c_str(), out_);
   }
 
  private:
-  // `index` is the flat number of the elements fixed by the dimensions before d.
-  void Print(size_t d, int64_t index) {
-    if (d == tensor_.shape().size()) {
-      Element(index);
-      return;
-    }
-    text_ += '[';
-    for (int64_t i = 0; i < sizes_[d]; ++i) {
-      if (i > 0) text_ += ", ";
-      Print(d + 1, index * tensor_.shape()[d] + i);
-    }
-    text_ += ']';
+  /// A result that depends on no argument is the same for all lines.
+  bool HasBatch() const {
+    const HeedTensorInfo& info = entry_.forward->outputs[0];
+    return info.rank > 0 && std::string_view(info.dims[0].axis) == "batch";
   }
-  void Element(int64_t index) {
-    if (tensor_.dtype() == kHeedInt32) {
-      text_ += std::to_string(tensor_.ints()[static_cast<size_t>(index)]);
-    } else if (tensor_.dtype() == kHeedBool8) {
-      text_ += static_cast<const uint8_t*>(tensor_.data())[index] != 0 ? "true" : "false";
-    } else {
-      const double value = static_cast<double>(tensor_.floats()[static_cast<size_t>(index)]);
-      char number[40];
-      std::snprintf(number, sizeof number, "%.9g", value);
-      text_ += std::isfinite(value) ? number : "null";
+
+  /// Those of one example of the result, at its own lengths.
+  std::vector<TableAxis> Axes(const HostTensor& tensor, const Chunk& chunk, size_t i) const {
+    const HeedTensorInfo& info = entry_.forward->outputs[0];
+    std::vector<TableAxis> axes;
+    const size_t first = HasBatch() ? 1 : 0;
+    for (size_t d = first; d < tensor.shape().size(); ++d) {
+      TableAxis& axis = axes.emplace_back();
+      axis.name = info.dims[d].axis;
+      axis.size = tensor.shape()[d];
+      for (size_t t = 0; t < texts_.size(); ++t) {
+        if (info.dims[d].extent < 0 || RootOf(axis.name) != texts_[t].axis) continue;
+        axis.size = static_cast<int64_t>(chunk.ids[t][i].size());
+        axis.words = true;
+        for (int32_t id : chunk.ids[t][i]) axis.labels.push_back(TokenLabel(tokenizer_, id));
+      }
+      const HeedAxis* declared = FindAxis(program_, RootOf(axis.name));
+      if (!axis.words && declared != nullptr && declared->enumerator_count == axis.size)
+        axis.labels.assign(declared->enumerators, declared->enumerators + declared->enumerator_count);
     }
+    int64_t stride = 1;
+    for (size_t d = tensor.shape().size(); d-- > first; stride *= tensor.shape()[d])
+      axes[d - first].stride = stride;
+    return axes;
   }
-  const HostTensor& tensor_;
-  const std::vector<int64_t>& sizes_;
-  std::string text_;
+
+  /// "scores[seq 6, seq' 6]  the cat sat on the mat"
+  std::string Heading(const std::vector<TableAxis>& axes, const Chunk& chunk, size_t i) const {
+    std::string text = entry_.name;
+    for (size_t a = 0; a < axes.size(); ++a)
+      text += (a == 0 ? "[" : ", ") + axes[a].name + " " + std::to_string(axes[a].size);
+    text += "] ";
+    for (size_t t = 0; t < texts_.size(); ++t)
+      text += (t == 0 ? " " : " | ") + Shortened(std::string(chunk.lines[t][i]), options_.width);
+    return text + "\n";
+  }
+
+  const HeedProgram& program_;
+  const HeedEntry& entry_;
+  std::span<const TextArgument> texts_;
+  const Tokenizer& tokenizer_;
+  const LinesOptions& options_;
+  std::FILE* out_;
 };
 
 }  // namespace
 
 Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const TextArgument> texts,
                       std::span<const std::string> paths, const Tokenizer& tokenizer,
-                      const ParameterBlock& parameters, std::FILE* out) {
+                      const ParameterBlock& parameters, const LinesOptions& options, std::FILE* out) {
   if (entry.forward == nullptr || entry.forward->output_count == 0) {
     return Error{std::string("entry `") + entry.name + "` has no result"};
   }
@@ -83,17 +158,23 @@ Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const Te
                    " has " + std::to_string(lines.back().size())};
     }
   }
+  std::vector<TextEnds> ends;
+  for (const TextArgument& text : texts) {
+    const TextEnds own = EndsOf(engine.program(), text);
+    ends.push_back({own.begin || options.ends.begin, own.end || options.ends.end});
+  }
   const HeedFunction& function = *entry.forward;
-  const HeedTensorInfo& info = function.outputs[0];
+  LinePrinter printer(engine.program(), entry, texts, tokenizer, options, out);
   for (size_t begin = 0; begin < lines[0].size();) {
-    std::vector<std::vector<std::vector<int32_t>>> ids(texts.size());
+    Chunk chunk{std::vector<std::vector<std::string_view>>(texts.size()),
+                std::vector<std::vector<std::vector<int32_t>>>(texts.size())};
     std::vector<int64_t> numbers;
     size_t end = begin;
     for (int64_t longest = 0; end < lines[0].size(); ++end) {
       std::vector<std::vector<int32_t>> row;
       int64_t tokens = 0;
       for (size_t t = 0; t < texts.size(); ++t) {
-        row.push_back(Ids(tokenizer, lines[t][end], t + 1 == texts.size()));
+        row.push_back(LineIds(tokenizer, lines[t][end], ends[t]));
         const auto count = static_cast<int64_t>(row[t].size());
         tokens += count;
         const std::string where = files[t].path() + ":" + std::to_string(end + 1);
@@ -105,26 +186,18 @@ Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const Te
       }
       longest = std::max(longest, tokens);
       if (end > begin && longest * static_cast<int64_t>(end - begin + 1) > kTokensAtOnce) break;
-      for (size_t t = 0; t < texts.size(); ++t) ids[t].push_back(std::move(row[t]));
+      for (size_t t = 0; t < texts.size(); ++t) {
+        chunk.ids[t].push_back(std::move(row[t]));
+        chunk.lines[t].push_back(lines[t][end]);
+      }
       numbers.push_back(static_cast<int64_t>(end));
     }
     std::vector<Rows> rows;
-    for (const auto& column : ids) rows.emplace_back(column.begin(), column.end());
+    for (const auto& column : chunk.ids) rows.emplace_back(column.begin(), column.end());
     auto results = engine.Call(function, TextInputs(function, texts, rows, numbers), parameters, nullptr, {});
     if (!results) return results.error();
-    const HostTensor& tensor = results->find(info.name)->second;
-    for (size_t i = 0; i < numbers.size(); ++i) {
-      std::vector<int64_t> sizes = tensor.shape();
-      for (size_t d = 1; d < sizes.size(); ++d) {
-        for (size_t t = 0; t < texts.size(); ++t) {
-          const int64_t extent = info.dims[d].extent;
-          if (extent >= 0 && texts[t].axis == function.extents[extent]) {
-            sizes[d] = static_cast<int64_t>(ids[t][i].size());
-          }
-        }
-      }
-      std::fprintf(out, "%s\n", Printer(tensor, sizes).Example(static_cast<int64_t>(i)).c_str());
-    }
+    const HostTensor& tensor = results->find(function.outputs[0].name)->second;
+    for (size_t i = 0; i < numbers.size(); ++i) printer.Print(tensor, chunk, i);
     begin = end;
   }
   return Done{};

@@ -1,4 +1,4 @@
-// A value entry on lines of text: one example a line, one JSON value a line on standard output.
+// A value entry on lines of text: what it computes for each line, as tables or as JSON on standard output.
 #pragma once
 
 #include <cstdio>
@@ -7,17 +7,26 @@
 #include <vector>
 
 #include "runtime/engine.h"
-#include "runtime/text_inputs.h"
-#include "runtime/tokenizer.h"
+#include "runtime/text_command.h"
 
 namespace heed {
 
-/// `texts` are the entry's arguments and `paths` their files, which must have equally many lines. As in
-/// training, the last of several texts has begin and end tokens and the others an end token; a single text
-/// has both. Each line of `out` is a number, or nested arrays in the result's declared axes at the example's
-/// own lengths; what is not finite is null. An error names the line that is too long.
+struct LinesOptions {
+  bool json = false;   ///< one JSON value a line
+  int precision = -1;  ///< digits after the point; -1: two in tables, nine that count in single numbers
+  int64_t width = 80;  ///< of tables, in columns
+  TextEnds ends;       ///< added to what EndsOf gives each text
+};
+
+/// `texts` are the entry's arguments and `paths` their files, which must have equally many lines. An error
+/// names the line that is too long or empty.
+///
+/// A result without axes is a line of `out` for each example. One with axes is a heading, a table whose rows
+/// and columns have the words as names where their axis is that of a text, and an empty line. As JSON each
+/// line is a number, or nested arrays in the result's declared axes at the example's own lengths; what is not
+/// finite is null.
 Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const TextArgument> texts,
                       std::span<const std::string> paths, const Tokenizer& tokenizer,
-                      const ParameterBlock& parameters, std::FILE* out);
+                      const ParameterBlock& parameters, const LinesOptions& options, std::FILE* out);
 
 }  // namespace heed

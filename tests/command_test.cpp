@@ -330,14 +330,32 @@ TEST_F(CommandTest, ValueEntriesTakeLinesOfText) {
   program.entry_count = 1;
   program.param_count = 0;
   const std::string text = Path("text");
-  std::ofstream(text) << "ab\n\nA\n";
-  Outcome outcome = RunProgram(program, {"values", "--x", text.c_str(), "--tokenizer", "bytes"});
+  const auto values = [&](const std::string& lines, std::vector<const char*> more) {
+    std::ofstream(text) << lines;
+    more.insert(more.begin(), {"values", "--x", text.c_str(), "--tokenizer", "bytes"});
+    return RunProgram(program, more);
+  };
+  Outcome outcome = values("ab\nA\n", {"--json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(outcome.out, "[0.5, 50, 50.5, 1]\n[0.5, 1]\n[0.5, 34, 1]\n");
-  std::ofstream(text) << "ab\nabcdefg\n";
-  outcome = RunProgram(program, {"values", "--x", text.c_str(), "--tokenizer", "bytes"});
+  EXPECT_EQ(outcome.out, "[50, 50.5]\n[34]\n");
+  EXPECT_EQ(values("ab\n\nA\n", {"--json", "--bos", "--eos"}).out,
+            "[0.5, 50, 50.5, 1]\n[0.5, 1]\n[0.5, 34, 1]\n");
+  EXPECT_EQ(values("ab\nA\n", {}).out,
+            "values[seq 2]  ab\n"
+            "a  50.00\n"
+            "b  50.50\n"
+            "\n"
+            "values[seq 1]  A\n"
+            "A  34.00\n"
+            "\n");
+  EXPECT_HAS(values("ab\n", {"--precision", "4"}).out, "b  50.5000\n");
+  outcome = values("ab\nabcdefg\n", {"--bos", "--eos"});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_HAS(outcome.err, text + ":2: 9 tokens, seq is bounded by 6");
+  outcome = values("ab\n\n", {});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_HAS(outcome.err, text + ":2: an empty line gives nothing to compute with");
+  EXPECT_EQ(values("ab\n", {"--precision", "10"}).code, 2);
   EXPECT_EQ(RunProgram(program, {"values", "--x", text.c_str()}).code, 2);
 }
 

@@ -1,6 +1,6 @@
-// Runs the commands that README.md and docs/ show: fenced blocks marked `sh`; those marked `sh long` are left
-// to the reader. Each file's blocks run in order, in one empty folder that has `examples`, with `heed` in
-// PATH.
+// Runs the commands that README.md, docs/ and the READMEs of examples show: fenced blocks marked `sh`; those
+// marked `sh long` are left to the reader. Each file's blocks run in order, in one empty folder that has
+// `examples`, with `heed` in PATH.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -63,6 +63,13 @@ TEST(Documents, ReadmeRuns) {
 TEST(Documents, DocsRun) {
   for (const auto& entry : fs::directory_iterator(Source("docs"))) {
     if (entry.path().extension() == ".md") RunBlocksOf("docs/" + entry.path().filename().string());
+  }
+}
+
+TEST(Documents, ExamplesRun) {
+  ASSERT_GE(ShellBlocks(Source("examples/attention/README.md")).size(), 2u);
+  for (const auto& entry : fs::recursive_directory_iterator(Source("examples"))) {
+    if (entry.path().filename() == "README.md") RunBlocksOf(fs::relative(entry.path(), Source("")).string());
   }
 }
 
