@@ -226,7 +226,7 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
                 Function(compiled.forward), Function(compiled.next), TextOrNull(entry.variable),
                 TextOrNull(entry.axis), Number(entry.bound), TextOrNull(entry.indexes),
                 TextOrNull(entry.prompt), Number(entry.from), Number(entry.until),
-                Number(static_cast<int64_t>(options.size())), Array(options)}));
+                Number(static_cast<int64_t>(options.size())), Array(options), Function(compiled.weights)}));
   }
   Fields consts;
   for (const auto& [name, value] : program_.consts) consts.push_back(Struct({Text(name), Real(value)}));

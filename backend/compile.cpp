@@ -49,7 +49,7 @@ ir::AxisList OrderOf(const ir::Graph& graph, const std::string& output, const ir
 
 CompiledFunction MakeFunction(const ProgramSpec& program, const EntrySpec& entry, const ir::Graph& graph,
                               const std::string& what, size_t number) {
-  OutputOrders orders;
+  OutputOrders orders = entry.weight_axes;
   for (const auto& [name, node] : graph.outputs) {
     if (name == "value" || name == "logits")
       orders.emplace_back(name, OrderOf(graph, name, entry.result_axes));
@@ -85,9 +85,10 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
     if (entry.loss) compiled.loss = MakeFunction(program, entry, *entry.loss, "loss", number++);
     if (entry.forward) compiled.forward = MakeFunction(program, entry, *entry.forward, "forward", number++);
     if (entry.next) compiled.next = MakeFunction(program, entry, *entry.next, "next", number++);
+    if (entry.weights) compiled.weights = MakeFunction(program, entry, *entry.weights, "weights", number++);
   }
   for (const CompiledEntry& entry : entries)
-    for (const auto* function : {&entry.train, &entry.loss, &entry.forward, &entry.next})
+    for (const auto* function : {&entry.train, &entry.loss, &entry.forward, &entry.next, &entry.weights})
       if (*function) functions.push_back(&**function);
   phases.Done("plan");
   if (options.emit == Emit::Plan) {

@@ -28,8 +28,10 @@ struct EntrySpec {
   int kind = 0;  ///< HeedEntryKind
   std::vector<ArgumentSpec> arguments;
   ir::AxisList result_axes;  ///< Value: declared order; Generate: [axis, vocabulary]
-  std::shared_ptr<const ir::Graph> train, loss, forward, next;  ///< after the passes; null where absent
-  std::string variable, axis, indexes, prompt;                  ///< Generate
+  std::shared_ptr<const ir::Graph> train, loss, forward, next;    ///< after the passes; null where absent
+  std::shared_ptr<const ir::Graph> weights;                       ///< of attention; null where absent
+  std::vector<std::pair<std::string, ir::AxisList>> weight_axes;  ///< order of the axes of its outputs
+  std::string variable, axis, indexes, prompt;                    ///< Generate
   int64_t bound = 0, from = -1, until = -1;
   std::vector<std::pair<std::string, double>> options;
 };

@@ -27,6 +27,7 @@
 #include "frontend/program.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "passes/attention_weights.h"
 #include "passes/pass.h"
 #include "runtime/abi.h"
 
@@ -154,7 +155,7 @@ void Report(const passes::Complaint& complaint, const frontend::Program& program
 // ---- The stages
 
 struct Options {
-  std::string file, output, entry, precision = "f32", cpu = "native", emit = "exe", after, variant;
+  std::string file, output, entry, precision = "f32", cpu = "native", emit = "exe", after, variant, attention;
   std::vector<std::string> files, set, print_after, pass_names;
   int bisect = -1, jobs = 0;
   bool quiet = false, time_passes = false, check_only = false, parens = false, unroll = false,
@@ -334,6 +335,54 @@ backend::ProgramSpec Describe(const frontend::Program& program, const Options& o
   return spec;
 }
 
+/// Adds to an entry the function that recomputes its weights of attention. False: it has none, or takes more
+/// than texts.
+bool AddWeights(const frontend::Entry& entry, backend::EntrySpec& spec, const Options& options,
+                Timer& timer) {
+  auto graph = std::make_shared<const ir::Graph>(
+      passes::RunPipeline(Source(entry, Variant::Weights), Variant::Weights,
+                          MakePassOptions(options, timer, Title(entry, Variant::Weights))));
+  if (graph->outputs.empty() || !passes::TakesTexts(*graph)) return false;
+  for (const auto& [name, weights] : graph->outputs)
+    spec.weight_axes.emplace_back(name, passes::OrderOfWeights(*graph, name, weights));
+  spec.weights = std::move(graph);
+  return true;
+}
+
+/// Weights of attention for the entries of --attention. Without it a runnable program gets those of one
+/// entry: the first that can be given as text, one that computes a value before one that minimizes or
+/// generates, since all of them usually share one model. False, after a message, if an entry that was named
+/// has none.
+bool ChooseWeights(const frontend::Program& program, backend::ProgramSpec& spec, const Options& options,
+                   Timer& timer) {
+  if (options.attention == "none") return true;
+  for (size_t begin = 0; begin < options.attention.size();) {
+    const size_t end = std::min(options.attention.find(',', begin), options.attention.size());
+    const std::string name = options.attention.substr(begin, end - begin);
+    begin = end + 1;
+    const auto found = std::find_if(program.entries.begin(), program.entries.end(),
+                                    [&](const frontend::Entry& entry) { return entry.name == name; });
+    const std::string why =
+        found == program.entries.end() ? "there is no such entry"
+        : AddWeights(*found, spec.entries[found - program.entries.begin()], options, timer)
+            ? ""
+            : "it has no softmax over positions, or takes more than texts, each along a dynamic axis of its "
+              "own";
+    if (!why.empty()) {
+      Fail("--attention " + name + ": " + why);
+      return false;
+    }
+  }
+  const bool runs = options.emit == "exe" || options.emit == "shared" || options.emit == "object";
+  if (!options.attention.empty() || !runs) return true;
+  using Kind = frontend::EntryKind;
+  for (const Kind kind : {Kind::Value, Kind::Minimize, Kind::Generate})
+    for (size_t i = 0; i < program.entries.size(); ++i)
+      if (program.entries[i].kind == kind && AddWeights(program.entries[i], spec.entries[i], options, timer))
+        return true;
+  return true;
+}
+
 // ---- Commands
 
 int Build(const Options& options) {
@@ -393,10 +442,17 @@ int Build(const Options& options) {
         case Variant::Next:
           entry_spec.next = graph;
           break;
+        case Variant::Weights:  // below
+          break;
       }
     }
     spec.entries.push_back(std::move(entry_spec));
   }
+  if (!ChooseWeights(*program, spec, options, timer)) return 1;
+  for (size_t i = 0; i < spec.entries.size() && options.emit == "graph"; ++i)
+    if (spec.entries[i].weights != nullptr)
+      graphs += "# " + Title(program->entries[i], Variant::Weights) + "\n" +
+                ir::Print(*spec.entries[i].weights) + "\n";
   if (options.emit == "graph") {
     if (WriteFile(output, graphs) != 0) return 1;
   } else {
@@ -654,6 +710,11 @@ int Run(int argc, char** argv) {
   build->add_option("--emit", options.emit, "what to make")
       ->check(CLI::IsMember({"exe", "shared", "object", "graph", "plan", "llvm", "asm"}))
       ->capture_default_str();
+  build
+      ->add_option(
+          "--attention", options.attention,
+          "whose weights the command `attention` draws (default: the first that takes texts), or none")
+      ->type_name("ENTRY[,ENTRY...]");
   pass_options(build);
   build->add_option("-j", options.jobs, "threads that generate code (default: all cores)")
       ->type_name("N")

@@ -31,6 +31,7 @@ const PassInfo* Find(std::string_view name) {
 }
 
 std::vector<std::string_view> Pipeline(Variant variant) {
+  if (variant == Variant::Weights) return {"weights", "batch", "canonicalize", "cse"};
   // Sites come before last_row, which takes the query axis away, so that every variant decides alike.
   std::vector<std::string_view> names{"sites"};
   if (variant == Variant::Next) names.push_back("last_row");
@@ -72,6 +73,8 @@ std::string_view Name(Variant variant) {
       return "forward";
     case Variant::Next:
       return "next";
+    case Variant::Weights:
+      return "weights";
   }
   return "";
 }

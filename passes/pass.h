@@ -28,6 +28,7 @@ enum class Variant {
   Loss,     ///< minimize: batched, without dropout; outputs loss, per
   Forward,  ///< value or generate: batched; output `value` or `logits`
   Next,     ///< generate: batched; output `logits` of the last position of each example only: [batch, vocab]
+  Weights,  ///< any: batched, nothing fused; outputs w.SITE[KEY], the weights of each attention
 };
 std::string_view Name(Variant variant);
 

@@ -148,6 +148,9 @@ struct HeedEntry {
   int64_t from, until;   // elements, or -1
   int64_t option_count;
   const struct HeedOption* options;
+  // The weights of each attention, recomputed to be looked at, or null: outputs w.SITE[KEY], where SITE is
+  // the instance that attends and KEY the last dimension; batch is the first, then heads, then queries.
+  const struct HeedFunction* weights;
 };
 
 struct HeedConst {  // a declared constant

@@ -51,12 +51,13 @@ class CommandLine {
   std::vector<std::unique_ptr<Command>> commands_;
 };
 
-void RegisterInfo(CommandLine& line);      ///< info
-void RegisterTrain(CommandLine& line);     ///< train, if the program has a `minimize` entry
-void RegisterInit(CommandLine& line);      ///< init
-void RegisterScore(CommandLine& line);     ///< score
-void RegisterGenerate(CommandLine& line);  ///< one command for each `generate` entry, by its name
-void RegisterCall(CommandLine& line);      ///< call, and one command for each other entry, by its name
+void RegisterInfo(CommandLine& line);       ///< info
+void RegisterTrain(CommandLine& line);      ///< train, if the program has a `minimize` entry
+void RegisterInit(CommandLine& line);       ///< init
+void RegisterAttention(CommandLine& line);  ///< attention
+void RegisterScore(CommandLine& line);      ///< score
+void RegisterGenerate(CommandLine& line);   ///< one command for each `generate` entry, by its name
+void RegisterCall(CommandLine& line);       ///< call, and one command for each other entry, by its name
 
 /// Everything main() does.
 int Main(const HeedProgram& program, int argc, const char* const* argv);

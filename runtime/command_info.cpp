@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/arena.h"
+#include "runtime/attention_maps.h"
 #include "runtime/command.h"
+#include "runtime/labels.h"
 #include "runtime/text_inputs.h"
 #include "runtime/weights.h"
 
@@ -37,9 +39,9 @@ struct NamedFunction {
 };
 std::vector<NamedFunction> Functions(const HeedEntry& entry) {
   std::vector<NamedFunction> functions;
-  for (const NamedFunction& one :
-       {NamedFunction{"train", entry.train}, NamedFunction{"loss", entry.loss},
-        NamedFunction{"forward", entry.forward}, NamedFunction{"next", entry.next}}) {
+  for (const NamedFunction& one : {NamedFunction{"train", entry.train}, NamedFunction{"loss", entry.loss},
+                                   NamedFunction{"forward", entry.forward}, NamedFunction{"next", entry.next},
+                                   NamedFunction{"weights", entry.weights}}) {
     if (one.function != nullptr) functions.push_back(one);
   }
   return functions;
@@ -71,6 +73,17 @@ std::string InitText(const HeedParam& param) {
     default:
       return "none";
   }
+}
+
+// "heads=8", "src" of each dimension but the batch.
+std::vector<std::string> AxesOf(const HeedTensorInfo& info) {
+  std::vector<std::string> axes;
+  for (int64_t d = 0; d < info.rank; ++d) {
+    const HeedDim& dim = info.dims[d];
+    const std::string axis = dim.axis;
+    if (axis != "batch") axes.push_back(dim.extent < 0 ? axis + "=" + std::to_string(dim.size) : axis);
+  }
+  return axes;
 }
 
 class InfoCommand final : public Command {
@@ -184,6 +197,9 @@ class InfoCommand final : public Command {
     for (const auto& [name, function] : Functions(entry)) {
       row["memory"][name] = PlaceArena(*function, FullExtents(program_, *function)).bytes;
     }
+    if (entry.weights == nullptr) return row;
+    for (const AttentionSite& site : AttentionSites(*entry.weights))
+      row["attention"].push_back({{"site", site.name}, {"axes", AxesOf(*site.info)}});
     return row;
   }
 
@@ -230,6 +246,21 @@ class InfoCommand final : public Command {
       std::printf("    %-8s %s of temporary memory for one example of full length\n", name,
                   BytesText(PlaceArena(*function, FullExtents(program_, *function)).bytes).c_str());
     }
+    if (entry.weights == nullptr) return;
+    std::printf("    attention");
+    int64_t column = 13;
+    for (const AttentionSite& site : AttentionSites(*entry.weights)) {
+      std::string text = " " + site.name + "[";
+      for (const std::string& axis : AxesOf(*site.info)) text += (text.ends_with("[") ? "" : ", ") + axis;
+      text += "]";
+      if (column > 13 && column + DisplayWidth(text) > 100) {
+        std::printf("\n%13s", "");
+        column = 13;
+      }
+      std::printf("%s", text.c_str());
+      column += DisplayWidth(text);
+    }
+    std::printf("\n");
   }
 
   const HeedProgram& program_;

@@ -205,6 +205,7 @@ int Main(const HeedProgram& program, int argc, const char* const* argv) {
     RegisterScore(line);
     RegisterGenerate(line);
     RegisterCall(line);
+    RegisterAttention(line);
     RegisterInit(line);
     return line.Run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -18,6 +18,7 @@
 
 #include "runtime/json_input.h"
 #include "runtime/names.h"
+#include "runtime/whole_file.h"
 
 namespace heed {
 namespace {
@@ -311,6 +312,13 @@ Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>&
   for (size_t i = 0; i < order.size(); ++i) {
     if (Status status = writer.Write(order[i]->data, sizes[i]); !status) return status;
   }
+  return writer.Finish();
+}
+
+Status WriteWholeFile(const std::string& path, std::string_view bytes) {
+  Writer writer(path);
+  if (Status status = writer.Open(); !status) return status;
+  if (Status status = writer.Write(bytes.data(), static_cast<int64_t>(bytes.size())); !status) return status;
   return writer.Finish();
 }
 

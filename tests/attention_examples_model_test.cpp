@@ -1,6 +1,6 @@
 // Every program of examples/attention: native code, fused where the compiler fuses, gives the loss and the
-// gradients that the interpreter computes from the graph without fusion; and the table of the folder's README
-// says truly which forms are fused.
+// gradients that the interpreter computes from the graph without fusion; the weights that `attention` shows
+// are those of the interpreter; and the table of the folder's README says truly which forms are fused.
 //
 // Small odd sizes, a ragged batch of two, the best CPU level alone: levels, threads and batches are the
 // matter of native_test.cpp.
@@ -11,6 +11,7 @@
 
 #include "backend/compile.h"
 #include "backend/plan.h"
+#include "passes/attention_weights.h"
 #include "tests/passes_support.h"
 
 namespace heed::test {
@@ -49,6 +50,34 @@ Values Rounded(Values values) {
   return values;
 }
 
+/// Two examples of different lengths, with NaN in the padding of floats.
+Batched RaggedPair(const Graph& single, const Graph& batched) {
+  std::mt19937_64 random(17);
+  std::vector<Lengths> lengths;
+  std::vector<Values> examples;
+  for (int64_t cut : {1, 6}) {
+    Lengths one;
+    for (Axis root : Roots(single)) one[root] = single.axes().Bound(root) - cut;
+    examples.push_back(Rounded(RandomInputs(single, one, random)));
+    lengths.push_back(one);
+  }
+  return Pack(batched, examples, lengths, std::numeric_limits<double>::quiet_NaN());
+}
+
+/// Outputs by name; empty, and the test has failed, if it does not compile.
+std::map<std::string, backend::HostValue> RunNatively(const Graph& graph, const Values& parameters,
+                                                      const Batched& batch) {
+  std::string error;
+  const auto native = backend::JitFunction::Create(graph, "native", 1, &error);
+  EXPECT_NE(native, nullptr) << error;
+  if (native == nullptr) return {};
+  std::map<std::string, backend::HostValue> host;
+  for (const Values* values : {&parameters, &batch.values}) {
+    for (const auto& [name, tensor] : *values) host[name] = {tensor.shape, tensor.axes, tensor.data};
+  }
+  return native->Call(host, batch.extents, 1, 3, true);
+}
+
 class AttentionForm : public testing::TestWithParam<std::string> {};
 
 TEST_P(AttentionForm, PassesThePipelineInEveryVariant) {
@@ -81,26 +110,9 @@ TEST_P(AttentionForm, NativeTrainingEqualsTheUnfusedGraph) {
   for (NodeId id : plain.Order()) ASSERT_NE(plain.op(id), OpKind::Attention);
 
   const Values parameters = Rounded(RandomParameters(*program, 5));
-  std::mt19937_64 random(17);
-  std::vector<Lengths> lengths;
-  std::vector<Values> examples;
-  for (int64_t cut : {1, 6}) {
-    Lengths one;
-    for (Axis root : Roots(*entry->graph)) one[root] = fused.axes().Bound(root) - cut;
-    examples.push_back(Rounded(RandomInputs(*entry->graph, one, random)));
-    lengths.push_back(one);
-  }
-  const Batched batch = Pack(plain, examples, lengths, std::numeric_limits<double>::quiet_NaN());
+  const Batched batch = RaggedPair(*entry->graph, plain);
   Interpreter interpreter(plain, Options(parameters, batch.values, batch.extents));
-
-  std::string error;
-  const auto native = backend::JitFunction::Create(fused, "native", 1, &error);
-  ASSERT_NE(native, nullptr) << error;
-  std::map<std::string, backend::HostValue> host;
-  for (const Values* values : {&parameters, &batch.values}) {
-    for (const auto& [name, tensor] : *values) host[name] = {tensor.shape, tensor.axes, tensor.data};
-  }
-  const auto result = native->Call(host, batch.extents, 1, 3, true);
+  const auto result = RunNatively(fused, parameters, batch);
 
   size_t gradients = 0;
   for (const auto& [name, id] : plain.outputs) {
@@ -148,6 +160,50 @@ TEST_P(AttentionForm, NoBufferHoldsAllPairsWhereEverythingFuses) {
       EXPECT_LE(lengths, 1) << entry.name << "\n" << backend::Print(plan);
     }
   }
+}
+
+// Each softmax over positions that an entry computes is there, natively as in the interpreter, its rows sum
+// to 1 over the keys that exist and to 0 where there is none. Of the first entry with any: the others share
+// the model.
+TEST_P(AttentionForm, WeightsToLookAtAreTheSoftmaxes) {
+  const auto program = LoadForm(GetParam());
+  ASSERT_NE(program, nullptr);
+  const Values parameters = Rounded(RandomParameters(*program, 5));
+  int rows = 0;
+  for (const frontend::Entry& entry : program->entries) {
+    const Graph weights = passes::RunPipeline(*entry.infer, Variant::Weights, {});
+    if (weights.outputs.empty() || rows > 0) continue;
+    const Graph plain = Passed(*entry.infer, {"batch", "canonicalize"});
+    std::set<NodeId> softmaxes;
+    for (NodeId id : plain.Order()) {
+      const bool over_positions = ir::KeepsAxes(plain.op(id)) &&
+                                  plain[id].attributes.axes[0] != Axis("vocab") &&
+                                  plain[id].attributes.axes[0] != Axis("label");
+      if (over_positions) softmaxes.insert(id);
+    }
+    EXPECT_EQ(weights.outputs.size(), softmaxes.size()) << entry.name;
+    for (NodeId id : weights.Order()) EXPECT_NE(weights.op(id), OpKind::Attention);
+
+    const Batched batch = RaggedPair(*entry.infer, weights);
+    Interpreter interpreter(weights, Options(parameters, batch.values, batch.extents));
+    const auto result = RunNatively(weights, parameters, batch);
+    for (const auto& [name, id] : weights.outputs) {
+      const AxisList order = passes::OrderOfWeights(weights, name, id);
+      const Tensor want = Transposed(interpreter.Value(id), order);
+      const auto found = result.find(name);
+      ASSERT_NE(found, result.end()) << name;
+      const Tensor got = Transposed({found->second.axes, found->second.shape, found->second.data}, order);
+      EXPECT_LE(Difference(want, got), 2e-6) << entry.name << ": " << name;
+      const int64_t keys = want.shape.back();
+      for (int64_t row = 0; row < want.count() / keys; ++row) {
+        double sum = 0;
+        for (int64_t key = 0; key < keys; ++key) sum += got.data[row * keys + key];
+        EXPECT_TRUE(std::abs(sum - 1) < 1e-5 || sum == 0) << entry.name << ": " << name << " gives " << sum;
+        rows += sum > 0;
+      }
+    }
+  }
+  EXPECT_GT(rows, 0);
 }
 
 TEST_P(AttentionForm, TheReadmeSaysWhatIsFused) {

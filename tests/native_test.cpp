@@ -26,6 +26,9 @@ std::vector<Case> CasesOf(const frontend::Program& program) {
       cases.push_back({entry.name + "/" + std::string(passes::Name(variant)),
                        passes::RunPipeline(single, variant, {}), *entry.graph});
     }
+    Graph weights = passes::RunPipeline(*entry.infer, Variant::Weights, {});
+    if (!weights.outputs.empty())
+      cases.push_back({entry.name + "/weights", std::move(weights), *entry.graph});
   }
   return cases;
 }

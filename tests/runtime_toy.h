@@ -134,11 +134,11 @@ inline const HeedArgument kTwiceArguments[] = {{"m", kHeedFloat32, nullptr, 2, k
                                                {"keep", kHeedBool8, nullptr, 0, nullptr, nullptr}};
 inline const HeedEntry kToyEntries[] = {
     {"train", kHeedEntryMinimize, 1, kTrainArguments, &kToyTrain, &kToyLoss, nullptr, nullptr, nullptr,
-     nullptr, 0, nullptr, nullptr, -1, -1, 0, nullptr},
+     nullptr, 0, nullptr, nullptr, -1, -1, 0, nullptr, nullptr},
     {"values", kHeedEntryValue, 2, kValuesArguments, nullptr, nullptr, &kToyValues, nullptr, nullptr, nullptr,
-     0, nullptr, nullptr, -1, -1, 0, nullptr},
+     0, nullptr, nullptr, -1, -1, 0, nullptr, nullptr},
     {"twice", kHeedEntryValue, 2, kTwiceArguments, nullptr, nullptr, &kToyTwice, nullptr, nullptr, nullptr, 0,
-     nullptr, nullptr, -1, -1, 0, nullptr}};
+     nullptr, nullptr, -1, -1, 0, nullptr, nullptr}};
 
 inline const int64_t kWShape[] = {5}, kWeightShape[] = {3, 8}, kUnusedShape[] = {3};
 inline const char* const kWAxes[] = {"vocab"};

@@ -209,7 +209,7 @@ struct Tables {
                   0,       nullptr,
                   nullptr, -1,
                   -1,      0,
-                  nullptr};
+                  nullptr, nullptr};
     entries[1] = {pairs ? "translate" : "complete",
                   kHeedEntryGenerate,
                   1,
@@ -226,10 +226,11 @@ struct Tables {
                   pairs ? 1 : -1,
                   2,
                   pairs ? 2 : 0,
-                  options};
+                  options,
+                  nullptr};
     entries[2] = {"score", kHeedEntryValue, count, arguments, nullptr, nullptr, &score, nullptr,
                   nullptr, nullptr,         0,     nullptr,   nullptr, -1,      -1,     0,
-                  nullptr};
+                  nullptr, nullptr};
     program = {
         kHeedAbiVersion, "test", "examples/toy.heed", "any", 2, axes, 2, params, pairs ? 3 : 2, entries, 0,
         nullptr};
