@@ -235,6 +235,9 @@ std::unique_ptr<frontend::Program> Load(const Options& options, Timer& timer) {
   return program;
 }
 
+constexpr Variant kAllVariants[] = {Variant::Train,   Variant::Loss, Variant::Forward, Variant::Next,
+                                    Variant::Prefill, Variant::Step, Variant::Weights};
+
 std::vector<Variant> Variants(frontend::EntryKind kind) {
   switch (kind) {
     case frontend::EntryKind::Minimize:
@@ -242,9 +245,23 @@ std::vector<Variant> Variants(frontend::EntryKind kind) {
     case frontend::EntryKind::Value:
       return {Variant::Forward};
     case frontend::EntryKind::Generate:
-      return {Variant::Forward, Variant::Next};
+      return {Variant::Forward, Variant::Next, Variant::Prefill, Variant::Step};
   }
   return {};
+}
+
+/// The variant called `name`; "": the first whose pipeline has the pass `after`, the step before the prefill.
+Variant ChooseVariant(frontend::EntryKind kind, const std::string& name, const std::string& after) {
+  std::vector<Variant> variants = Variants(kind);
+  variants.push_back(Variant::Weights);
+  const auto has_pass = [&](Variant variant) {
+    const std::vector<std::string_view> names = passes::Pipeline(variant);
+    return after.empty() || std::find(names.begin(), names.end(), after) != names.end();
+  };
+  Variant chosen = variants.front();
+  for (auto it = variants.rbegin(); it != variants.rend(); ++it)
+    if (name.empty() ? !has_pass(chosen) && has_pass(*it) : passes::Name(*it) == name) chosen = *it;
+  return chosen;
 }
 
 const ir::Graph& Source(const frontend::Entry& entry, Variant variant) {
@@ -442,6 +459,8 @@ int Build(const Options& options) {
         case Variant::Next:
           entry_spec.next = graph;
           break;
+        case Variant::Prefill:
+        case Variant::Step:
         case Variant::Weights:  // below
           break;
       }
@@ -591,10 +610,7 @@ int Graph(const Options& options) {
     if (program == nullptr) return 1;
     if (program->entries.empty()) return Fail(options.file + ": has no entry to draw");
     for (const frontend::Entry& entry : program->entries) {
-      Variant variant = Variants(entry.kind).front();
-      for (const Variant other : Variants(entry.kind)) {
-        if (passes::Name(other) == options.variant) variant = other;
-      }
+      const Variant variant = ChooseVariant(entry.kind, options.variant, options.after);
       draw.title = "entry " + entry.name;
       if (options.after.empty()) {
         drawings.emplace_back(draw.title, ir::Dot(Source(entry, variant), draw));
@@ -630,7 +646,11 @@ int Opt(const Options& options) {
   passes::PassOptions pass_options = MakePassOptions(options, timer, options.file);
   std::vector<std::string> remarks;
   pass_options.remarks = &remarks;
-  const std::optional<ir::Graph> result = passes::RunPasses(*graph, options.pass_names, pass_options);
+  std::optional<Variant> variant;
+  for (const Variant other : kAllVariants)
+    if (passes::Name(other) == options.variant) variant = other;
+  const std::optional<ir::Graph> result =
+      passes::RunPasses(*graph, options.pass_names, pass_options, variant);
   if (!result.has_value()) return Fail("unknown pass in --passes");
   for (const std::string& remark : remarks) std::cout << "# remark: " << remark << "\n";
   if (options.time_passes) timer.Print();
@@ -744,8 +764,13 @@ int Run(int argc, char** argv) {
   graph->add_option("--after", options.after, "after this pass")
       ->type_name("PASS")
       ->check(CLI::Validator(CheckPass, "", ""));
-  graph->add_option("--variant", options.variant, "what is derived from the entry")
-      ->check(CLI::IsMember({"train", "loss", "forward", "next"}));
+  const auto variant_option = [&](CLI::App* command) {
+    std::vector<std::string> names;
+    for (const Variant variant : kAllVariants) names.emplace_back(passes::Name(variant));
+    command->add_option("--variant", options.variant, "what is derived from the entry")
+        ->check(CLI::IsMember(names));
+  };
+  variant_option(graph);
   graph->add_flag("--unroll", options.unroll, "draw equal layers one by one");
 
   CLI::App* opt = app.add_subcommand("opt", "run passes on a graph in text form (for tests)")->group("");
@@ -753,6 +778,7 @@ int Run(int argc, char** argv) {
   opt->add_option("--passes", options.pass_names, "in this order")
       ->delimiter(',')
       ->check(CLI::Validator(CheckPass, "", ""));
+  variant_option(opt);
   opt->add_option("-o", options.output, "what to write (default: the standard output)")->type_name("OUT");
   pass_options(opt);
 

@@ -17,10 +17,18 @@ namespace {
 struct Entry {
   std::string text;
   uint32_t root = 0;
-  int64_t ring = 0;
+  int64_t ring = 0, ring_step = 0;
   bool stored = false;
   bool difference = false;
 };
+
+/// The number that `text` begins with; what does not fit 32 bits is no number of slots.
+int64_t Digits(std::string_view text) {
+  int64_t number = 0;
+  for (size_t i = 0; i < text.size() && text[i] >= '0' && text[i] <= '9' && number < INT32_MAX; ++i)
+    number = number * 10 + (text[i] - '0');
+  return number;
+}
 
 constexpr uint32_t kChunk = 1024;
 constexpr uint32_t kChunks = 1024;
@@ -53,8 +61,9 @@ struct Interner {
     entry.stored = text.find('^') != text.npos;
     entry.difference = text.ends_with('-');
     if (const size_t percent = text.find('%'); percent != text.npos) {
-      for (size_t i = percent + 1; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i)
-        entry.ring = entry.ring * 10 + (text[i] - '0');
+      entry.ring = Digits(text.substr(percent + 1));
+      const size_t plus = text.find('+', percent);
+      if (plus != text.npos) entry.ring_step = Digits(text.substr(plus + 1));
     }
     const size_t end = text.find_first_of("'~^%-");
     entry.root = end == text.npos || end == 0 ? id : Add(text.substr(0, end));
@@ -86,6 +95,7 @@ Axis Axis::root() const {
 bool Axis::stored() const { return Names()[id_].stored; }
 
 int64_t Axis::ring() const { return Names()[id_].ring; }
+int64_t Axis::ring_step() const { return Names()[id_].ring_step; }
 
 bool Axis::difference() const { return Names()[id_].difference; }
 

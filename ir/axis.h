@@ -5,7 +5,8 @@
 //   seq'       its twin: same extent, another name (seq'' is a third one)
 //   key~1      a fresh copy, made by the hygiene of axis parameters
 //   seq^       storage at the bound of a dynamic axis (parameters, caches)
-//   seq'%256   ring storage of 256 slots
+//   seq'%1024+256  a ring of 1024 slots that moves on by 256: slot j holds position f + j, where f is the
+//              least multiple of 256 that leaves room for the newest position
 //   seq-       differences of two positions of seq, from -n to n - 1 where n is the extent of seq
 // All variants share the root; the plain, twin and fresh ones of a dynamic root share one extent, free until
 // run time. Differences are made by the compiler only. Axes are interned: copying and comparing one costs
@@ -27,15 +28,18 @@ class Axis {
   constexpr Axis() = default;            ///< no axis
   explicit Axis(std::string_view text);  ///< interns `text`; thread-safe
   const std::string& text() const;       ///< as written above; "" for no axis
-  Axis root() const;                     ///< seq for seq', seq~1, seq^, seq'%256, seq-
+  Axis root() const;                     ///< seq for seq', seq~1, seq^, seq'%1024+256, seq-
   bool stored() const;                   ///< storage at the bound: ends in ^
   int64_t ring() const;                  ///< slots of a ring, 0 for every other axis
+  int64_t ring_step() const;             ///< by which a ring moves on, 0 for every other axis
   bool difference() const;               ///< differences of positions: ends in -
   Axis Twin() const { return Axis(text() + "'"); }
   Axis Fresh(int number) const;  ///< replaces an earlier ~number
   Axis WithoutFresh() const;     ///< key~1 -> key
   Axis Stored() const { return Axis(text() + "^"); }
-  Axis Ring(int64_t slots) const { return Axis(text() + "%" + std::to_string(slots)); }
+  Axis Ring(int64_t slots, int64_t step) const {
+    return Axis(text() + "%" + std::to_string(slots) + "+" + std::to_string(step));
+  }
   Axis Difference() const { return Axis(root().text() + "-"); }
   uint32_t id() const { return id_; }
   explicit operator bool() const { return id_ != 0; }

@@ -326,16 +326,26 @@ void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace) {
   copy.origin = {};
   copy.adjoint = false;
   for (const auto& [name, value] : graph.outputs) copy.SetOutput(name, map[value.value]);
+  CarryGenerate(copy, graph);
+}
+
+void CarryGenerate(Graph& copy, const Graph& graph) {
   copy.generate = graph.generate;
-  if (graph.generate && (graph.generate->from || graph.generate->until)) {
-    auto generate = std::make_shared<GenerateInfo>(*graph.generate);
-    for (NodeId* id : {&generate->from, &generate->until}) {
-      if (!*id) continue;
-      const bool constant = id->value < graph.size() && graph.op(*id) == OpKind::Const;
-      *id = constant ? copy.Again(graph[*id], {}) : id->value < map.size() ? map[id->value] : NodeId{};
+  if (!graph.generate || (!graph.generate->from && !graph.generate->until)) return;
+  auto generate = std::make_shared<GenerateInfo>(*graph.generate);
+  for (NodeId* id : {&generate->from, &generate->until}) {
+    if (!*id || id->value >= graph.size()) continue;
+    // A constant, perhaps as an element of the vocabulary.
+    const NodeId roots[] = {*id};
+    std::map<NodeId, NodeId> map;
+    for (NodeId each : graph.Order(roots)) {
+      std::vector<NodeId> inputs;
+      for (NodeId input : graph[each].inputs) inputs.push_back(map.at(input));
+      map[each] = copy.Again(graph[each], std::move(inputs));
     }
-    copy.generate = std::move(generate);
+    *id = map.at(*id);
   }
+  copy.generate = std::move(generate);
 }
 
 Graph Rebuild(const Graph& graph, const Replace& replace) {

@@ -182,6 +182,9 @@ Graph Rebuild(const Graph& graph, const Replace& replace);
 /// The same into a given graph, which may have `ragged` already (then that of `graph` is not carried over).
 void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace);
 
+/// Gives `copy` the `generate` of `graph`, with `from` and `until` made anew.
+void CarryGenerate(Graph& copy, const Graph& graph);
+
 /// The conjuncts of a mask: the leaves of its `and` tree.
 std::vector<NodeId> Conjuncts(const Graph& graph, NodeId mask);
 

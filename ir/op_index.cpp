@@ -81,7 +81,7 @@ struct Op<OpKind::Write> {
     const AxisList rest = Minus(cache.axes, {at.axis});
     for (int i = 1; i < 3; ++i)
       Require(ContainsAll(rest, graph.axes_of(inputs[i])), "row or slot has an axis the cache lacks");
-    return {cache.axes, cache.dtype, {}};
+    return {cache.axes, cache.dtype, cache.indexes};
   }
   static Cotangents Vjp(Graph& graph, const Node& node, NodeId, NodeId d) {
     const Axis axis = node.attributes.axis;

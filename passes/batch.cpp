@@ -1,9 +1,9 @@
 // Lifts one example's graph over the axis `batch`.
 //
-// Every input gets the axis and everything else follows by inference. Dynamic axes become ragged: |a| is the
-// input len.a, a number per example, and construction adds `position < len.a` to each reduction that needs
-// it. `loss` and `per` are summed over the examples. Left alone: order of axes, and whether examples are
-// packed or padded.
+// Every input gets the axis, but for what is the same for all examples, and everything else follows by
+// inference. Dynamic axes become ragged: |a| is the input len.a, a number per example, and construction adds
+// `position < len.a` to each reduction that needs it. `loss` and `per` are summed over the examples. Left
+// alone: order of axes, and whether examples are packed or padded.
 #include <set>
 
 #include "passes/context.h"
@@ -41,6 +41,7 @@ Graph Batch(const Graph& graph, Context& context) {
               [&](Graph& copy, NodeId, const Node& node, const std::vector<NodeId>&) -> NodeId {
                 if (node.op == OpKind::Length) return copy.ragged.at(node.attributes.axis.root());
                 if (node.op != OpKind::Input) return {};
+                if (node.attributes.index == 1) return {};  // the same for all examples
                 Attributes attributes = node.attributes;
                 attributes.axes.insert(attributes.axes.begin(), batch);
                 return copy.Make(OpKind::Input, {}, attributes);

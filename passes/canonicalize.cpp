@@ -241,6 +241,16 @@ NodeId ConstantComparison(Graph& graph, const Node& node) {
   }
 }
 
+/// i <= n - 1 says what a length mask says.
+NodeId AtMostOneLess(Graph& graph, const Node& node) {
+  const Node* bound = &In(graph, node, 1);
+  if (bound->op == OpKind::Element) bound = &In(graph, *bound, 0);
+  if (bound->op != OpKind::Sub || bound->type.dtype != DType::Int ||
+      graph.type(node.inputs[0]).dtype != DType::Int || !IsNumber(graph, bound->inputs[1], 1))
+    return {};
+  return InPlace(graph, node.type, graph.Pointwise(OpKind::Lt, {node.inputs[0], bound->inputs[0]}));
+}
+
 // ---- Axes
 
 NodeId RenameOfRename(Graph& graph, const Node& node) {
@@ -518,6 +528,8 @@ constexpr Rule kRules[] = {
     {"not not m = m", Is<OpKind::Not>, NotOfNot},
     {"positions(a) < |a| bound = true, and the like",
      Is<OpKind::Lt, OpKind::Le, OpKind::Gt, OpKind::Ge, OpKind::Eq, OpKind::Ne>, ConstantComparison},
+
+    {"i <= n - 1 = i < n, of whole numbers", Is<OpKind::Le>, AtMostOneLess},
 
     {"rename(rename x) = rename x", Is<OpKind::Rename>, RenameOfRename},
     {"slice(stack(x, y), 0) = x", Is<OpKind::Slice>, SliceOfStack},

@@ -71,7 +71,7 @@ class LastRowRewrite {
     last_ = copy_.Sub(length, copy_.ConstInt(1));
     for (const auto& [name, value] : graph_.outputs)
       copy_.SetOutput(name, value == logits_ ? RowOf({value, axis_}) : full_copy_.at(value));
-    copy_.generate = graph_.generate;
+    CarryGenerate(copy_, graph_);
     return std::move(copy_);
   }
 

@@ -5,11 +5,13 @@
 #include "passes/pass.h"
 
 #include <chrono>
+#include <iterator>
 
 #include "ir/verify.h"
 #include "passes/bounds.h"
 #include "passes/context.h"
 #include "passes/depend.h"
+#include "passes/incremental.h"
 
 namespace heed::passes {
 namespace {
@@ -28,17 +30,6 @@ const PassInfo* Find(std::string_view name) {
   for (const PassInfo& pass : kPasses)
     if (pass.name == name) return &pass;
   return nullptr;
-}
-
-std::vector<std::string_view> Pipeline(Variant variant) {
-  if (variant == Variant::Weights) return {"weights", "batch", "canonicalize", "cse"};
-  // Sites come before last_row, which takes the query axis away, so that every variant decides alike.
-  std::vector<std::string_view> names{"sites"};
-  if (variant == Variant::Next) names.push_back("last_row");
-  for (std::string_view name : {"batch", "canonicalize", "fuse_attention"}) names.push_back(name);
-  if (variant == Variant::Train) names.push_back("grad");
-  for (std::string_view name : {"canonicalize", "cse"}) names.push_back(name);
-  return names;
 }
 
 Graph Run(const PassInfo& pass, const Graph& graph, Context& context) {
@@ -63,6 +54,18 @@ Graph Run(const PassInfo& pass, const Graph& graph, Context& context) {
 
 }  // namespace
 
+std::vector<std::string_view> Pipeline(Variant variant) {
+  if (variant == Variant::Weights) return {"weights", "batch", "canonicalize", "cse"};
+  // Sites come before what takes the query axis away, so that every variant decides alike.
+  std::vector<std::string_view> names{"sites"};
+  if (variant == Variant::Prefill || variant == Variant::Step) names.push_back("incremental");
+  if (variant == Variant::Prefill || variant == Variant::Next) names.push_back("last_row");
+  for (std::string_view name : {"batch", "canonicalize", "fuse_attention"}) names.push_back(name);
+  if (variant == Variant::Train) names.push_back("grad");
+  for (std::string_view name : {"canonicalize", "cse"}) names.push_back(name);
+  return names;
+}
+
 std::string_view Name(Variant variant) {
   switch (variant) {
     case Variant::Train:
@@ -75,6 +78,10 @@ std::string_view Name(Variant variant) {
       return "next";
     case Variant::Weights:
       return "weights";
+    case Variant::Prefill:
+      return "prefill";
+    case Variant::Step:
+      return "step";
   }
   return "";
 }
@@ -91,8 +98,9 @@ std::string Call(const Node& node) {
 std::vector<Complaint> CheckEntry(const Graph& graph) {
   std::vector<Complaint> complaints = ReadsPastTheEnd(graph);
   if (graph.generate) {
-    for (Complaint& complaint : AnalyzeCausality(graph).complaints)
-      complaints.push_back(std::move(complaint));
+    std::vector<Complaint> refused = AnalyzeCausality(graph).complaints;
+    if (refused.empty()) refused = NotIncremental(graph);
+    std::move(refused.begin(), refused.end(), std::back_inserter(complaints));
   }
   return complaints;
 }
@@ -105,10 +113,11 @@ Graph RunPipeline(const Graph& entry, Variant variant, const PassOptions& option
 }
 
 std::optional<Graph> RunPasses(const Graph& graph, const std::vector<std::string>& names,
-                               const PassOptions& options) {
+                               const PassOptions& options, std::optional<Variant> variant) {
   for (const std::string& name : names)
     if (!Find(name)) return std::nullopt;
-  Context context{.variant = graph.Output("loss") ? Variant::Train : Variant::Forward, .options = options};
+  if (!variant) variant = graph.Output("loss") ? Variant::Train : Variant::Forward;
+  Context context{.variant = *variant, .options = options};
   Graph result = graph;
   for (const std::string& name : names) result = Run(*Find(name), result, context);
   return result;

@@ -29,14 +29,18 @@ enum class Variant {
   Forward,  ///< value or generate: batched; output `value` or `logits`
   Next,     ///< generate: batched; output `logits` of the last position of each example only: [batch, vocab]
   Weights,  ///< any: batched, nothing fused; outputs w.SITE[KEY], the weights of each attention
+  Prefill,  ///< generate: batched; outputs `logits` after the whole prompt, [batch, vocab], caches and what
+            ///< is fixed
+  Step,     ///< generate: batched; outputs `logits` after one more element, [batch, vocab], and the caches
 };
 std::string_view Name(Variant variant);
 
 struct PassOptions {
   std::vector<std::string> print_after;  ///< names of passes; the printer is called with the graph after each
   std::function<void(std::string_view pass, const ir::Graph& graph)> print;
-  bool verify = true;  ///< after every pass; a complaint is an InternalError
-  int bisect = -1;     ///< run only the first N optional rewrites (counted over all passes)
+  bool verify = true;     ///< after every pass; a complaint is an InternalError
+  int64_t ring_step = 0;  ///< by which rings of caches move on; 0: as the kernels need it
+  int bisect = -1;        ///< run only the first N optional rewrites (counted over all passes)
   std::vector<std::pair<std::string, double>>* times = nullptr;  ///< seconds by pass, appended
   std::vector<std::string>* remarks = nullptr;  ///< why attention was fused or not, one line a site
 };
@@ -44,12 +48,16 @@ struct PassOptions {
 /// Per-example checks of an entry: reads past the end, causality of `generate`.
 std::vector<Complaint> CheckEntry(const ir::Graph& graph);
 
+/// The passes of a variant, in order.
+std::vector<std::string_view> Pipeline(Variant variant);
+
 /// Runs the whole pipeline for one variant of an entry's per-example graph.
 ir::Graph RunPipeline(const ir::Graph& entry, Variant variant, const PassOptions& options);
 
-/// Runs named passes on any graph, for tests from text. Unknown name: nullopt.
+/// Runs named passes on any graph, for tests from text, as part of the pipeline of `variant` (default: train
+/// for a graph with a loss, else forward). Unknown name: nullopt.
 std::optional<ir::Graph> RunPasses(const ir::Graph& graph, const std::vector<std::string>& names,
-                                   const PassOptions& options);
+                                   const PassOptions& options, std::optional<Variant> variant = {});
 std::vector<std::string_view> PassNames();
 
 }  // namespace heed::passes

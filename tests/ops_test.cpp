@@ -199,7 +199,7 @@ std::vector<Sample> Samples() {
                                          {.axis = kSeq});
                      }});
   samples.push_back({OpKind::Write, "a ring", [](Graph& graph) {
-                       const Axis ring = kTwin.Ring(4);
+                       const Axis ring = kTwin.Ring(4, 2);
                        return graph.Make(
                            OpKind::Write,
                            {Float(graph, "x", {kA, ring}), Float(graph, "y", {}), Int(graph, "i", {})},
