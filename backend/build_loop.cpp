@@ -389,12 +389,7 @@ class Arranger {
 
 }  // namespace
 
-LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
-                     const std::set<NodeId>& stored) {
-  LoopKernel kernel;
-  kernel.column = item.column;
-  const std::set<NodeId> own(item.nodes.begin(), item.nodes.end());
-
+AxisList LoopAxes(const Graph& graph, const Layout& layout, const Item& item) {
   // The order of the loops is that of the largest value: a root that is stored, else an operand.
   const AxisList all = ir::Union(item.outer, item.inner);
   AxisList reference;
@@ -404,7 +399,7 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
     }
   };
   for (NodeId root : item.nodes) {
-    if (!ir::IsReduce(graph.op(root))) consider(layout.OrderOf(root));
+    if (!ir::IsReduce(graph.op(root))) consider(ir::Intersection(layout.OrderOf(root), all));
   }
   for (NodeId root : item.nodes) {
     if (ir::IsReduce(graph.op(root))) {
@@ -413,6 +408,20 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
     }
   }
   reference = ir::Union(reference, all);
+  if (item.inner_order.empty()) return reference;
+  AxisList ordered = ir::Minus(reference, item.inner_order);
+  ordered.insert(ordered.end(), item.inner_order.begin(), item.inner_order.end());
+  return ordered;
+}
+
+LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
+                     const std::set<NodeId>& stored) {
+  LoopKernel kernel;
+  kernel.column = item.column;
+  const std::set<NodeId> own(item.nodes.begin(), item.nodes.end());
+
+  const AxisList all = ir::Union(item.outer, item.inner);
+  const AxisList reference = LoopAxes(graph, layout, item);
   std::vector<Axis> outer, inner;
   for (Axis axis : reference) {
     if (item.reduces) {
@@ -448,7 +457,7 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
   Unfolder unfolder(graph, layout, own, kernel, axes);
   struct Raw {
     NodeId root;
-    int value = -1, mask = -1;
+    int value = -1, mask = -1, index = -1;
   };
   std::vector<Raw> reductions, maps;
   for (NodeId root : item.nodes) {
@@ -459,6 +468,10 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
       if (const NodeId mask = ir::MaskOf(node)) raw.mask = unfolder.Value(mask, unfolder.identity());
       unfolder.DeclareReduction(root, static_cast<int>(reductions.size()));
       reductions.push_back(raw);
+    } else if (node.op == OpKind::Write) {
+      Raw raw{root, unfolder.Value(node.inputs[1], unfolder.identity())};
+      raw.index = unfolder.Value(node.inputs[2], unfolder.identity());
+      maps.push_back(raw);
     } else {
       maps.push_back({root, unfolder.Root(root)});
     }
@@ -489,9 +502,11 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
   std::vector<int> map_stage(maps.size(), -1);
   for (size_t i = 0; i < maps.size(); ++i) {
     if (!stored.count(maps[i].root)) continue;
-    const bool row_root = !ir::SameSet(graph.axes_of(maps[i].root), all) || inner.empty();
-    if (row_root && arranger.IsRow(maps[i].value)) continue;
+    const bool row_root = !ir::SameSet(DomainOf(graph, maps[i].root).kept, all) || inner.empty();
+    const bool row_index = maps[i].index < 0 || arranger.IsRow(maps[i].index);
+    if (row_root && row_index && arranger.IsRow(maps[i].value)) continue;
     map_stage[i] = arranger.LevelOf(maps[i].value);
+    if (maps[i].index >= 0) map_stage[i] = std::max(map_stage[i], arranger.LevelOf(maps[i].index));
     stage_count = std::max(stage_count, map_stage[i] + 1);
   }
   kernel.stages.resize(stage_count);
@@ -504,6 +519,18 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
       if (level[r] == stage) number[r] = next++;
     }
   }
+  const auto store_of = [&](const Raw& map, int stage) {
+    const View& view = layout.ViewOf(map.root);
+    LoopStore store{arranger.Place(map.value, stage)};
+    if (map.index >= 0) {
+      const Axis axis = graph[map.root].attributes.axis;
+      store.index = arranger.Place(map.index, stage);
+      store.size = layout.ExtentOf(axis);
+      store.stride = view.Stride(axis);
+    }
+    store.operand = unfolder.AddOperand(view);
+    return store;
+  };
   for (int stage = 0; stage < stage_count; ++stage) {
     for (size_t r = 0; r < reductions.size(); ++r) {
       if (level[r] != stage) continue;
@@ -515,15 +542,13 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
     }
     for (size_t i = 0; i < maps.size(); ++i) {
       if (map_stage[i] != stage) continue;
-      const int value = arranger.Place(maps[i].value, stage);
-      const int operand = unfolder.AddOperand(layout.ViewOf(maps[i].root));
-      kernel.stages[stage].stores.push_back({value, operand});
+      const LoopStore store = store_of(maps[i], stage);
+      kernel.stages[stage].stores.push_back(store);
     }
   }
   for (size_t i = 0; i < maps.size(); ++i) {
     if (!stored.count(maps[i].root) || map_stage[i] >= 0) continue;
-    const int value = arranger.Place(maps[i].value, stage_count);
-    kernel.row_stores.push_back({value, unfolder.AddOperand(layout.ViewOf(maps[i].root))});
+    kernel.row_stores.push_back(store_of(maps[i], stage_count));
   }
   for (const auto& [root, raw] : reduced_values) {
     const int value = arranger.Place(raw, stage_count);

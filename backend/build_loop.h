@@ -14,6 +14,10 @@ namespace heed::backend {
 LoopKernel BuildLoop(const ir::Graph& graph, const Layout& layout, const Item& item,
                      const std::set<ir::NodeId>& stored);
 
+/// The axes of a loop item, outermost first, as its largest value lies; those it sums over also in this
+/// order.
+ir::AxisList LoopAxes(const ir::Graph& graph, const Layout& layout, const Item& item);
+
 /// A loop that copies one view to another over `axes`.
 LoopKernel BuildCopy(const Layout& layout, const View& from, const View& to, const ir::AxisList& axes);
 

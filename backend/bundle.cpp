@@ -40,6 +40,7 @@ class BundleEmitter {
   Constant* Function(const std::optional<CompiledFunction>& function);
   Constant* Tensors(const std::vector<TensorInfo>& tensors, const ir::AxisTable& axes);
   Constant* Buffers(const Plan& plan);
+  Fields Kept(const Plan& prefill, const Plan& step);
   Constant* Axes();
   Constant* Params();
   Constant* Arguments(const std::vector<ArgumentSpec>& arguments);
@@ -162,6 +163,35 @@ Constant* BundleEmitter::Function(const std::optional<CompiledFunction>& functio
                 "function");
 }
 
+/// Inputs of the step that are outputs of the prefill, in the order of those.
+Fields BundleEmitter::Kept(const Plan& prefill, const Plan& step) {
+  Fields elements;
+  for (size_t output = 0; output < prefill.outputs.size(); ++output) {
+    const TensorInfo& made = prefill.outputs[output];
+    const auto input = std::find_if(step.inputs.begin(), step.inputs.end(),
+                                    [&](const TensorInfo& each) { return each.name == made.name; });
+    if (input == step.inputs.end()) continue;
+    const int64_t number = input - step.inputs.begin();
+    if (input->axes != made.axes)
+      throw ir::InternalError(made.name + " lies differently in prefill and step");
+    int64_t growing = -1, slots = 0, ring_step = 0;
+    if (std::count(step.updated.begin(), step.updated.end(), number)) {
+      for (size_t i = 0; i < input->axes.size(); ++i) {
+        const ir::Axis axis = input->axes[i];
+        if (!axis.ring() && (input->extents[i].IsStatic() ||
+                             step.extents[input->extents[i].terms[0]] != axis.root().Stored()))
+          continue;
+        growing = static_cast<int64_t>(i);
+        slots = axis.ring();
+        ring_step = axis.ring_step();
+      }
+    }
+    elements.push_back(Struct({Number(static_cast<int64_t>(output)), Number(number), Number(growing),
+                               Number(slots), Number(ring_step)}));
+  }
+  return elements;
+}
+
 Constant* BundleEmitter::Axes() {
   Fields elements;
   for (const auto& [axis, extent] : program_.axes->all()) {
@@ -220,13 +250,28 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
     const CompiledEntry& compiled = entries[i];
     Fields options;
     for (const auto& [name, value] : entry.options) options.push_back(Struct({Text(name), Real(value)}));
-    entry_fields.push_back(
-        Struct({Text(entry.name), Number(entry.kind), Number(static_cast<int64_t>(entry.arguments.size())),
-                Arguments(entry.arguments), Function(compiled.train), Function(compiled.loss),
-                Function(compiled.forward), Function(compiled.next), TextOrNull(entry.variable),
-                TextOrNull(entry.axis), Number(entry.bound), TextOrNull(entry.indexes),
-                TextOrNull(entry.prompt), Number(entry.from), Number(entry.until),
-                Number(static_cast<int64_t>(options.size())), Array(options), Function(compiled.weights)}));
+    const Fields kept = compiled.step ? Kept(compiled.prefill->plan, compiled.step->plan) : Fields{};
+    entry_fields.push_back(Struct({Text(entry.name),
+                                   Number(entry.kind),
+                                   Number(static_cast<int64_t>(entry.arguments.size())),
+                                   Arguments(entry.arguments),
+                                   Function(compiled.train),
+                                   Function(compiled.loss),
+                                   Function(compiled.forward),
+                                   Function(compiled.prefill),
+                                   Function(compiled.step),
+                                   TextOrNull(entry.variable),
+                                   TextOrNull(entry.axis),
+                                   Number(entry.bound),
+                                   TextOrNull(entry.indexes),
+                                   TextOrNull(entry.prompt),
+                                   Number(entry.from),
+                                   Number(entry.until),
+                                   Number(static_cast<int64_t>(options.size())),
+                                   Array(options),
+                                   Number(static_cast<int64_t>(kept.size())),
+                                   Array(kept),
+                                   Function(compiled.weights)}));
   }
   Fields consts;
   for (const auto& [name, value] : program_.consts) consts.push_back(Struct({Text(name), Real(value)}));

@@ -21,7 +21,7 @@ struct CompiledFunction {
   std::string symbol;  ///< of its run function
 };
 struct CompiledEntry {
-  std::optional<CompiledFunction> train, loss, forward, next, weights;
+  std::optional<CompiledFunction> train, loss, forward, prefill, step, weights;
 };
 
 /// Defines `heed_program` in `module`; entries are those of `program`, in order.

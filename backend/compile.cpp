@@ -12,6 +12,7 @@
 #include "backend/link.h"
 #include "backend/object.h"
 #include "backend/plan.h"
+#include "backend/sum_orders.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
@@ -48,8 +49,9 @@ ir::AxisList OrderOf(const ir::Graph& graph, const std::string& output, const ir
 }
 
 CompiledFunction MakeFunction(const ProgramSpec& program, const EntrySpec& entry, const ir::Graph& graph,
-                              const std::string& what, size_t number) {
-  OutputOrders orders = entry.weight_axes;
+                              const std::string& what, size_t number, SumOrders* sums = nullptr,
+                              OutputOrders orders = {}) {
+  orders.insert(orders.end(), entry.weight_axes.begin(), entry.weight_axes.end());
   for (const auto& [name, node] : graph.outputs) {
     if (name == "value" || name == "logits")
       orders.emplace_back(name, OrderOf(graph, name, entry.result_axes));
@@ -58,7 +60,7 @@ CompiledFunction MakeFunction(const ProgramSpec& program, const EntrySpec& entry
       if ("d." + param.name == name) orders.emplace_back(name, param.axes);
   }
   CompiledFunction function;
-  function.plan = MakePlan(graph, what + "/" + entry.name, orders);
+  function.plan = MakePlan(graph, what + "/" + entry.name, orders, sums);
   if (const auto said = program.remarks.find(function.plan.name); said != program.remarks.end())
     function.plan.remarks = said->second;
   function.symbol = "heed_run_" + std::to_string(number);
@@ -83,12 +85,21 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
     CompiledEntry& compiled = entries.emplace_back();
     if (entry.train) compiled.train = MakeFunction(program, entry, *entry.train, "train", number++);
     if (entry.loss) compiled.loss = MakeFunction(program, entry, *entry.loss, "loss", number++);
-    if (entry.forward) compiled.forward = MakeFunction(program, entry, *entry.forward, "forward", number++);
-    if (entry.next) compiled.next = MakeFunction(program, entry, *entry.next, "next", number++);
+    // What decodes adds in the order in which the whole does, and keeps its state as the step reads it.
+    SumOrders sums;
+    if (entry.forward)
+      compiled.forward = MakeFunction(program, entry, *entry.forward, "forward", number++, &sums);
+    if (entry.step) {
+      compiled.step = MakeFunction(program, entry, *entry.step, "step", number++, &sums);
+      OutputOrders kept;
+      for (const TensorInfo& input : compiled.step->plan.inputs) kept.emplace_back(input.name, input.axes);
+      compiled.prefill = MakeFunction(program, entry, *entry.prefill, "prefill", number++, &sums, kept);
+    }
     if (entry.weights) compiled.weights = MakeFunction(program, entry, *entry.weights, "weights", number++);
   }
   for (const CompiledEntry& entry : entries)
-    for (const auto* function : {&entry.train, &entry.loss, &entry.forward, &entry.next, &entry.weights})
+    for (const auto* function :
+         {&entry.train, &entry.loss, &entry.forward, &entry.prefill, &entry.step, &entry.weights})
       if (*function) functions.push_back(&**function);
   phases.Done("plan");
   if (options.emit == Emit::Plan) {

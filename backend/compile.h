@@ -28,10 +28,10 @@ struct EntrySpec {
   int kind = 0;  ///< HeedEntryKind
   std::vector<ArgumentSpec> arguments;
   ir::AxisList result_axes;  ///< Value: declared order; Generate: [axis, vocabulary]
-  std::shared_ptr<const ir::Graph> train, loss, forward, next;    ///< after the passes; null where absent
-  std::shared_ptr<const ir::Graph> weights;                       ///< of attention; null where absent
-  std::vector<std::pair<std::string, ir::AxisList>> weight_axes;  ///< order of the axes of its outputs
-  std::string variable, axis, indexes, prompt;                    ///< Generate
+  std::shared_ptr<const ir::Graph> train, loss, forward, prefill, step;  ///< after the passes; null: absent
+  std::shared_ptr<const ir::Graph> weights;                              ///< of attention; null where absent
+  std::vector<std::pair<std::string, ir::AxisList>> weight_axes;         ///< order of the axes of its outputs
+  std::string variable, axis, indexes, prompt;                           ///< Generate
   int64_t bound = 0, from = -1, until = -1;
   std::vector<std::pair<std::string, double>> options;
 };
@@ -73,11 +73,13 @@ struct HostValue {
   ir::AxisList axes;
   std::vector<double> data;  ///< ints and bools as doubles
 };
+class SumOrders;
 class JitFunction {
  public:
-  /// `threads` of the pool used by Call; `cpu` as in CompileOptions.
+  /// `threads` of the pool used by Call; `cpu` as in CompileOptions. `sums` (sum_orders.h) is handed from one
+  /// function of an entry to the next, so that they add alike.
   static std::unique_ptr<JitFunction> Create(const ir::Graph& graph, const std::string& cpu, int threads,
-                                             std::string* error);
+                                             std::string* error, SumOrders* sums = nullptr);
   virtual ~JitFunction() = default;
   /// From the next Call on.
   virtual void UseThreads(int threads) = 0;

@@ -38,6 +38,15 @@ std::string CanonicalKey(LoopKernel kernel) {
     if (value.kind == LoopValue::Kind::Gather) rename(value.gather_stride);
     if (IsRandom(value)) value.site = std::to_string(context.SiteNumber(value.site));
   }
+  const auto rename_stores = [&](std::vector<LoopStore>& stores) {
+    for (LoopStore& store : stores) {
+      if (store.index < 0) continue;
+      rename(store.size);
+      rename(store.stride);
+    }
+  };
+  for (LoopStage& stage : kernel.stages) rename_stores(stage.stores);
+  rename_stores(kernel.row_stores);
   return Key(kernel);
 }
 

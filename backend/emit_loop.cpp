@@ -84,6 +84,15 @@ KernelContext ContextOf(const LoopKernel& kernel) {
     }
     if (IsRandom(value)) context.AddSite(value.site);
   }
+  const auto add_stores = [&](const std::vector<LoopStore>& stores) {
+    for (const LoopStore& store : stores) {
+      if (store.index < 0) continue;
+      add(store.size);
+      add(store.stride);
+    }
+  };
+  for (const LoopStage& stage : kernel.stages) add_stores(stage.stores);
+  add_stores(kernel.row_stores);
   return context;
 }
 
@@ -356,6 +365,13 @@ void LoopEmitter::ColumnUnit(Value* begin) {
   builder_.SetInsertPoint(done);
 }
 
+void LoopEmitter::AddRoots(const std::vector<LoopStore>& stores, std::vector<int>& roots) {
+  for (const LoopStore& store : stores) {
+    roots.push_back(store.value);
+    roots.push_back(store.index);  // Needed skips -1
+  }
+}
+
 void LoopEmitter::Stages() {
   first_reduction_ = 0;
   for (const LoopStage& stage : kernel_.stages) {
@@ -364,7 +380,7 @@ void LoopEmitter::Stages() {
       roots.push_back(reduction.value);
       roots.push_back(reduction.mask);
     }
-    for (const LoopStore& store : stage.stores) roots.push_back(store.value);
+    AddRoots(stage.stores, roots);
     needed_ = Needed(roots);
     // Values of an earlier stage at level 0 stay; the rest is made again.
     rotating_ = !kernel_.column && StageCost(needed_) > kUnrollRowCost;
@@ -374,7 +390,7 @@ void LoopEmitter::Stages() {
     first_reduction_ += static_cast<int>(stage.reductions.size());
   }
   std::vector<int> roots;
-  for (const LoopStore& store : kernel_.row_stores) roots.push_back(store.value);
+  AddRoots(kernel_.row_stores, roots);
   needed_ = Needed(roots);
   EmitValues(0);
   for (const LoopStore& store : kernel_.row_stores) Store(store);

@@ -71,6 +71,7 @@ class LoopEmitter {
   void ColumnUnit(llvm::Value* begin);
   void Advance(int axis, llvm::Value* index);
   void Stages();
+  static void AddRoots(const std::vector<LoopStore>& stores, std::vector<int>& roots);
   void Finish();
 
   // ---- Values
@@ -90,6 +91,7 @@ class LoopEmitter {
   llvm::Value* StoreOrLoadOffsets(const Size& stride);
   Block Gather(const LoopValue& value);
   void Store(const LoopStore& store);
+  void StoreAt(const LoopStore& store);
   llvm::Value* VectorStart(int u) { return builder_.CreateAdd(vector_index_, I64(int64_t{u} * lanes_)); }
   /// Pointer to the element of the first lane of vector `u`, and how far lanes lie apart (null: one scalar).
   llvm::Value* Place(int operand, int u, bool first_lane);

@@ -177,7 +177,52 @@ LoopEmitter::Block LoopEmitter::Gather(const LoopValue& value) {
   return block;
 }
 
+/// A store at a computed place.
+void LoopEmitter::StoreAt(const LoopStore& store) {
+  const LoopOperand& what = kernel_.operands[store.operand];
+  llvm::Type* word = builder_.getInt64Ty();
+  Value* size = Of(store.size);
+  Value* stride = Of(store.stride);
+  const Size along = vector_axis_ < 0 ? Size{0, {}} : VectorStride(store.operand);
+  const bool index_varies = Varies(store.index);
+  if (!index_varies) {
+    Value* index = builder_.CreateSExt(Get(store.index, 0).value, word);
+    If(builder_.CreateICmpULT(index, size), [&] {
+      Value* offset = builder_.CreateMul(index, stride);
+      if (along.IsZero()) {
+        Datum datum = v_.Convert(Get(store.value, 0), what.dtype);
+        if (datum.vector()) datum.value = builder_.CreateExtractElement(datum.value, uint64_t{0});
+        v_.StoreScalar(datum, v_.At(Place(store.operand, 0, false), offset, what.dtype));
+        return;
+      }
+      for (int u = 0; u < Vectors(); ++u) {
+        const Datum datum = v_.AsVector(v_.Convert(Get(store.value, u), what.dtype));
+        Value* place = v_.At(Place(store.operand, u, true), offset, what.dtype);
+        if (along == Size{})
+          v_.StoreVector(datum, place, masks_[u]);
+        else
+          v_.StoreLanes(datum, place, StoreOrLoadOffsets(along), masks_[u]);
+      }
+    });
+    return;
+  }
+  for (int u = 0; u < Vectors(); ++u) {
+    const Datum datum = v_.AsVector(v_.Convert(Get(store.value, u), what.dtype));
+    Value* index = builder_.CreateSExt(v_.AsVector(Get(store.index, u)).value, v_.Vector(word));
+    Value* there = builder_.CreateICmpULT(index, v_.Splat(size));
+    if (masks_[u]) there = builder_.CreateAnd(there, masks_[u]);
+    Value* lanes = builder_.CreateAdd(v_.Splat(VectorStart(u)), v_.Iota(word));
+    Value* offsets = builder_.CreateAdd(builder_.CreateMul(index, v_.Splat(stride)),
+                                        builder_.CreateMul(lanes, v_.Splat(Of(along))));
+    v_.StoreLanes(datum, Place(store.operand, 0, false), offsets, there);
+  }
+}
+
 void LoopEmitter::Store(const LoopStore& store) {
+  if (store.index >= 0) {
+    StoreAt(store);
+    return;
+  }
   const LoopOperand& what = kernel_.operands[store.operand];
   const bool scratch_column = kernel_.column && what.base.buffer < 0;
   const bool scalar = vector_axis_ < 0 || (!scratch_column && VectorStride(store.operand).IsZero());

@@ -35,9 +35,18 @@ Exponentials MakeExponentials(Graph& graph, NodeId x, const ir::AxisList& axes, 
 
 }  // namespace
 
+/// A cache that nothing else reads, written and given back under its name: its memory is updated in place.
+bool IsInPlace(const Graph& graph, NodeId id, const std::vector<std::vector<NodeId>>& users) {
+  const Node& node = graph[id];
+  const Node& cache = graph[node.inputs[0]];
+  return cache.op == OpKind::Input && cache.attributes.name.starts_with(ir::kCachePrefix) &&
+         graph.Output(cache.attributes.name) == id && users[node.inputs[0].value].size() == 1;
+}
+
 Graph Expand(const Graph& graph) {
+  const std::vector<std::vector<NodeId>> users = graph.Users();
   return ir::Rebuild(
-      graph, [](Graph& copy, NodeId, const Node& node, const std::vector<NodeId>& inputs) -> NodeId {
+      graph, [&](Graph& copy, NodeId id, const Node& node, const std::vector<NodeId>& inputs) -> NodeId {
         const ir::Attributes& attributes = node.attributes;
         switch (node.op) {
           case OpKind::Softmax: {
@@ -57,6 +66,7 @@ Graph Expand(const Graph& graph) {
             return copy.Select(hit, copy.Const(1.0), copy.Const(0.0));
           }
           case OpKind::Write: {
+            if (IsInPlace(graph, id, users)) return {};
             const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[2], copy.Positions(attributes.axis)});
             return copy.Select(hit, inputs[1], inputs[0]);
           }

@@ -37,6 +37,8 @@ bool IsInline(const Graph& graph, NodeId id) {
 
 Domain DomainOf(const Graph& graph, NodeId id) {
   const Node& node = graph[id];
+  // A write walks its row; the place along the cache's axis is computed.
+  if (node.op == OpKind::Write) return {ir::Minus(node.type.axes, {node.attributes.axis}), {}};
   if (!ir::IsReduce(node.op)) return {node.type.axes, {}};
   return {node.type.axes, node.attributes.axes};
 }
@@ -69,9 +71,10 @@ constexpr double kHoistAbove = 3.5;
 
 class Fuser {
  public:
-  Fuser(const Graph& graph, const Layout& layout)
+  Fuser(const Graph& graph, const Layout& layout, const SumOrders& sums)
       : graph_(graph),
         layout_(layout),
+        sums_(sums),
         order_(graph.Order()),
         root_(graph.size()),
         item_of_(graph.size(), -1) {}
@@ -102,7 +105,7 @@ class Fuser {
   void FindRoots() {
     for (NodeId id : order_) {
       const Node& node = graph_[id];
-      if (ir::IsReduce(node.op)) root_[id.value] = true;
+      if (ir::IsReduce(node.op) || node.op == OpKind::Write) root_[id.value] = true;
       if (HasOwnItem(node.op)) {
         for (NodeId input : node.inputs) NeedMemory(input);
       }
@@ -127,8 +130,10 @@ class Fuser {
     return needs_[id] = std::move(needs);
   }
 
-  /// True if a loop along `reduced` would walk its operands against their storage.
+  /// True if a loop along `reduced` would walk its operands against their storage, or if such a sum is known
+  /// to be added in columns.
   bool PrefersColumns(NodeId id, const AxisList& kept, const AxisList& reduced) {
+    if (const SumOrders::Order* known = sums_.Find(graph_, id)) return known->column;
     int row = 0, column = 0;
     const AxisList all = ir::Union(kept, reduced);
     std::set<NodeId> operands = Needs(id);
@@ -149,9 +154,23 @@ class Fuser {
     needs_.clear();
     std::fill(item_of_.begin(), item_of_.end(), -1);
     std::map<std::string, int> attentions;
+    std::vector<NodeId> writes;  // put off until something needs them, so that they meet in one loop
+    const auto write_out = [&] {
+      for (NodeId write : writes) JoinOrOpen(write);
+      writes.clear();
+    };
     for (NodeId id : order_) {
       const Node& node = graph_[id];
       if (IsLeaf(id)) continue;
+      if (node.op == OpKind::Write) {
+        writes.push_back(id);
+        continue;
+      }
+      if (!writes.empty() && IsMaterial(id)) {
+        const std::set<NodeId>& needs = Needs(id);
+        if (std::any_of(writes.begin(), writes.end(), [&](NodeId write) { return needs.count(write) != 0; }))
+          write_out();
+      }
       if (node.op == OpKind::Contract || node.op == OpKind::ScatterAdd) {
         item_of_[id.value] = static_cast<int>(items_.size());
         items_.push_back(
@@ -169,6 +188,7 @@ class Fuser {
         JoinOrOpen(id);
       }
     }
+    write_out();
   }
 
   void JoinOrOpen(NodeId id) {
@@ -190,7 +210,15 @@ class Fuser {
       }
       if (ready > i) break;  // every earlier loop is too early as well, unless it is `at` itself
       if (ready == i) continue;
-      if (!related && !SharesOperand(item, needs)) continue;
+      const bool writes = graph_.op(id) == OpKind::Write &&
+                          std::all_of(item.nodes.begin(), item.nodes.end(),
+                                      [&](NodeId root) { return graph_.op(root) == OpKind::Write; });
+      if (!related && !writes && !SharesOperand(item, needs)) continue;
+      // A loop does not read what it writes at computed places.
+      const auto written_here = [&](NodeId need) {
+        return graph_.op(need) == OpKind::Write && item_of_[need.value] == i;
+      };
+      if (std::any_of(needs.begin(), needs.end(), written_here)) continue;
       if (!Fits(item, id, domain)) continue;
       item.nodes.push_back(id);
       item_of_[id.value] = i;
@@ -201,8 +229,15 @@ class Fuser {
     item.inner = domain.reduced;
     item.reduces = ir::IsReduce(graph_.op(id));
     item.column = item.reduces && PrefersColumns(id, domain.kept, domain.reduced);
+    item.inner_order = item.reduces ? KnownOrder(id) : AxisList{};
     item_of_[id.value] = static_cast<int>(items_.size());
     items_.push_back(std::move(item));
+  }
+
+  /// The summed axes in the order that is known for the sum; empty: none is.
+  AxisList KnownOrder(NodeId id) const {
+    const SumOrders::Order* known = sums_.Find(graph_, id);
+    return known ? SumOrders::Sorted(graph_[id].attributes.axes, *known) : AxisList{};
   }
 
   bool SharesOperand(const Item& item, const std::set<NodeId>& needs) {
@@ -219,14 +254,18 @@ class Fuser {
   bool Fits(Item& item, NodeId id, const Domain& domain) {
     const AxisList all = ir::Union(item.outer, item.inner);
     if (ir::IsReduce(graph_.op(id))) {
-      if (item.reduces)
-        return ir::SameSet(item.outer, domain.kept) && ir::SameSet(item.inner, domain.reduced);
+      if (item.reduces) {
+        const SumOrders::Order* known = sums_.Find(graph_, id);
+        return ir::SameSet(item.outer, domain.kept) && ir::SameSet(item.inner, domain.reduced) &&
+               (!known || (known->column == item.column && KnownOrder(id) == item.inner_order));
+      }
       if (!ir::SameSet(all, ir::Union(domain.kept, domain.reduced))) return false;
       if (PrefersColumns(id, domain.kept, domain.reduced)) return false;
       for (NodeId root : item.nodes) {
         if (!ir::Contains(domain.reduced, InnermostIn(root))) return false;
       }
       item.reduces = true;
+      item.inner_order = KnownOrder(id);
       item.outer = domain.kept;
       item.inner = domain.reduced;
       return true;
@@ -308,6 +347,7 @@ class Fuser {
 
   const Graph& graph_;
   const Layout& layout_;
+  const SumOrders& sums_;
   std::vector<NodeId> order_;
   std::vector<bool> root_;
   std::vector<int> item_of_;
@@ -317,6 +357,8 @@ class Fuser {
 
 }  // namespace
 
-Fusion Fuse(const Graph& graph, const Layout& layout) { return Fuser(graph, layout).Run(); }
+Fusion Fuse(const Graph& graph, const Layout& layout, const SumOrders& sums) {
+  return Fuser(graph, layout, sums).Run();
+}
 
 }  // namespace heed::backend

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/layout.h"
+#include "backend/sum_orders.h"
 
 namespace heed::backend {
 
@@ -22,14 +23,16 @@ struct Item {
   bool reduces = false;
   bool column = false;
   ir::AxisList outer, inner;
+  ir::AxisList inner_order =
+      {};  ///< in which the terms of its sums are added, where that is given; else empty
 };
 
 struct Fusion {
   std::vector<Item> items;
 };
 
-/// Layout is asked for orders only.
-Fusion Fuse(const ir::Graph& graph, const Layout& layout);
+/// Layout is asked for orders only; sums that `sums` knows are added as it says.
+Fusion Fuse(const ir::Graph& graph, const Layout& layout, const SumOrders& sums);
 
 /// Values that are recomputed in every loop that needs them: constants, positions, whole-number and bool
 /// arithmetic, dropout factors.

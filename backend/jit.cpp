@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <deque>
@@ -123,9 +124,15 @@ std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
   run_(&frame);
   std::map<std::string, std::vector<char>> outputs;
   for (size_t i = 0; i < plan_.buffers.size(); ++i) {
-    if (plan_.buffers[i].kind != BufferKind::Output) continue;
+    const Buffer& buffer = plan_.buffers[i];
     const char* bytes = static_cast<const char*>(pointers[i]);
-    outputs[plan_.outputs[plan_.buffers[i].index].name] = std::vector<char>(bytes, bytes + sizes[i]);
+    const auto give = [&](const TensorInfo& info) {
+      outputs[info.name] = std::vector<char>(bytes, bytes + sizes[i]);
+    };
+    if (buffer.kind == BufferKind::Output) give(plan_.outputs[buffer.index]);
+    if (buffer.kind == BufferKind::Input &&
+        std::count(plan_.updated.begin(), plan_.updated.end(), buffer.index))
+      give(plan_.inputs[buffer.index]);
   }
   return outputs;
 }
@@ -275,7 +282,9 @@ class OrcFunction : public JitFunction {
     for (const std::string& name : plan.param_names) give(name, ir::DType::Float, param_axes_.at(name));
     const auto outputs = plan_->Run(call);
     std::map<std::string, HostValue> results;
-    for (const TensorInfo& output : plan.outputs) {
+    std::vector<TensorInfo> given = plan.outputs;
+    for (const int input : plan.updated) given.push_back(plan.inputs[input]);
+    for (const TensorInfo& output : given) {
       HostValue& result = results[output.name];
       result.axes = output.axes;
       for (const Size& size : output.extents) result.shape.push_back(Value(size, call.extents));
@@ -293,11 +302,11 @@ class OrcFunction : public JitFunction {
 }  // namespace
 
 std::unique_ptr<JitFunction> JitFunction::Create(const ir::Graph& graph, const std::string& cpu, int threads,
-                                                 std::string* error) {
+                                                 std::string* error, SumOrders* sums) {
   std::map<std::string, ir::AxisList> params;
   for (ir::NodeId id : graph.Order())
     if (graph.op(id) == ir::OpKind::Param) params[graph[id].attributes.name] = graph[id].type.axes;
-  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}), cpu, error);
+  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}, sums), cpu, error);
   if (!plan) return nullptr;
   return std::make_unique<OrcFunction>(std::move(plan), std::move(params), threads);
 }

@@ -59,6 +59,17 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
     for (Axis axis : graph.axes_of(id)) visit(axis);
     if (graph.op(id) == OpKind::Positions || graph.op(id) == OpKind::Length) visit(graph[id].attributes.axis);
   }
+  const auto is_cache = [](const std::string& name) { return name.starts_with(ir::kCachePrefix); };
+  for (NodeId id : order) {
+    const Node& node = graph[id];
+    if (node.op != OpKind::Input || !is_cache(node.attributes.name)) continue;
+    steps_ = true;
+    for (Axis axis : node.type.axes)
+      if (IsGrowing(axis)) roots.insert({true, axis.root().Stored()});
+  }
+  for (const auto& [name, value] : graph.outputs)
+    for (Axis axis : graph.axes_of(value))
+      if (is_cache(name) && IsGrowing(axis)) roots.insert({true, axis.root().Stored()});
   for (const auto& [dynamic, root] : roots) {
     extent_index_[root] = static_cast<int>(plan.extents.size());
     plan.extents.push_back(root);
@@ -69,12 +80,14 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
     if (node.op != OpKind::Input && node.op != OpKind::Param) continue;
     Buffer buffer;
     buffer.dtype = node.type.dtype;
-    buffer.elements = Elements(node.type.axes);
+    const AxisList& axes = orders_[id.value];
+    const bool cache = node.op == OpKind::Input && is_cache(node.attributes.name);
+    for (Axis axis : axes) buffer.elements = buffer.elements * (cache ? RoomOf(axis) : ExtentOf(axis));
     if (node.op == OpKind::Input) {
       buffer.kind = BufferKind::Input;
       buffer.index = static_cast<int>(plan.inputs.size());
-      TensorInfo info{node.attributes.name, node.type.dtype, node.type.axes, {}};
-      for (Axis axis : node.type.axes) info.extents.push_back(ExtentOf(axis));
+      TensorInfo info{node.attributes.name, node.type.dtype, axes, {}};
+      for (Axis axis : axes) info.extents.push_back(cache ? RoomOf(axis) : ExtentOf(axis));
       plan.inputs.push_back(std::move(info));
     } else {
       buffer.kind = BufferKind::Param;
@@ -82,7 +95,7 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
       plan.param_names.push_back(node.attributes.name);
     }
     plan.buffers.push_back(buffer);
-    views_[id.value] = MakeView(static_cast<int>(plan.buffers.size()) - 1, node.type.axes);
+    views_[id.value] = MakeView(static_cast<int>(plan.buffers.size()) - 1, axes, cache);
     views_[id.value]->dtype = node.type.dtype;
   }
   for (const auto& [name, value] : graph.outputs) {
@@ -91,13 +104,22 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
       if (wanted == name) axes = order;
     }
     if (!ir::SameSet(axes, graph.axes_of(value))) axes = orders_[value.value];
+    if (graph.op(value) == OpKind::Write) {  // in place: the memory of its cache
+      const NodeId cache = graph[value].inputs[0];
+      views_[value.value] = views_[cache.value];
+      plan.updated.push_back(plan.buffers[views_[cache.value]->base.buffer].index);
+      continue;
+    }
     TensorInfo info{name, graph.type(value).dtype, axes, {}};
-    for (Axis axis : axes) info.extents.push_back(ExtentOf(axis));
     Buffer buffer;
+    for (Axis axis : axes) {
+      info.extents.push_back(is_cache(name) ? RoomOf(axis) : ExtentOf(axis));
+      buffer.elements = buffer.elements * info.extents.back();
+    }
     buffer.kind = BufferKind::Output;
     buffer.index = static_cast<int>(plan.outputs.size());
     buffer.dtype = info.dtype;
-    buffer.elements = Elements(axes);
+    output_index_[name] = buffer.index;
     plan.outputs.push_back(std::move(info));
     plan.buffers.push_back(buffer);
   }
@@ -111,6 +133,15 @@ Size Layout::ExtentOf(Axis axis) const {
   if (axes.IsLifted(axis) || axes.IsDynamic(axis))
     return Size{.factor = 1, .terms = {extent_index_.at(axis.root())}};
   return Size{.factor = axes.Bound(axis)};
+}
+
+bool Layout::IsGrowing(Axis axis) const {
+  return graph_.generate && axis.root() == graph_.generate->axis.root() && graph_.axes().IsDynamic(axis);
+}
+
+Size Layout::RoomOf(Axis axis) const {
+  return IsGrowing(axis) ? Size{.factor = 1, .terms = {extent_index_.at(axis.root().Stored())}}
+                         : ExtentOf(axis);
 }
 
 Size Layout::Elements(const AxisList& axes) const {
@@ -129,10 +160,78 @@ Axis Layout::InnermostOf(NodeId id) const {
   return orders_[id.value].empty() ? Axis{} : orders_[id.value].back();
 }
 
+/// What the readers of an input that is kept between steps ask for. A product that sums over the positions
+/// reads a row of values at each: [.., positions, values]. Everything else reads one number at all positions:
+/// [.., positions].
+AxisList Layout::OrderOfKept(NodeId input, const std::vector<std::vector<NodeId>>& users) const {
+  const AxisList& axes = graph_.axes_of(input);
+  Axis positions;
+  for (Axis axis : axes)
+    if (IsGrowing(axis) || axis.ring() || (!positions && graph_.axes().IsDynamic(axis))) positions = axis;
+  if (!positions) return axes;
+  AxisList values, dots;  // innermost axes, as the readers name them now
+  bool summed = false;
+  // A value, and what it calls the input's axes, in their order.
+  std::vector<std::pair<NodeId, AxisList>> open{{input, axes}};
+  const auto called = [&](const AxisList& names, Axis axis) {
+    return names[std::find(axes.begin(), axes.end(), axis) - axes.begin()];
+  };
+  const auto innermost = [&](AxisList& list, const AxisList& names, const AxisList& wanted) {
+    for (Axis axis : axes)
+      if (axis != positions && ir::Contains(wanted, called(names, axis)) && !ir::Contains(list, axis))
+        list.push_back(axis);
+  };
+  while (!open.empty()) {
+    const auto [id, names] = open.back();
+    open.pop_back();
+    const Axis here = called(names, positions);
+    for (NodeId user : users[id.value]) {
+      const Node& node = graph_[user];
+      if (node.op == OpKind::Write && node.inputs[0] == id) {
+        open.emplace_back(user, names);
+      } else if (node.op == OpKind::Rename) {
+        AxisList renamed = names;
+        for (Axis& axis : renamed)
+          for (const auto& [from, to] : node.attributes.renames)
+            if (from == axis) {
+              axis = to;
+              break;
+            }
+        open.emplace_back(user, renamed);
+      } else if (node.op == OpKind::Attention && node.attributes.axis == here) {
+        if (node.inputs[2] == id) {
+          summed = true;
+          innermost(values, names, ir::Minus(names, node.attributes.to));
+        } else if (node.inputs[1] == id) {
+          innermost(dots, names, node.attributes.axes);
+        }
+      } else if (node.op == OpKind::Contract) {
+        const NodeId other = node.inputs[node.inputs[0] == id ? 1 : 0];
+        if (ir::Contains(node.attributes.axes, here)) {
+          summed = true;
+          innermost(values, names, ir::Minus(names, graph_.axes_of(other)));
+        } else {
+          innermost(dots, names, node.attributes.axes);
+        }
+      }
+    }
+  }
+  const AxisList& last = summed ? values : dots;
+  AxisList order = ir::Minus(axes, ir::Union(last, {positions}));
+  const auto lifted = [&](Axis axis) { return graph_.axes().IsLifted(axis); };
+  std::stable_partition(order.begin(), order.end(), lifted);
+  if (summed) order.push_back(positions);
+  order.insert(order.end(), last.begin(), last.end());
+  if (!summed) order.push_back(positions);
+  return order;
+}
+
 AxisList Layout::DefaultOrder(const ir::Type& type) const {
   const auto rank = [&](Axis axis) {
     if (graph_.axes().IsLifted(axis)) return 0;
     if (axis.difference()) return 3;  // read along the keys
+    // In a step a row's positions are alone, and lie as they would beside the rows of a query.
+    if (steps_ && (IsGrowing(axis) || axis.ring())) return 3;
     if (axis.stored() || axis.ring()) return 1;
     if (!graph_.axes().IsDynamic(axis)) return 2;
     // A key-side twin beside its query: rows of scores are adjacent. Alone it is stored as any sequence.
@@ -196,15 +295,23 @@ void Layout::ChooseOrders(const OutputOrders& orders) {
       for (NodeId input : node.inputs) wish(input, own);
     }
   }
+  const std::vector<std::vector<NodeId>> users = graph_.Users();
   for (NodeId id : order) {
     const Node& node = graph_[id];
     AxisList& chosen = orders_[id.value];
-    chosen = wanted[id.value];
-    if (!chosen.empty() || node.type.axes.empty()) continue;
     if (node.op == OpKind::Input || node.op == OpKind::Param) {
-      chosen = node.type.axes;
+      const std::string& name = node.attributes.name;
+      const bool kept = node.op == OpKind::Input &&
+                        (name.starts_with(ir::kCachePrefix) || name.starts_with(ir::kFixedPrefix));
+      chosen = kept ? OrderOfKept(id, users) : node.type.axes;
       continue;
     }
+    if (node.op == OpKind::Write) {  // in place
+      chosen = orders_[node.inputs[0].value];
+      continue;
+    }
+    chosen = wanted[id.value];
+    if (!chosen.empty() || node.type.axes.empty()) continue;
     if (ir::IsPointwise(node.op) || ir::IsReduce(node.op)) {
       // Like the largest input: what was adjacent stays adjacent.
       for (NodeId input : node.inputs) {
@@ -241,14 +348,14 @@ void Layout::ChooseOrders(const OutputOrders& orders) {
   }
 }
 
-View Layout::MakeView(int buffer, const AxisList& order) const {
+View Layout::MakeView(int buffer, const AxisList& order, bool cache) const {
   View view;
   view.base.buffer = buffer;
   view.dtype = plan_.buffers[buffer].dtype;
   Size stride;
   for (auto it = order.rbegin(); it != order.rend(); ++it) {
     view.strides.insert(view.strides.begin(), {*it, stride});
-    stride = stride * ExtentOf(*it);
+    stride = stride * (cache ? RoomOf(*it) : ExtentOf(*it));
   }
   return view;
 }
@@ -263,10 +370,23 @@ int Layout::NewArenaBuffer(ir::DType dtype, const AxisList& axes) {
 }
 
 void Layout::Allocate(NodeId id) {
-  for (size_t i = 0; i < graph_.outputs.size(); ++i) {
-    if (graph_.outputs[i].second != id || output_bound_[i]) continue;
-    output_bound_[i] = true;
-    views_[id.value] = OutputView(static_cast<int>(i));
+  for (const auto& [name, value] : graph_.outputs) {
+    NodeId named = value;
+    while (named != id && graph_.op(named) == OpKind::Rename) named = graph_[named].inputs[0];
+    if (named != id) continue;
+    const int index = OutputNumber(name);
+    if (index < 0 || output_bound_[index]) continue;
+    output_bound_[index] = true;
+    View view = OutputView(index);
+    for (named = value; named != id; named = graph_[named].inputs[0]) {
+      for (auto& [axis, stride] : view.strides) {
+        const auto& renames = graph_[named].attributes.renames;
+        const auto found = std::find_if(renames.begin(), renames.end(),
+                                        [&](const auto& each) { return each.second == axis; });
+        if (found != renames.end()) axis = found->first;
+      }
+    }
+    views_[id.value] = std::move(view);
     return;
   }
   views_[id.value] = MakeView(NewArenaBuffer(graph_.type(id).dtype, graph_.axes_of(id)), orders_[id.value]);
@@ -289,7 +409,8 @@ void Layout::AllocateLike(NodeId id, const View& like) {
 View Layout::OutputView(int index) {
   for (size_t b = 0; b < plan_.buffers.size(); ++b) {
     if (plan_.buffers[b].kind == BufferKind::Output && plan_.buffers[b].index == index) {
-      return MakeView(static_cast<int>(b), plan_.outputs[index].axes);
+      const TensorInfo& output = plan_.outputs[index];
+      return MakeView(static_cast<int>(b), output.axes, output.name.starts_with(ir::kCachePrefix));
     }
   }
   throw ir::InternalError("output without a buffer");

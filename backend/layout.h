@@ -4,7 +4,9 @@
 //
 // Order, outermost first: lifted axes, dynamic axes, static axes in order of appearance, key-side twins; a
 // value that is merged keeps the merged axes adjacent; outputs follow the order asked for, and so do the
-// pointwise chains that lead to them. Which values get memory at all is decided in fuse.cpp.
+// pointwise chains that lead to them. What a step of decoding keeps lies as the step reads it, rows
+// outermost; the memory of a cache reaches further along its growing axis than the step has positions, to its
+// room. Which values get memory at all is decided in fuse.cpp.
 #pragma once
 
 #include <map>
@@ -55,6 +57,11 @@ class Layout {
   /// of it.
   View AllocateForMerge(ir::NodeId merge);
 
+  /// Its number in Plan::outputs; -1 for one that is updated in place.
+  int OutputNumber(const std::string& name) const {
+    const auto found = output_index_.find(name);
+    return found == output_index_.end() ? -1 : found->second;
+  }
   /// The buffer of output `index` is not yet bound to the value that computes it: copy needed.
   bool OutputIsBound(int index) const { return output_bound_[index]; }
   View OutputView(int index);
@@ -62,15 +69,21 @@ class Layout {
  private:
   void ChooseOrders(const OutputOrders& orders);
   ir::AxisList DefaultOrder(const ir::Type& type) const;
-  View MakeView(int buffer, const ir::AxisList& order) const;
+  View MakeView(int buffer, const ir::AxisList& order, bool cache = false) const;
+  /// How far the memory of a cache reaches along an axis.
+  Size RoomOf(ir::Axis axis) const;
+  bool IsGrowing(ir::Axis axis) const;
+  ir::AxisList OrderOfKept(ir::NodeId input, const std::vector<std::vector<ir::NodeId>>& users) const;
   int NewArenaBuffer(ir::DType dtype, const ir::AxisList& axes);
 
   const ir::Graph& graph_;
   Plan& plan_;
   std::map<ir::Axis, int> extent_index_;
+  std::map<std::string, int> output_index_;
   std::vector<ir::AxisList> orders_;
   std::vector<std::optional<View>> views_;
   std::vector<bool> output_bound_;
+  bool steps_ = false;  ///< the graph is a step: every axis of slots is alone
 };
 
 }  // namespace heed::backend

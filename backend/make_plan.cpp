@@ -28,8 +28,11 @@ const Size kZero{.factor = 0};
 
 class Planner {
  public:
-  Planner(const Graph& graph, std::string name, const OutputOrders& orders)
-      : graph_(graph), layout_(graph, plan_, orders), fusion_(Fuse(graph, layout_)) {
+  Planner(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums)
+      : graph_(graph),
+        layout_(graph, plan_, orders),
+        sums_(sums),
+        fusion_(Fuse(graph, layout_, sums ? *sums : SumOrders())) {
     plan_.name = std::move(name);
   }
 
@@ -224,6 +227,11 @@ class Planner {
     Step step{.kind = Step::Kind::Loop};
     for (NodeId id : item.nodes) step.origin += (step.origin.empty() ? "" : "; ") + OriginOf(id);
     step.loop = BuildLoop(graph_, layout_, item, stored);
+    for (NodeId id : item.nodes) {
+      if (!sums_ || !ir::IsReduce(graph_.op(id))) continue;
+      sums_->Keep(graph_, id, item.column,
+                  ir::Intersection(LoopAxes(graph_, layout_, item), graph_[id].attributes.axes));
+    }
     Flatten(step.loop);
     plan_.steps.push_back(std::move(step));
   }
@@ -293,11 +301,7 @@ class Planner {
         (in_a ? matmul.ms : matmul.ns).push_back(axis_of(axis));
       }
     }
-    // Terms are added in the order in which the left operand stores them.
-    for (Axis axis :
-         ir::Union(ir::Intersection(layout_.OrderOf(left), node.attributes.axes), node.attributes.axes)) {
-      matmul.ks.push_back(axis_of(axis));
-    }
+    for (Axis axis : TermOrder(id)) matmul.ks.push_back(axis_of(axis));
     Join(matmul.loops);
     Join(matmul.ms);
     Join(matmul.ns);
@@ -306,6 +310,17 @@ class Planner {
       throw InternalError("matrix product over too many axes: " + OriginOf(id));
     }
     plan_.steps.push_back(std::move(step));
+  }
+
+  /// Terms of a product are added in the order in which the left operand stores them, or as is known of it.
+  AxisList TermOrder(NodeId id) {
+    const Node& node = graph_[id];
+    const AxisList& summed = node.attributes.axes;
+    const SumOrders::Order* known = sums_ ? sums_->Find(graph_, id) : nullptr;
+    if (known) return SumOrders::Sorted(summed, *known);
+    AxisList order = ir::Union(ir::Intersection(layout_.OrderOf(node.inputs[0]), summed), summed);
+    if (sums_) sums_->Keep(graph_, id, false, order);
+    return order;
   }
 
   /// Neighbours that every operand walks as one axis become one.
@@ -537,16 +552,18 @@ class Planner {
 
   void CopyOutputs() {
     for (size_t i = 0; i < graph_.outputs.size(); ++i) {
-      const NodeId value = graph_.outputs[i].second;
-      if (layout_.OutputIsBound(static_cast<int>(i)) && layout_.HasMemory(value) &&
-          layout_.ViewOf(value).base.buffer == OutputBuffer(static_cast<int>(i))) {
+      const auto& [name, value] = graph_.outputs[i];
+      const int index = layout_.OutputNumber(name);
+      if (index < 0) continue;
+      if (layout_.OutputIsBound(index) && layout_.HasMemory(value) &&
+          layout_.ViewOf(value).base.buffer == OutputBuffer(index)) {
         continue;
       }
       const View from = Memory(value);
-      const View to = layout_.OutputView(static_cast<int>(i));
+      const View to = layout_.OutputView(index);
       Step step{.kind = Step::Kind::Loop};
-      step.origin = "output " + graph_.outputs[i].first;
-      step.loop = BuildCopy(layout_, from, to, plan_.outputs[i].axes);
+      step.origin = "output " + name;
+      step.loop = BuildCopy(layout_, from, to, plan_.outputs[index].axes);
       plan_.steps.push_back(std::move(step));
     }
   }
@@ -592,6 +609,7 @@ class Planner {
   Plan plan_;
   const Graph& graph_;
   Layout layout_;
+  SumOrders* sums_;
   Fusion fusion_;
   std::set<NodeId> stored_;
   std::map<NodeId, int> item_of_;
@@ -602,9 +620,9 @@ class Planner {
 
 }  // namespace
 
-Plan MakePlan(const Graph& graph, std::string name, const OutputOrders& orders) {
+Plan MakePlan(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums) {
   const Graph expanded = Expand(graph);
-  return Planner(expanded, std::move(name), orders).Run();
+  return Planner(expanded, std::move(name), orders, sums).Run();
 }
 
 }  // namespace heed::backend

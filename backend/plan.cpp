@@ -104,7 +104,11 @@ std::string KernelText(const LoopKernel& kernel, const SizeText& sizes, const st
     out << indent << "  v" << i << " = " << ValueText(kernel.values[i], sizes) << "\n";
   }
   auto stores = [&](const std::vector<LoopStore>& list) {
-    for (const LoopStore& store : list) out << " m" << store.operand << "<-v" << store.value;
+    for (const LoopStore& store : list) {
+      out << " m" << store.operand << "<-v" << store.value;
+      if (store.index >= 0)
+        out << " at v" << store.index << " stride " << sizes(store.stride) << " of " << sizes(store.size);
+    }
   };
   int number = 0;
   for (const LoopStage& stage : kernel.stages) {

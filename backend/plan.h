@@ -107,6 +107,10 @@ struct LoopReduction {
 struct LoopStore {
   int value = -1;
   int operand = -1;
+  /// An Int value: the place along a further axis of the operand, of `size` elements `stride` apart; outside
+  /// of them nothing is stored. -1: the operand has no such axis.
+  int index = -1;
+  Size size = {}, stride = {};
 };
 struct LoopStage {
   std::vector<LoopReduction> reductions;  ///< numbered through all stages, in order
@@ -210,8 +214,10 @@ struct TensorInfo {  ///< an input or output: dense, row-major in `axes`
 struct Plan {
   std::string name;                  ///< "train/Train"
   std::vector<std::string> remarks;  ///< of the passes: which attentions are fused, and why others are not
-  std::vector<ir::Axis> extents;     ///< roots of dynamic and lifted axes
+  /// Roots of dynamic and lifted axes; `seq^` is the room that caches over seq have.
+  std::vector<ir::Axis> extents;
   std::vector<TensorInfo> inputs, outputs;
+  std::vector<int> updated;  ///< inputs that a call changes in place; each is the output of its name
   std::vector<std::string> param_names;
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
@@ -221,8 +227,11 @@ struct Plan {
 /// Output `name` is stored in this order of axes (others: batch first, then the value's own order).
 using OutputOrders = std::vector<std::pair<std::string, ir::AxisList>>;
 
-/// Layout, fusion into loops, memory.
-Plan MakePlan(const ir::Graph& graph, std::string name, const OutputOrders& orders);
+class SumOrders;
+
+/// Layout, fusion into loops, memory. Sums that `sums` knows are added as it says; it learns the others.
+Plan MakePlan(const ir::Graph& graph, std::string name, const OutputOrders& orders,
+              SumOrders* sums = nullptr);
 
 /// The plan as text: extents, buffers with lifetimes, one line a step, kernels once.
 std::string Print(const Plan& plan);

@@ -31,9 +31,8 @@ constexpr OptionRange kOptions[] = {
     {"temperature", 0, 1000, false},
     {"top_k", 0, 2147483647, true},
     {"top_p", 0, 1, false},
+    {"repetition_penalty", 0.01, 100, false},
     {"max_length", 1, 2147483647, true},
-    {"min_length", 0, 2147483647, true},
-    {"seed", 0, 9007199254740992, true},
 };
 
 }  // namespace

@@ -235,7 +235,7 @@ std::unique_ptr<frontend::Program> Load(const Options& options, Timer& timer) {
   return program;
 }
 
-constexpr Variant kAllVariants[] = {Variant::Train,   Variant::Loss, Variant::Forward, Variant::Next,
+constexpr Variant kAllVariants[] = {Variant::Train,   Variant::Loss, Variant::Forward,
                                     Variant::Prefill, Variant::Step, Variant::Weights};
 
 std::vector<Variant> Variants(frontend::EntryKind kind) {
@@ -245,7 +245,7 @@ std::vector<Variant> Variants(frontend::EntryKind kind) {
     case frontend::EntryKind::Value:
       return {Variant::Forward};
     case frontend::EntryKind::Generate:
-      return {Variant::Forward, Variant::Next, Variant::Prefill, Variant::Step};
+      return {Variant::Forward, Variant::Prefill, Variant::Step};
   }
   return {};
 }
@@ -456,11 +456,12 @@ int Build(const Options& options) {
         case Variant::Forward:
           entry_spec.forward = graph;
           break;
-        case Variant::Next:
-          entry_spec.next = graph;
-          break;
         case Variant::Prefill:
+          entry_spec.prefill = graph;
+          break;
         case Variant::Step:
+          entry_spec.step = graph;
+          break;
         case Variant::Weights:  // below
           break;
       }

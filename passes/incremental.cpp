@@ -375,7 +375,7 @@ class StepBuilder {
     step_.origin = node.origin;
     if (demand_.IsFixed(id)) {
       Attributes at{.axes = node.type.axes, .indexes = node.type.indexes, .dtype = node.type.dtype};
-      at.name = std::string(kFixedPrefix) + std::to_string(fixed_.size());
+      at.name = std::string(ir::kFixedPrefix) + std::to_string(fixed_.size());
       at.index = demand_.IsShared(id) ? 1 : 0;
       fixed_.push_back({at.name, {id, {}}, {}});
       return step_.Make(OpKind::Input, {}, at);
@@ -437,7 +437,7 @@ class StepBuilder {
     Attributes at{.axes = Replaced(node.type.axes, want.along, slots),
                   .indexes = node.type.indexes,
                   .dtype = node.type.dtype};
-    at.name = std::string(kCachePrefix) + std::to_string(caches_.size());
+    at.name = std::string(ir::kCachePrefix) + std::to_string(caches_.size());
     caches_.push_back({at.name, want, slots});
     const NodeId cache = step_.Make(OpKind::Input, {}, at);
     const NodeId slot = slots.ring() ? step_.Sub(last_, First(step_, last_, slots)) : last_;

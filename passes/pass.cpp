@@ -59,7 +59,7 @@ std::vector<std::string_view> Pipeline(Variant variant) {
   // Sites come before what takes the query axis away, so that every variant decides alike.
   std::vector<std::string_view> names{"sites"};
   if (variant == Variant::Prefill || variant == Variant::Step) names.push_back("incremental");
-  if (variant == Variant::Prefill || variant == Variant::Next) names.push_back("last_row");
+  if (variant == Variant::Prefill) names.push_back("last_row");
   for (std::string_view name : {"batch", "canonicalize", "fuse_attention"}) names.push_back(name);
   if (variant == Variant::Train) names.push_back("grad");
   for (std::string_view name : {"canonicalize", "cse"}) names.push_back(name);
@@ -74,8 +74,6 @@ std::string_view Name(Variant variant) {
       return "loss";
     case Variant::Forward:
       return "forward";
-    case Variant::Next:
-      return "next";
     case Variant::Weights:
       return "weights";
     case Variant::Prefill:

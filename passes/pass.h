@@ -27,7 +27,6 @@ enum class Variant {
   Train,    ///< minimize: batched, with dropout; outputs loss, per (sums over the batch) and d.PARAMETER
   Loss,     ///< minimize: batched, without dropout; outputs loss, per
   Forward,  ///< value or generate: batched; output `value` or `logits`
-  Next,     ///< generate: batched; output `logits` of the last position of each example only: [batch, vocab]
   Weights,  ///< any: batched, nothing fused; outputs w.SITE[KEY], the weights of each attention
   Prefill,  ///< generate: batched; outputs `logits` after the whole prompt, [batch, vocab], caches and what
             ///< is fixed

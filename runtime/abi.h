@@ -11,14 +11,14 @@
 extern "C" {
 #endif
 
-enum { kHeedAbiVersion = 2 };
+enum { kHeedAbiVersion = 3 };
 
 enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 
 // One axis of a tensor as it is stored: dense, row-major in the listed order.
 struct HeedDim {
   const char* axis;  // "batch", "seq", "heads"; "seq^" for storage at the bound
-  int64_t extent;    // index into the function's extents, or -1
+  int64_t extent;    // index into the function's extents, or -1; of a cache that of its room, "seq^"
   int64_t size;      // elements if `extent` is -1, else the bound (0: unbounded)
 };
 
@@ -113,7 +113,7 @@ struct HeedFrame {
 struct HeedFunction {
   const char* name;  // "train/Train"
   int64_t extent_count;
-  const char* const* extents;  // roots: "batch", "src", "tgt"
+  const char* const* extents;  // roots: "batch", "src", "tgt"; "tgt^": the room of caches over tgt
   int64_t input_count;
   const struct HeedTensorInfo* inputs;
   int64_t output_count;
@@ -128,19 +128,31 @@ struct HeedOption {
   const char* name;
   double value;
 };
+// What decoding keeps from one step to the next: an output of `prefill` that is an input of `step`.
+struct HeedKept {
+  int64_t output;  // number among the outputs of prefill
+  int64_t input;   // number among the inputs of step; the same dimensions in the same order
+  int64_t
+      growing;  // the dimension with a row for each position, which step writes in place; -1: nothing changes
+  int64_t slots;  // 0: slot p holds position p, and there are as many as there is room. Else a ring: slot j
+  int64_t ring_step;  // holds position f + j, f being the least multiple of ring_step over position - slots
+};
 struct HeedEntry {
   const char* name;
   int64_t kind;
   int64_t argument_count;
   const struct HeedArgument* arguments;  // as written; a generate entry's prompt included
   // Minimize: train (loss and per summed over the batch, gradients of the summed loss), loss. Value: forward.
-  // Generate: forward (logits at every position), next (logits of the last position). Others are null.
+  // Generate: forward (logits at every position), prefill (logits after a prompt, and what is kept), step
+  // (logits after one more element: inputs `variable` [batch], len.AXIS counting it, what is kept, and inputs
+  // of prefill). Others are null.
   const struct HeedFunction* train;
   const struct HeedFunction* loss;
   const struct HeedFunction* forward;
-  const struct HeedFunction* next;
+  const struct HeedFunction* prefill;
+  const struct HeedFunction* step;
   // Generate only:
-  const char* variable;  // input of forward and next that is generated
+  const char* variable;  // input of forward, prefill and step that is generated
   const char* axis;      // root it grows along
   int64_t bound;         // of that axis
   const char* indexes;   // root of its elements (the vocabulary)
@@ -148,6 +160,9 @@ struct HeedEntry {
   int64_t from, until;   // elements, or -1
   int64_t option_count;
   const struct HeedOption* options;
+  int64_t kept_count;
+  const struct HeedKept* kept;
+  // Any:
   // The weights of each attention, recomputed to be looked at, or null: outputs w.SITE[KEY], where SITE is
   // the instance that attends and KEY the last dimension; batch is the first, then heads, then queries.
   const struct HeedFunction* weights;

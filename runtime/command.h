@@ -68,6 +68,11 @@ int Main(const HeedProgram& program, int argc, const char* const* argv);
 void StopGently();
 /// True after Ctrl-C, see StopGently.
 bool Interrupted();
+/// From now on Ctrl-C only makes Interrupted() true, as often as it is pressed: for talking at a terminal.
+/// Other signals end the process.
+void CatchInterrupts();
+/// Forgets a Ctrl-C.
+void ForgetInterrupt();
 /// "error: MESSAGE" or "warning: MESSAGE" or "note: MESSAGE" on stderr, in colour on a terminal.
 void PrintError(const std::string& message);
 void PrintWarning(const std::string& message);

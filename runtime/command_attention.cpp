@@ -283,7 +283,7 @@ class AttentionCommand final : public Command {
       job.limit_by_source = true;
       const auto lines = TranslateLines(*decoder, job, std::span(&sentence.source, 1), 1);
       if (!lines) return lines.error();
-      sentence.target = (*lines)[0];
+      sentence.target = (*lines)[0][0].text;
       PrintNote("target, by `" + std::string(entry->name) + "`: " + sentence.target);
       return Done{};
     }

@@ -1,4 +1,5 @@
-// One command for each `generate` entry: with a source text it translates lines, else it continues a prompt.
+// One command for each `generate` entry: with a source text it translates lines, else it continues a prompt,
+// the lines of the input, or what is typed at a terminal.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -41,8 +42,7 @@ class GenerateCommand final : public Command {
     app.add_option("--max-length", max_length_, "most new tokens")->check(WholeNumber(1));
     beam_option_ = app.add_option("--beam", beam_, "width of beam search; 1: greedy")
                        ->check(WholeNumber(1, kWidestBeam));
-    alpha_option_ =
-        app.add_option("--alpha", alpha_, "length penalty of beam search")->check(NumberFromZero());
+    alpha_option_ = app.add_option("--alpha", alpha_, "length penalty of scores")->check(NumberFromZero());
     temperature_option_ =
         app.add_option("--temperature", temperature_, "0: always the likeliest")->check(NumberFromZero());
     top_k_option_ =
@@ -50,14 +50,19 @@ class GenerateCommand final : public Command {
     top_p_option_ =
         app.add_option("--top-p", top_p_, "choose among the likeliest that have probability p together")
             ->check(NumberThat("above 0 and at most 1", [](double p) { return p > 0 && p <= 1; }));
+    penalty_option_ = app.add_option("--repetition-penalty", penalty_,
+                                     "divides the logits of what the text already has; 1: off")
+                          ->check(NumberAboveZero());
     app.add_flag("--greedy", greedy_, "always the likeliest, whatever the program says");
     app.add_option("--seed", seed_, "of random choices")->check(WholeNumber(0))->capture_default_str();
-    if (sources_ > 0) {
-      app.add_option("--batch", batch_, "rows x tokens of a batch; the result does not depend on it")
-          ->capture_default_str()
-          ->check(WholeNumber(1));
+    app.add_option("--n-best", best_, "so many results: of beam search the best, else random ones")
+        ->check(WholeNumber(1, kWidestBeam));
+    app.add_flag("--scores", scores_, "the score and a tab before each result");
+    app.add_option("--batch", batch_, "rows x tokens of a batch; the result does not depend on it")
+        ->capture_default_str()
+        ->check(WholeNumber(1));
+    if (sources_ > 0)
       app.add_flag("--skip-long", skip_long_, "a line over the axis' bound gives an empty line");
-    }
     app.add_flag("--skip-invalid", skip_invalid_, "a line that is not valid UTF-8 counts as empty");
   }
 
@@ -65,6 +70,7 @@ class GenerateCommand final : public Command {
     const HeedProgram& program = line_.program();
     Result<DecodeOptions> options = Options();
     if (!options) return options.error();
+    if (FindInvalidUtf8(prompt_)) return UsageError("--prompt is not valid UTF-8");
     if (weights_.empty() && program.param_count > 0)
       return UsageError("name the checkpoint with --weights W");
     ParameterBlock parameters(program);
@@ -83,7 +89,22 @@ class GenerateCommand final : public Command {
       return Error{"entry `" + std::string(entry_.name) +
                    "` takes several texts; only one can be given as lines"};
     }
-    return sources_ == 1 ? Translate(*decoder, *options) : Complete(*decoder, *options);
+    LineJob job;
+    job.entry = &entry_;
+    job.tokenizer = tokenizer_.get();
+    job.options = *options;
+    job.budget = batch_;
+    job.long_is_empty = skip_long_;
+    job.begin_token = bos_;
+    job.echo = !no_echo_;
+    const bool prompted = prompt_option_ && prompt_option_->count() > 0;
+    if (sources_ == 1) {
+      if (prompted) job.prompt = tokenizer_->Encode(prompt_);
+      return Translate(*decoder, job);
+    }
+    if (prompted || !entry_.prompt) return CompleteOne(*decoder, job, prompt_, 0);
+    if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) return Talk(*decoder, job);
+    return Complete(*decoder, job);
   }
 
  private:
@@ -103,6 +124,7 @@ class GenerateCommand final : public Command {
       options->temperature = temperature_;
       options->sample = temperature_ > 0;
     }
+    if (penalty_option_->count() > 0) options->repetition_penalty = penalty_;
     if (greedy_) {
       options->sample = false;
       options->beam = 1;
@@ -112,25 +134,49 @@ class GenerateCommand final : public Command {
     }
     if (max_length_ > 0) options->max_new = max_length_;
     options->seed = seed_;
+    options->best = best_;
+    options->scores = scores_;
+    if (!options->sample && best_ > options->beam) {
+      return UsageError("--n-best " + std::to_string(best_) + " needs --beam " + std::to_string(best_) +
+                        " or more, or random choice (--temperature, --top-k, --top-p); here " +
+                        (options->beam > 1 ? "the beam is " + std::to_string(options->beam) + " wide"
+                                           : "always the likeliest token is taken"));
+    }
     return options;
   }
 
-  Result<int> Translate(Decoder& decoder, const DecodeOptions& options) {
-    LineJob job;
-    job.entry = &entry_;
-    job.tokenizer = tokenizer_.get();
-    job.options = options;
-    job.budget = batch_;
-    job.long_is_empty = skip_long_;
-    if (prompt_option_ && prompt_option_->count() > 0) job.prompt = tokenizer_->Encode(prompt_);
+  /// A score as it is printed: the same digits for the same number.
+  void PrintScore(double score) const {
+    if (scores_) std::printf("%.6f\t", score);
+  }
+  static void PrintLine(const std::string& text) {
+    for (const char c : text) {
+      if (c == '\n') {
+        std::fputs("\\n", stdout);
+      } else {
+        std::fputc(c, stdout);
+      }
+    }
+    std::fputc('\n', stdout);
+  }
+  void PrintLines(const std::vector<std::vector<LineResult>>& results) const {
+    for (const std::vector<LineResult>& of_line : results) {
+      for (const LineResult& result : of_line) {
+        PrintScore(result.score);
+        PrintLine(result.text);
+      }
+    }
+  }
+
+  Result<int> Translate(Decoder& decoder, const LineJob& job) {
     LineReader reader(STDIN_FILENO);
     for (int64_t first = 1;;) {
       Result<std::vector<std::string>> lines = reader.Read(kLinesAtOnce, skip_invalid_);
       if (!lines) return lines.error();
       if (lines->empty()) break;
-      Result<std::vector<std::string>> results = TranslateLines(decoder, job, *lines, first);
+      const auto results = TranslateLines(decoder, job, *lines, first);
       if (!results) return results.error();
-      for (const std::string& line : *results) std::printf("%s\n", line.c_str());
+      PrintLines(*results);
       if (Status ok = Flush(); !ok) return ok.error();
       first += static_cast<int64_t>(lines->size());
     }
@@ -138,81 +184,104 @@ class GenerateCommand final : public Command {
     return kExitDone;
   }
 
-  Result<int> Complete(Decoder& decoder, const DecodeOptions& options) {
+  /// The lines of the input: a single one as a --prompt, several line by line.
+  Result<int> Complete(Decoder& decoder, const LineJob& job) {
+    LineReader reader(STDIN_FILENO);
     std::vector<std::string> prompts;
-    const bool given = prompt_option_ && prompt_option_->count() > 0;
-    if (FindInvalidUtf8(prompt_)) return UsageError("--prompt is not valid UTF-8");
-    if (given || !entry_.prompt) {
-      prompts.push_back(prompt_);
-    } else {
-      LineReader reader(STDIN_FILENO);
-      for (;;) {
-        Result<std::vector<std::string>> lines = reader.Read(kLinesAtOnce, skip_invalid_);
-        if (!lines) return lines.error();
-        if (lines->empty()) break;
-        prompts.insert(prompts.end(), lines->begin(), lines->end());
-      }
+    for (;;) {
+      Result<std::vector<std::string>> lines = reader.Read(kLinesAtOnce, skip_invalid_);
+      if (!lines) return lines.error();
+      if (lines->empty()) break;
+      prompts.insert(prompts.end(), lines->begin(), lines->end());
     }
-    for (size_t i = 0; i < prompts.size(); ++i) {
-      if (prompts[i].empty() && !given && entry_.prompt) {
-        std::printf("\n");
-        continue;
-      }
-      if (Status ok = CompleteOne(decoder, options, prompts[i], static_cast<int64_t>(i), prompts.size() > 1);
-          !ok) {
-        std::fflush(stdout);
-        return given ? ok.error()
-                     : Error{"standard input:" + std::to_string(i + 1) + ": " + ok.error().message};
-      }
+    if (reader.skipped() > 0) PrintWarning(std::to_string(reader.skipped()) + " lines were not valid UTF-8");
+    if (prompts.size() == 1 && !prompts[0].empty()) {
+      Result<int> done = CompleteOne(decoder, job, prompts[0], 0);
+      return done ? done : Error{"standard input:1: " + done.error().message};
+    }
+    for (size_t begin = 0; begin < prompts.size(); begin += kLinesAtOnce) {
+      const size_t count = std::min(kLinesAtOnce, prompts.size() - begin);
+      const auto results = CompleteLines(decoder, job, std::span(prompts).subspan(begin, count),
+                                         static_cast<int64_t>(begin) + 1);
+      if (!results) return results.error();
+      PrintLines(*results);
+      if (Status ok = Flush(); !ok) return ok.error();
     }
     return kExitDone;
   }
 
-  Status CompleteOne(Decoder& decoder, const DecodeOptions& options, const std::string& prompt,
-                     int64_t number, bool one_line) {
-    DecodeRequest request;
-    request.number = number;
-    request.prefix = EncodeFromStart(*tokenizer_, prompt);
-    if ((bos_ && tokenizer_->before().empty()) || request.prefix.empty()) {
-      const std::vector<int32_t> start = StartTokens(entry_, *tokenizer_);
-      if (start.empty()) return Error{"nothing to start from: give a prompt"};
-      request.prefix.insert(request.prefix.begin(), start.begin(), start.end());
+  /// At a terminal: a line in, its continuation out. Ctrl-C stops an answer, Ctrl-D ends.
+  Result<int> Talk(Decoder& decoder, LineJob job) {
+    CatchInterrupts();
+    decoder.interrupted = Interrupted;
+    LineReader reader(STDIN_FILENO);
+    const auto ask = [] {
+      std::fputs("> ", stdout);
+      std::fflush(stdout);
+    };
+    reader.on_signal = [&] {
+      ForgetInterrupt();
+      std::fputc('\n', stdout);
+      ask();
+    };
+    for (int64_t number = 0;; ++number) {
+      ask();
+      Result<std::vector<std::string>> line = reader.Read(1, true);
+      if (!line) return line.error();
+      if (line->empty()) break;
+      ForgetInterrupt();
+      if ((*line)[0].empty()) continue;
+      Result<int> done = CompleteOne(decoder, job, (*line)[0], number);
+      // A prompt that is too long is no reason to end.
+      if (!done) PrintError(done.error().message);
     }
-    const int64_t bound = decoder.variable().bound;
-    if (bound > 0 && static_cast<int64_t>(request.prefix.size()) > bound) {
-      return Error{"the prompt has " + std::to_string(request.prefix.size()) + " tokens, but `" +
-                   decoder.variable().axis + "` takes at most " + std::to_string(bound) + "; shorten it"};
-    }
-    size_t printed = no_echo_ ? tokenizer_->Decode(request.prefix).size() : 0;
+    std::fputc('\n', stdout);
+    if (Status ok = Flush(); !ok) return ok.error();
+    return kExitDone;
+  }
+
+  /// One prompt; prints tokens as they come where there is one result and no score before it.
+  Result<int> CompleteOne(Decoder& decoder, const LineJob& job, const std::string& prompt, int64_t number) {
+    const DecodeOptions& options = job.options;
+    Result<std::vector<int32_t>> prefix = PromptTokens(decoder, job, prompt);
+    if (!prefix) return prefix.error();
+    const DecodeRequest request{{}, std::move(*prefix), number, 0};
+    const size_t hidden = job.echo ? 0 : tokenizer_->Decode(request.prefix).size();
+    size_t printed = hidden;
     const auto print = [&](std::span<const int32_t> ids, bool last) {
-      std::string text = tokenizer_->Decode(ids);
+      const std::string text = tokenizer_->Decode(ids);
       // The first bytes of a character look like damage until the others are there.
       constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
       size_t end = text.size();
       while (!last && std::string_view(text).substr(0, end).ends_with(kReplacement))
         end -= kReplacement.size();
-      for (; printed < end; ++printed) {
-        if (one_line && text[printed] == '\n') {
-          std::fputs("\\n", stdout);
-        } else {
-          std::fputc(text[printed], stdout);
-        }
-      }
-    };
-    const bool stream = options.sample || options.beam <= 1;
-    if (stream) {
-      print(request.prefix, false);
+      if (end <= printed) return;
+      std::fwrite(text.data() + printed, 1, end - printed, stdout);
+      printed = end;
       std::fflush(stdout);
+    };
+    const bool streams = (options.sample || options.beam <= 1) && options.best == 1 && !scores_;
+    if (streams) print(request.prefix, false);
+    Decoder::OnToken on_token;
+    if (streams) on_token = [&](size_t, std::span<const int32_t> ids) { print(ids, false); };
+    const auto results = decoder.Decode(std::span(&request, 1), options, on_token);
+    if (!results) {
+      std::fflush(stdout);
+      return results.error();
     }
-    const auto result =
-        decoder.Decode(std::span(&request, 1), options, [&](size_t, std::span<const int32_t> ids) {
-          print(ids, false);
-          std::fflush(stdout);
-        });
-    if (!result) return result.error();
-    print((*result)[0], true);
-    std::fputc('\n', stdout);
-    return Flush();
+    const std::vector<Decoded>& texts = (*results)[0];
+    if (streams || (options.best == 1 && !scores_)) {
+      print(texts[0].ids, true);
+      std::fputc('\n', stdout);
+    } else {
+      for (const Decoded& one : texts) {
+        const std::string text = tokenizer_->Decode(one.ids);
+        PrintScore(one.score);
+        PrintLine(text.substr(std::min(hidden, text.size())));
+      }
+    }
+    if (Status ok = Flush(); !ok) return ok.error();
+    return kExitDone;
   }
 
   static Status Flush() {
@@ -225,12 +294,14 @@ class GenerateCommand final : public Command {
   int64_t sources_ = 0;
   TokenizerPtr tokenizer_;
   std::string weights_, tokenizer_name_, prompt_;
-  int64_t max_length_ = 0, beam_ = 1, top_k_ = 0, batch_ = 4096;
-  double alpha_ = 0, temperature_ = 1, top_p_ = 1;
+  int64_t max_length_ = 0, beam_ = 1, top_k_ = 0, batch_ = 4096, best_ = 1;
+  double alpha_ = 0, temperature_ = 1, top_p_ = 1, penalty_ = 1;
   uint64_t seed_ = 1;
-  bool bos_ = false, no_echo_ = false, greedy_ = false, skip_long_ = false, skip_invalid_ = false;
+  bool bos_ = false, no_echo_ = false, greedy_ = false, scores_ = false, skip_long_ = false,
+       skip_invalid_ = false;
   CLI::Option *prompt_option_ = nullptr, *beam_option_ = nullptr, *alpha_option_ = nullptr,
-              *temperature_option_ = nullptr, *top_k_option_ = nullptr, *top_p_option_ = nullptr;
+              *temperature_option_ = nullptr, *top_k_option_ = nullptr, *top_p_option_ = nullptr,
+              *penalty_option_ = nullptr;
 };
 
 }  // namespace

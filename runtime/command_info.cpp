@@ -39,9 +39,10 @@ struct NamedFunction {
 };
 std::vector<NamedFunction> Functions(const HeedEntry& entry) {
   std::vector<NamedFunction> functions;
-  for (const NamedFunction& one : {NamedFunction{"train", entry.train}, NamedFunction{"loss", entry.loss},
-                                   NamedFunction{"forward", entry.forward}, NamedFunction{"next", entry.next},
-                                   NamedFunction{"weights", entry.weights}}) {
+  for (const NamedFunction& one :
+       {NamedFunction{"train", entry.train}, NamedFunction{"loss", entry.loss},
+        NamedFunction{"forward", entry.forward}, NamedFunction{"prefill", entry.prefill},
+        NamedFunction{"step", entry.step}, NamedFunction{"weights", entry.weights}}) {
     if (one.function != nullptr) functions.push_back(one);
   }
   return functions;

@@ -22,8 +22,13 @@ namespace {
 
 volatile sig_atomic_t interrupted = 0;
 volatile sig_atomic_t stops_gently = 0;
+volatile sig_atomic_t catches_interrupts = 0;
 
 void OnSignal(int number) {
+  if (catches_interrupts && number == SIGINT) {
+    interrupted = 1;
+    return;
+  }
   if (stops_gently && !interrupted) {
     interrupted = 1;
     constexpr char kNote[] = "\nstopping after this step; once more stops at once\n";
@@ -83,6 +88,8 @@ std::string BaseName(const std::string& path) { return path.substr(path.find_las
 
 void StopGently() { stops_gently = 1; }
 bool Interrupted() { return interrupted != 0; }
+void CatchInterrupts() { catches_interrupts = 1; }
+void ForgetInterrupt() { interrupted = 0; }
 void PrintError(const std::string& message) { Print("error", "31", message); }
 void PrintWarning(const std::string& message) { Print("warning", "35", message); }
 void PrintNote(const std::string& message) { Print("note", "36", message); }

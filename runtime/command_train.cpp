@@ -433,7 +433,9 @@ class TrainCommand final : public Command {
     plan.valid_bleu = [this, job, &decoder]() -> Result<double> {
       const auto hypotheses = TranslateLines(*decoder, job, valid_source_lines_, 1);
       if (!hypotheses) return hypotheses.error();
-      return CorpusBleu(*hypotheses, valid_target_lines_);
+      std::vector<std::string> texts;
+      for (const std::vector<LineResult>& results : *hypotheses) texts.push_back(results[0].text);
+      return CorpusBleu(texts, valid_target_lines_);
     };
     return Done{};
   }

@@ -1,83 +1,19 @@
-// Generation by recomputing the prefix for every token. Sums over the vocabulary run in id order in double
-// precision, so that a choice depends on the logits alone.
+// Requests in, texts out: greedily or by chance here, by beam search in beam.cpp. A text that ends gives its
+// row to the last open one, so that open texts are the first rows of the session.
 #include "runtime/decode.h"
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-
-#include "runtime/random.h"
 
 namespace heed {
 namespace {
 
 std::string EntryName(const HeedEntry& entry) { return "entry `" + std::string(entry.name) + "`"; }
 
-double LogSumExp(std::span<const float> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
-  return largest + std::log(sum);
-}
-
-bool HasNan(std::span<const float> logits) {
-  return std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); });
-}
-
-double Penalty(size_t length, double alpha) {
-  return std::pow((5.0 + static_cast<double>(length)) / 6.0, alpha);
-}
-
-const Error& NotANumber() {
-  static const Error error{"the model gives logits that are not numbers; are these the right --weights?"};
-  return error;
-}
-
 }  // namespace
 
-int32_t Choose(std::span<const float> logits, const DecodeOptions& options, int64_t number,
-               int64_t position) {
-  if (logits.empty() || HasNan(logits)) return -1;
-  const auto largest = std::max_element(logits.begin(), logits.end());
-  if (!options.sample || options.temperature <= 0 || options.top_k == 1) {
-    return static_cast<int32_t>(largest - logits.begin());
-  }
-  std::vector<int32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto before = [&](int32_t a, int32_t b) {
-    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
-    return x != y ? x > y : a < b;
-  };
-  if (options.top_k > 0 && options.top_k < static_cast<int64_t>(order.size())) {
-    std::partial_sort(order.begin(), order.begin() + options.top_k, order.end(), before);
-    order.resize(static_cast<size_t>(options.top_k));
-  } else if (options.top_p < 1) {
-    std::sort(order.begin(), order.end(), before);
-  }
-  std::vector<double> weights;
-  weights.reserve(order.size());
-  double total = 0;
-  for (int32_t id : order) {
-    const double logit = static_cast<double>(logits[static_cast<size_t>(id)]) - static_cast<double>(*largest);
-    weights.push_back(std::exp(logit / options.temperature));
-    total += weights.back();
-  }
-  if (options.top_p < 1) {
-    double kept = 0;
-    size_t count = 0;
-    while (count < weights.size() && (count == 0 || kept < options.top_p * total)) kept += weights[count++];
-    weights.resize(count);
-    total = kept;
-  }
-  constexpr char kSite[] = "sample";
-  const uint32_t bits = RandomBits(RandomKey(options.seed, static_cast<uint64_t>(position)),
-                                   static_cast<uint32_t>(number), SiteHash(kSite, sizeof kSite - 1), 0);
-  double left = (static_cast<double>(bits) + 0.5) / 4294967296.0 * total;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    left -= weights[i];
-    if (left < 0) return order[i];
-  }
-  return order[weights.size() - 1];
+double LengthPenalty(size_t length, double alpha) {
+  return std::pow((5.0 + static_cast<double>(length)) / 6.0, alpha);
 }
 
 Result<DecodeOptions> ProgramOptions(const HeedEntry& entry) {
@@ -98,19 +34,23 @@ Result<DecodeOptions> ProgramOptions(const HeedEntry& entry) {
       options.temperature = value;
       options.sample = value > 0;
     } else if (name == "top_k") {
-      if (value < 1) return bad("at least 1");
+      if (value < 0) return bad("at least 0");
       options.top_k = static_cast<int64_t>(value);
       options.sample = true;
     } else if (name == "top_p") {
-      if (value <= 0 || value > 1) return bad("over 0 and at most 1");
+      if (value < 0 || value > 1) return bad("from 0 to 1");
       options.top_p = value;
       options.sample = true;
+    } else if (name == "repetition_penalty") {
+      if (!(value > 0)) return bad("over 0");
+      options.repetition_penalty = value;
     } else if (name == "max_length") {
       if (value < 1) return bad("at least 1");
       options.max_new = static_cast<int64_t>(value);
     } else {
       return Error{EntryName(entry) + " has the option `" + name +
-                   "`, which is not known; there are beam, alpha, temperature, top_k, top_p and max_length"};
+                   "`, which is not known; there are beam, alpha, temperature, top_k, top_p, "
+                   "repetition_penalty and max_length"};
     }
   }
   if (options.temperature <= 0) options.sample = false;
@@ -118,7 +58,10 @@ Result<DecodeOptions> ProgramOptions(const HeedEntry& entry) {
 }
 
 Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const ParameterBlock& parameters) {
-  Decoder decoder(entry, engine, parameters);
+  Result<Session> session = Session::Make(entry, engine, parameters);
+  if (!session) return session.error();
+  Decoder decoder(entry, std::move(*session));
+  decoder.engine_ = &engine;
   const HeedProgram& program = engine.program();
   for (int64_t i = 0; i < entry.argument_count; ++i) {
     const HeedArgument& argument = entry.arguments[i];
@@ -133,8 +76,8 @@ Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Para
   const HeedAxis* vocabulary = FindAxis(program, entry.indexes);
   decoder.variable_ = {entry.variable, entry.axis, entry.bound, entry.indexes,
                        vocabulary ? vocabulary->size : 0};
-  for (int64_t i = 0; i < entry.next->input_count; ++i) {
-    const std::string name = entry.next->inputs[i].name;
+  for (int64_t i = 0; i < entry.prefill->input_count; ++i) {
+    const std::string name = entry.prefill->inputs[i].name;
     if (name.starts_with("len.") || name == "example" || name == decoder.variable_.name) continue;
     const auto known = [&](const TextArgument& source) { return source.name == name; };
     if (std::none_of(decoder.sources_.begin(), decoder.sources_.end(), known)) {
@@ -148,172 +91,140 @@ Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Para
 int64_t Decoder::Limit(const DecodeRequest& request, const DecodeOptions& options) const {
   int64_t limit = entry_->bound > 0 ? entry_->bound : INT64_MAX;
   const int64_t wanted = request.max_new > 0 ? request.max_new : options.max_new;
-  if (wanted > 0) limit = std::min(limit, static_cast<int64_t>(request.prefix.size()) + wanted);
+  const auto given = static_cast<int64_t>(request.prefix.size());
+  if (wanted > 0 && wanted < limit - given) limit = given + wanted;
   return limit;
 }
 
-Result<HostTensor> Decoder::Next(std::span<const DecodeRequest> requests, std::span<const Row> rows) {
+Status Decoder::Start(std::span<const DecodeRequest> requests, std::span<const size_t> which,
+                      const DecodeOptions& options, int64_t copies) {
   std::vector<TextArgument> texts = sources_;
   texts.push_back(variable_);
   std::vector<Rows> columns(texts.size());
   std::vector<int64_t> numbers;
-  for (const Row& row : rows) {
-    const DecodeRequest& request = requests[row.request];
+  int64_t longest = 0;
+  bool known = true;  // how long texts may get is known, and worth its memory at once
+  for (const size_t i : which) {
+    const DecodeRequest& request = requests[i];
     for (size_t s = 0; s < sources_.size(); ++s) columns[s].push_back(request.sources[s]);
-    columns.back().push_back(row.ids);
+    columns.back().push_back(request.prefix);
     numbers.push_back(request.number);
+    longest = std::max(longest, Limit(request, options));
+    known = known && (request.max_new > 0 || options.max_new > 0);
   }
-  auto results = engine_->Call(*entry_->next, TextInputs(*entry_->next, texts, columns, numbers),
-                               *parameters_, nullptr, {});
-  if (!results) return results.error();
-  const auto logits = results->find("logits");
-  const auto count = static_cast<int64_t>(rows.size());
-  if (logits == results->end() ||
-      logits->second.shape() != std::vector<int64_t>{count, variable_.vocabulary}) {
-    return Error{EntryName(*entry_) + " gives no logits [batch, " + variable_.indexes + "]"};
-  }
-  return logits->second;
+  return session_.Start(TextInputs(*entry_->prefill, texts, columns, numbers),
+                        copies * static_cast<int64_t>(which.size()), known ? longest : 0);
 }
 
-Result<std::vector<std::vector<int32_t>>> Decoder::Decode(std::span<const DecodeRequest> requests,
+Result<std::vector<std::vector<Decoded>>> Decoder::Decode(std::span<const DecodeRequest> requests,
                                                           const DecodeOptions& options,
                                                           const OnToken& on_token) {
-  if (options.beam > 1 && !options.sample) return Beam(requests, options);
-  std::vector<std::vector<int32_t>> results(requests.size());
-  std::vector<Row> rows;
-  for (size_t i = 0; i < requests.size(); ++i) rows.push_back({i, requests[i].prefix});
-  const auto finish = [&](const Row& row) {
-    const bool full = static_cast<int64_t>(row.ids.size()) >= Limit(requests[row.request], options);
-    if (full) results[row.request] = row.ids;
-    return full;
-  };
-  std::erase_if(rows, finish);
-  while (!rows.empty()) {
-    if (interrupted && interrupted()) break;
-    auto logits = Next(requests, rows);
-    if (!logits) return logits.error();
-    const auto width = static_cast<size_t>(variable_.vocabulary);
-    size_t kept = 0;
-    for (size_t r = 0; r < rows.size(); ++r) {
-      Row& row = rows[r];
-      const DecodeRequest& request = requests[row.request];
-      const int32_t id = Choose(logits->floats().subspan(r * width, width), options, request.number,
-                                static_cast<int64_t>(row.ids.size()));
-      if (id < 0) return NotANumber();
-      if (id == entry_->until) {
-        results[row.request] = std::move(row.ids);
-        continue;
-      }
-      row.ids.push_back(id);
-      if (on_token) on_token(row.request, row.ids);
-      if (!finish(row)) {
-        if (kept != r) rows[kept] = std::move(row);
-        ++kept;
-      }
-    }
-    rows.erase(rows.begin() + static_cast<int64_t>(kept), rows.end());
-  }
-  for (Row& row : rows) results[row.request] = std::move(row.ids);
+  Results results(requests.size());
+  const bool beam = options.beam > 1 && !options.sample;
+  Status ok = beam ? Beam(requests, options, results) : Sample(requests, options, on_token, results);
+  if (!ok) return ok.error();
   return results;
 }
 
-Result<std::vector<std::vector<int32_t>>> Decoder::Beam(std::span<const DecodeRequest> requests,
-                                                        const DecodeOptions& options) {
-  struct Hypothesis {
+Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
+                       const OnToken& on_token, Results& results) {
+  struct Row {
+    size_t request;
+    int64_t sample;
     std::vector<int32_t> ids;
     double log_probability = 0;
+    int32_t chosen = -1;
+    double chosen_log_probability = 0;
   };
-  struct Ended {
-    double score;
-    std::vector<int32_t> ids;
+  const int64_t copies = options.sample ? std::max<int64_t>(1, options.best) : 1;
+  const bool streams = on_token && copies == 1;
+  std::vector<size_t> open;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    results[i].resize(static_cast<size_t>(copies));
+    if (static_cast<int64_t>(requests[i].prefix.size()) < Limit(requests[i], options)) {
+      open.push_back(i);
+    } else {
+      for (Decoded& decoded : results[i]) decoded.ids = requests[i].prefix;
+    }
+  }
+  if (open.empty() || (interrupted && interrupted())) {
+    for (const size_t i : open)
+      for (Decoded& decoded : results[i]) decoded.ids = requests[i].prefix;
+    return Done{};
+  }
+  if (Status ok = Start(requests, open, options, copies); !ok) return ok;
+
+  std::vector<Row> rows;
+  for (int64_t sample = 0; sample < copies; ++sample)
+    for (const size_t i : open) rows.push_back({i, sample, requests[i].prefix});
+  session_.Resize(static_cast<int64_t>(rows.size()));
+  std::vector<char> seen(static_cast<size_t>(variable_.vocabulary), 0);
+  bool first = true;  // the first choice of every sample is made from the logits of its prompt
+  const auto finish = [&](const Row& row) {
+    const double penalty = LengthPenalty(row.ids.size() - requests[row.request].prefix.size() +
+                                             (row.chosen >= 0 && row.chosen == entry_->until ? 1 : 0),
+                                         options.alpha);
+    results[row.request][static_cast<size_t>(row.sample)] = {
+        row.ids, options.scores ? row.log_probability / penalty : 0};
   };
-  // The best few that have ended, best first.
-  std::vector<std::vector<Ended>> finished(requests.size());
-  const auto width_of_beam = static_cast<size_t>(options.beam);
-  const auto offer = [&](size_t i, const std::vector<int32_t>& ids, double score) {
-    std::vector<Ended>& list = finished[i];
-    const auto place =
-        std::find_if(list.begin(), list.end(), [&](const Ended& e) { return score > e.score; });
-    list.insert(place, {score, ids});
-    if (list.size() > width_of_beam) list.pop_back();
-  };
-  std::vector<std::vector<Hypothesis>> alive(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) alive[i] = {{requests[i].prefix, 0}};
-  const auto width = static_cast<size_t>(variable_.vocabulary);
-  const auto new_tokens = [&](size_t i, const std::vector<int32_t>& ids) {
-    return ids.size() - requests[i].prefix.size();
-  };
-  while (!(interrupted && interrupted())) {
-    std::vector<Row> rows;
-    for (size_t i = 0; i < requests.size(); ++i) {
-      // All hypotheses of a request are equally long. At the limit they count as they are.
-      if (alive[i].empty()) continue;
-      if (static_cast<int64_t>(alive[i][0].ids.size()) >= Limit(requests[i], options)) {
-        for (const Hypothesis& h : alive[i]) {
-          offer(i, h.ids, h.log_probability / Penalty(new_tokens(i, h.ids), options.alpha));
-        }
-        alive[i].clear();
+  std::vector<int32_t> next;
+  for (;;) {
+    const size_t logits_rows = first ? open.size() : rows.size();
+    if (options.repetition_penalty != 1)
+      for (size_t r = 0; r < logits_rows; ++r)
+        PenalizeRepetition(session_.logits(static_cast<int64_t>(r)), rows[r].ids, options.repetition_penalty,
+                           seen);
+    ParallelFor(engine_->threads(), static_cast<int64_t>(rows.size()), [&](int64_t r) {
+      Row& row = rows[static_cast<size_t>(r)];
+      const std::span<const float> logits =
+          session_.logits(first ? r % static_cast<int64_t>(open.size()) : r);
+      row.chosen = Choose(logits, options, requests[row.request].number, static_cast<int64_t>(row.ids.size()),
+                          row.sample);
+      if (options.scores && row.chosen >= 0)
+        row.chosen_log_probability =
+            static_cast<double>(logits[static_cast<size_t>(row.chosen)]) - LogSumExp(logits);
+    });
+    if (first)
+      for (size_t r = open.size(); r < rows.size(); ++r)
+        session_.Copy(static_cast<int64_t>(r % open.size()), static_cast<int64_t>(r));
+    first = false;
+    for (size_t r = 0; r < rows.size();) {
+      Row& row = rows[r];
+      if (row.chosen < 0) return LogitsAreNotNumbers();
+      row.log_probability += row.chosen_log_probability;
+      bool ends = row.chosen == entry_->until;
+      if (!ends) {
+        row.ids.push_back(row.chosen);
+        if (streams) on_token(row.request, row.ids);
+        ends = static_cast<int64_t>(row.ids.size()) >= Limit(requests[row.request], options);
       }
-      for (const Hypothesis& h : alive[i]) rows.push_back({i, h.ids});
+      if (!ends) {
+        ++r;
+        continue;
+      }
+      finish(row);
+      const size_t last = rows.size() - 1;
+      if (r != last) {
+        session_.Copy(static_cast<int64_t>(last), static_cast<int64_t>(r));
+        rows[r] = std::move(rows[last]);
+      }
+      rows.pop_back();
+      session_.Resize(static_cast<int64_t>(last));
     }
     if (rows.empty()) break;
-    auto logits = Next(requests, rows);
-    if (!logits) return logits.error();
-    for (size_t r = 0; r < rows.size();) {
-      const size_t i = rows[r].request;
-      struct Candidate {
-        double log_probability;
-        size_t hypothesis;
-        int32_t id;
-      };
-      std::vector<Candidate> candidates;
-      for (size_t h = 0; h < alive[i].size(); ++h, ++r) {
-        const std::span<const float> row = logits->floats().subspan(r * width, width);
-        if (HasNan(row)) return NotANumber();
-        const double base = alive[i][h].log_probability - LogSumExp(row);
-        for (size_t id = 0; id < width; ++id) {
-          candidates.push_back({base + static_cast<double>(row[id]), h, static_cast<int32_t>(id)});
-        }
-      }
-      // Twice as many as the beam: if all of the best half end, as many go on.
-      const size_t keep = std::min(candidates.size(), 2 * width_of_beam);
-      std::partial_sort(candidates.begin(), candidates.begin() + static_cast<int64_t>(keep), candidates.end(),
-                        [](const Candidate& a, const Candidate& b) {
-                          if (a.log_probability != b.log_probability)
-                            return a.log_probability > b.log_probability;
-                          return a.hypothesis != b.hypothesis ? a.hypothesis < b.hypothesis : a.id < b.id;
-                        });
-      std::vector<Hypothesis> next;
-      for (size_t c = 0; c < keep && next.size() < width_of_beam; ++c) {
-        const Candidate& candidate = candidates[c];
-        const std::vector<int32_t>& ids = alive[i][candidate.hypothesis].ids;
-        if (candidate.id == entry_->until) {
-          if (c < width_of_beam) {
-            offer(i, ids, candidate.log_probability / Penalty(new_tokens(i, ids) + 1, options.alpha));
-          }
-          continue;
-        }
-        next.push_back({ids, candidate.log_probability});
-        next.back().ids.push_back(candidate.id);
-      }
-      // Done when what is open could not enter the list even if it ended now.
-      if (!next.empty() && finished[i].size() == width_of_beam &&
-          next[0].log_probability / Penalty(new_tokens(i, next[0].ids), options.alpha) <=
-              finished[i].back().score) {
-        next.clear();
-      }
-      alive[i] = std::move(next);
+    if (interrupted && interrupted()) {
+      for (Row& row : rows) finish(row);
+      break;
     }
+    next.clear();
+    for (const Row& row : rows) next.push_back(row.ids.back());
+    session_.Add(next);
   }
-  std::vector<std::vector<int32_t>> results(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) {
-    if (!finished[i].empty()) {
-      results[i] = std::move(finished[i][0].ids);
-    } else if (!alive[i].empty()) {
-      results[i] = alive[i][0].ids;  // interrupted
-    }
-  }
-  return results;
+  if (copies > 1 && options.scores)
+    for (std::vector<Decoded>& all : results)
+      std::stable_sort(all.begin(), all.end(),
+                       [](const Decoded& a, const Decoded& b) { return a.score > b.score; });
+  return Done{};
 }
 
 }  // namespace heed

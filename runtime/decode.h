@@ -1,32 +1,31 @@
-// Generation: greedy, sampling, beam search over a `generate` entry, by asking for the logits that follow
-// each prefix. Results of a request do not depend on what else is in the batch. Text and files are the
-// commands' business.
+// Generation: greedy, sampling, beam search over a `generate` entry, one step of a session for each new
+// element of all open texts. Results of a request do not depend on what else is in the batch. Text and files
+// are the commands' business.
 #pragma once
 
 #include <functional>
 #include <vector>
 
 #include "runtime/engine.h"
+#include "runtime/sampling.h"
+#include "runtime/session.h"
 #include "runtime/text_inputs.h"
 
 namespace heed {
-
-struct DecodeOptions {
-  int64_t beam = 1;
-  double alpha = 0;     ///< length penalty ((5 + n) / 6)^alpha of beam search (Wu et al., 2016)
-  bool sample = false;  ///< else greedy, or beam search if beam > 1
-  double temperature = 1;
-  int64_t top_k = 0;    ///< 0: all
-  double top_p = 1;     ///< smallest set with that much probability (Holtzman et al., 2020)
-  int64_t max_new = 0;  ///< tokens after the prefix; 0: up to the axis' bound
-  uint64_t seed = 0;
-};
 
 struct DecodeRequest {
   std::vector<std::vector<int32_t>> sources;  ///< ids of each source text
   std::vector<int32_t> prefix;                ///< what the generated text starts with; at least one id
   int64_t number = 0;                         ///< of the example, for random numbers
   int64_t max_new = 0;                        ///< 0: DecodeOptions'
+};
+
+/// A generated text: its ids with the prefix and without the `until` element.
+struct Decoded {
+  std::vector<int32_t> ids;
+  /// The log-probability of what is new (an `until` at the end counts) under the penalised logits, divided by
+  /// the length penalty. 0 where nobody asked (DecodeOptions::scores).
+  double score = 0;
 };
 
 class Decoder {
@@ -39,41 +38,39 @@ class Decoder {
   const TextArgument& variable() const { return variable_; }
   /// Called with the index of a request and all its ids so far (the prefix included) after each new one.
   using OnToken = std::function<void(size_t request, std::span<const int32_t> ids)>;
-  /// Asked before every token; if it says true, Decode stops and returns what there is.
+  /// Asked before every step; if it says true, Decode stops and returns what there is.
   std::function<bool()> interrupted;
-  /// The generated ids of each request, prefix included, without the `until` token. Prefixes must be shorter
-  /// than the axis' bound. `on_token` is not called by beam search.
-  Result<std::vector<std::vector<int32_t>>> Decode(std::span<const DecodeRequest> requests,
+  /// For each request its results, the best first: DecodeOptions::best of them (fewer, if beam search found
+  /// fewer). Prefixes must not be longer than the axis' bound. `on_token` is not called by beam search, nor
+  /// if there are several results.
+  Result<std::vector<std::vector<Decoded>>> Decode(std::span<const DecodeRequest> requests,
                                                    const DecodeOptions& options,
                                                    const OnToken& on_token = {});
 
  private:
-  Decoder(const HeedEntry& entry, Engine& engine, const ParameterBlock& parameters)
-      : entry_(&entry), engine_(&engine), parameters_(&parameters) {}
-  /// A sequence that is being extended; `request` says whose sources it has.
-  struct Row {
-    size_t request;
-    std::vector<int32_t> ids;
-  };
-  /// [rows, vocabulary]
-  Result<HostTensor> Next(std::span<const DecodeRequest> requests, std::span<const Row> rows);
+  Decoder(const HeedEntry& entry, Session session) : entry_(&entry), session_(std::move(session)) {}
+  using Results = std::vector<std::vector<Decoded>>;
+  /// The most elements a text of this request may have.
   int64_t Limit(const DecodeRequest& request, const DecodeOptions& options) const;
-  Result<std::vector<std::vector<int32_t>>> Beam(std::span<const DecodeRequest> requests,
-                                                 const DecodeOptions& options);
+  /// Prefills the requests `which`, one row each, in this order; `copies` rows may be needed of each.
+  Status Start(std::span<const DecodeRequest> requests, std::span<const size_t> which,
+               const DecodeOptions& options, int64_t copies);
+  Status Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
+                const OnToken& on_token, Results& results);
+  Status Beam(std::span<const DecodeRequest> requests, const DecodeOptions& options, Results& results);
 
   const HeedEntry* entry_;
-  Engine* engine_;
-  const ParameterBlock* parameters_;
+  Engine* engine_ = nullptr;
+  Session session_;
   std::vector<TextArgument> sources_;
   TextArgument variable_;
 };
 
-/// Options of the program (`with beam = 4, alpha = 0.6`): temperature, top_k, top_p, beam, alpha. An error
-/// names an option that is not known or out of range.
+/// Options of the program (`with beam = 4, alpha = 0.6`): beam, alpha, temperature, top_k, top_p,
+/// repetition_penalty, max_length. An error names an option that is not known or out of range.
 Result<DecodeOptions> ProgramOptions(const HeedEntry& entry);
 
-/// The id chosen from logits: the largest (the first of equals), or a random one. -1 if a logit that counts
-/// is not a number. Exposed for tests.
-int32_t Choose(std::span<const float> logits, const DecodeOptions& options, int64_t number, int64_t position);
+/// The length penalty of a text with `length` new elements.
+double LengthPenalty(size_t length, double alpha);
 
 }  // namespace heed

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <string>
 
+#include "runtime/bound_call.h"
 #include "runtime/memory.h"
 #include "runtime/names.h"
-#include "runtime/random.h"
 
 namespace heed {
 namespace {
@@ -29,7 +29,7 @@ const HeedAxis* IndexedAxis(const HeedProgram& program, const HeedFunction& func
   for (int64_t e = 0; e < program.entry_count; ++e) {
     const HeedEntry& entry = program.entries[e];
     if (entry.train != &function && entry.loss != &function && entry.forward != &function &&
-        entry.next != &function) {
+        entry.prefill != &function && entry.step != &function) {
       continue;
     }
     if (entry.variable != nullptr && input == entry.variable) {
@@ -71,10 +71,14 @@ bool IsLength(std::string_view name) { return name.starts_with("len."); }
 class Binding {
  public:
   Binding(const HeedProgram& program, const HeedFunction& function,
-          const std::map<std::string, HostTensor>& inputs)
+          const std::map<std::string, HostTensor>& inputs, const std::map<std::string, int64_t>& extents)
       : program_(program), function_(function), given_(inputs) {
     extents_.assign(static_cast<size_t>(function.extent_count), -1);
     from_.assign(extents_.size(), "");
+    for (size_t i = 0; i < extents_.size(); ++i) {
+      const auto known = extents.find(function.extents[i]);
+      if (known != extents.end()) extents_[i] = known->second;
+    }
   }
 
   Status Bind() {
@@ -249,8 +253,8 @@ int64_t GradientOf(const HeedProgram& program, std::string_view output) {
   return -1;
 }
 
-// HEED_POISON=1 fills the arena and the outputs with NaN before each call: whoever reads what nobody wrote
-// shows.
+}  // namespace
+
 bool Poison() {
   static const bool poison = [] {
     const char* value = std::getenv("HEED_POISON");
@@ -259,10 +263,12 @@ bool Poison() {
   return poison;
 }
 
-}  // namespace
-
-int64_t Engine::ArenaBytes(const HeedFunction& function, std::span<const int64_t> extents) const {
-  return PlaceArena(function, extents).bytes;
+Result<CheckedInputs> CheckInputs(const HeedProgram& program, const HeedFunction& function,
+                                  const std::map<std::string, HostTensor>& inputs,
+                                  const std::map<std::string, int64_t>& extents) {
+  Binding binding(program, function, inputs, extents);
+  if (Status status = binding.Bind(); !status) return status.error();
+  return CheckedInputs{std::move(binding.inputs()), binding.extents()};
 }
 
 const ArenaPlan& Engine::Plan(const HeedFunction& function, const std::vector<int64_t>& extents) {
@@ -273,18 +279,36 @@ const ArenaPlan& Engine::Plan(const HeedFunction& function, const std::vector<in
   return plans_.emplace(key, PlaceArena(function, extents)).first->second;
 }
 
+void* Engine::Arena(int64_t bytes) {
+  if (bytes > arena_bytes_) {
+    arena_.reset();
+    arena_bytes_ = 0;
+    // A little more than asked: batches differ, and every growth faults its pages in again.
+    const int64_t wanted = bytes + bytes / 8;
+    arena_ = AllocateBlock(wanted);
+    arena_bytes_ = wanted;
+  }
+  return arena_.get();
+}
+
+int64_t Engine::ArenaBytes(const HeedFunction& function, std::span<const int64_t> extents) const {
+  return PlaceArena(function, extents).bytes;
+}
+
 Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& function,
                                                        const std::map<std::string, HostTensor>& inputs,
                                                        const ParameterBlock& parameters,
                                                        ParameterBlock* gradients,
                                                        const CallOptions& options) {
-  Binding binding(program_, function, inputs);
-  if (Status status = binding.Bind(); !status) return status.error();
-  const std::vector<int64_t>& extents = binding.extents();
+  const Result<CheckedInputs> checked = CheckInputs(program_, function, inputs);
+  if (!checked) return checked.error();
+  const std::vector<int64_t>& extents = checked->extents;
+  BoundCall call(*this, function, parameters);
+  for (int64_t i = 0; i < function.input_count; ++i)
+    call.SetInput(i, checked->tensors[static_cast<size_t>(i)].data());
 
   // Outputs. A parameter that this function has no gradient for gets 0.
   std::map<std::string, HostTensor> results;
-  std::vector<void*> outputs;
   std::vector<char> has_gradient(static_cast<size_t>(program_.param_count), 0);
   for (int64_t i = 0; i < function.output_count; ++i) {
     const HeedTensorInfo& info = function.outputs[i];
@@ -294,7 +318,7 @@ Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& funct
         return Error{std::string(function.name) + " computes gradients; nobody takes them"};
       const std::span<float> to = gradients->tensor(param);
       if (Poison()) std::memset(to.data(), 0xff, to.size_bytes());
-      outputs.push_back(to.data());
+      call.SetOutput(i, to.data());
       has_gradient[static_cast<size_t>(param)] = 1;
       continue;
     }
@@ -305,7 +329,7 @@ Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& funct
     }
     HostTensor tensor = HostTensor::Unset(static_cast<HeedDType>(info.dtype), shape);
     if (Poison()) std::memset(tensor.data(), 0xff, static_cast<size_t>(tensor.bytes()));
-    outputs.push_back(tensor.data());
+    call.SetOutput(i, tensor.data());
     results.emplace(info.name, std::move(tensor));
   }
   if (gradients != nullptr) {
@@ -316,46 +340,8 @@ Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& funct
     }
   }
 
-  const ArenaPlan& plan = Plan(function, extents);
-  if (plan.bytes < 0)
-    return Error{std::string(function.name) + " needs more memory than a machine can address"};
-  if (plan.bytes > arena_bytes_) {
-    arena_.reset();
-    arena_bytes_ = 0;
-    // A little more than asked: batches differ, and every growth faults its pages in again.
-    const int64_t wanted = plan.bytes + plan.bytes / 8;
-    arena_ = AllocateBlock(wanted);
-    arena_bytes_ = wanted;
-  }
-  char* const arena = static_cast<char*>(arena_.get());
-  if (Poison() && plan.bytes > 0) std::memset(arena, 0xff, static_cast<size_t>(plan.bytes));
-
-  std::vector<void*> buffers(static_cast<size_t>(function.buffer_count));
-  for (size_t i = 0; i < buffers.size(); ++i) {
-    const HeedBuffer& buffer = function.buffers[i];
-    const size_t index = static_cast<size_t>(buffer.index);
-    switch (buffer.kind) {
-      case kHeedBufferArena:
-        buffers[i] = arena + plan.offsets[i];
-        break;
-      case kHeedBufferInput:
-        buffers[i] = binding.inputs()[index].data();
-        break;
-      case kHeedBufferOutput:
-        buffers[i] = outputs[index];
-        break;
-      default:  // compiled code only reads parameters
-        buffers[i] = const_cast<float*>(parameters.tensor(buffer.index).data());
-    }
-  }
-  const uint64_t key = RandomKey(options.seed, options.step);
-  const HeedFrame frame = {extents.data(),
-                           buffers.data(),
-                           &threads_.services(),
-                           {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)},
-                           options.dropout ? 1.0f : 0.0f,
-                           0.0f};
-  function.run(&frame);
+  if (Status status = call.Reserve(extents); !status) return status.error();
+  call.Run(extents, options);
   return results;
 }
 

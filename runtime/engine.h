@@ -68,6 +68,20 @@ struct CallOptions {
   bool dropout = false;
 };
 
+/// The inputs of a call in the function's order, and its extents.
+struct CheckedInputs {
+  std::vector<HostTensor> tensors;
+  std::vector<int64_t> extents;
+};
+/// Inputs by name, checked as Engine::Call says; `extents` are given for roots that no input has.
+Result<CheckedInputs> CheckInputs(const HeedProgram& program, const HeedFunction& function,
+                                  const std::map<std::string, HostTensor>& inputs,
+                                  const std::map<std::string, int64_t>& extents = {});
+
+/// HEED_POISON=1 fills temporary and output memory with NaN before each call, so that whoever reads what
+/// nobody wrote shows.
+bool Poison();
+
 /// Reusable: the arena is kept between calls and grows when needed. Not thread-safe; make one for each
 /// caller.
 class Engine {
@@ -85,14 +99,17 @@ class Engine {
                                                  const CallOptions& options);
   /// Bytes the arena takes for these extents.
   int64_t ArenaBytes(const HeedFunction& function, std::span<const int64_t> extents) const;
+  /// Where the temporary buffers of a call lie. Kept for the next call of these extents; the reference holds
+  /// until another plan is asked for.
+  const ArenaPlan& Plan(const HeedFunction& function, const std::vector<int64_t>& extents);
+  /// Temporary memory of at least so many bytes; it moves when it grows.
+  void* Arena(int64_t bytes);
   ThreadPool& threads() { return threads_; }
   const HeedProgram& program() const { return program_; }
 
  private:
   const HeedProgram& program_;
   ThreadPool& threads_;
-  const ArenaPlan& Plan(const HeedFunction& function, const std::vector<int64_t>& extents);
-
   std::shared_ptr<void> arena_;
   int64_t arena_bytes_ = 0;
   std::map<std::pair<const HeedFunction*, std::vector<int64_t>>, ArenaPlan> plans_;

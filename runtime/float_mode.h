@@ -1,7 +1,7 @@
 // Denormal numbers as zeros, for as long as an object lives, on its thread. Probabilities and their gradients
-// fade below 1e-38 all the time; arithmetic on such numbers changes no result that matters and takes a hundred
-// times as long. Every task of the pool runs like this, whichever thread it is on, so results don't depend on
-// that.
+// fade below 1e-38 all the time; arithmetic on such numbers changes no result that matters and takes a
+// hundred times as long. Every task of the pool runs like this, whichever thread it is on, so results don't
+// depend on that.
 #pragma once
 
 #if defined(__SSE__)

@@ -252,13 +252,13 @@ Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const Ra
   const auto ids = decoder->Decode(requests, *decode_options);
   if (!ids) return ids.error();
   size_t width = 1;
-  for (const auto& row : *ids) width = std::max(width, row.size());
+  for (const auto& texts : *ids) width = std::max(width, texts[0].ids.size());
   HostTensor result(kHeedInt32, {static_cast<int64_t>(ids->size()), static_cast<int64_t>(width)});
   HostTensor length(kHeedInt32, {static_cast<int64_t>(ids->size())});
   for (size_t b = 0; b < ids->size(); ++b) {
-    std::copy((*ids)[b].begin(), (*ids)[b].end(),
-              result.ints().begin() + static_cast<std::ptrdiff_t>(b * width));
-    length.ints()[b] = static_cast<int32_t>((*ids)[b].size());
+    const std::vector<int32_t>& row = (*ids)[b][0].ids;
+    std::copy(row.begin(), row.end(), result.ints().begin() + static_cast<std::ptrdiff_t>(b * width));
+    length.ints()[b] = static_cast<int32_t>(row.size());
   }
   RawResults raw;
   raw.tensors.push_back({"result", result, result.shape()});

@@ -105,60 +105,123 @@ std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, 
   return ids;
 }
 
-Result<std::vector<std::string>> TranslateLines(Decoder& decoder, const LineJob& job,
-                                                std::span<const std::string> lines, int64_t first_line) {
+namespace {
+
+using LineResults = std::vector<std::vector<LineResult>>;
+
+/// Decodes requests in batches of about the same length; `size` is what a row of each counts.
+Status DecodeInBatches(Decoder& decoder, const LineJob& job, std::vector<DecodeRequest>& requests,
+                       const std::vector<size_t>& places, std::span<const int64_t> sizes,
+                       LineResults& results) {
+  std::vector<size_t> order(requests.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return sizes[a] < sizes[b]; });
+  const int64_t rows_each = job.options.sample ? job.options.best : job.options.beam;
+  for (size_t begin = 0; begin < order.size();) {
+    size_t end = begin;
+    std::vector<DecodeRequest> batch;
+    while (end < order.size()) {
+      const auto rows = static_cast<int64_t>(end - begin + 1) * std::max<int64_t>(1, rows_each);
+      if (end > begin && rows * sizes[order[end]] > job.budget) break;
+      batch.push_back(std::move(requests[order[end]]));
+      ++end;
+    }
+    auto decoded = decoder.Decode(batch, job.options);
+    if (!decoded) return decoded.error();
+    for (size_t i = begin; i < end; ++i) {
+      std::vector<LineResult>& of_line = results[places[order[i]]];
+      const std::vector<int32_t>& prefix = batch[i - begin].prefix;
+      const size_t hidden = job.echo ? 0 : job.tokenizer->Decode(prefix).size();
+      for (size_t k = 0; k < of_line.size() && k < (*decoded)[i - begin].size(); ++k) {
+        const Decoded& one = (*decoded)[i - begin][k];
+        const std::string text = job.tokenizer->Decode(one.ids);
+        of_line[k] = {text.substr(std::min(hidden, text.size())), one.score};
+      }
+    }
+    begin = end;
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<std::vector<int32_t>> PromptTokens(const Decoder& decoder, const LineJob& job,
+                                          std::string_view prompt) {
+  std::vector<int32_t> ids = EncodeFromStart(*job.tokenizer, prompt);
+  if ((job.begin_token && job.tokenizer->before().empty()) || ids.empty()) {
+    const std::vector<int32_t> start = StartTokens(*job.entry, *job.tokenizer);
+    if (start.empty()) return Error{"nothing to start from: give a prompt"};
+    ids.insert(ids.begin(), start.begin(), start.end());
+  }
+  const TextArgument& text = decoder.variable();
+  if (text.bound > 0 && static_cast<int64_t>(ids.size()) > text.bound) {
+    return Error{"the prompt has " + std::to_string(ids.size()) + " tokens, but `" + text.axis +
+                 "` takes at most " + std::to_string(text.bound) + "; shorten it"};
+  }
+  return ids;
+}
+
+Result<LineResults> TranslateLines(Decoder& decoder, const LineJob& job, std::span<const std::string> lines,
+                                   int64_t first_line) {
   const TextArgument& source = decoder.sources()[0];
   std::vector<int32_t> prefix = StartTokens(*job.entry, *job.tokenizer);
   prefix.insert(prefix.end(), job.prompt.begin(), job.prompt.end());
   if (prefix.empty())
     return Error{"nothing to start from: the entry has no `from` and the tokenizer no begin token"};
-  std::vector<std::vector<int32_t>> encoded(lines.size());
-  std::vector<size_t> order;
+  const TextArgument& target = decoder.variable();
+  if (target.bound > 0 && static_cast<int64_t>(prefix.size()) > target.bound) {
+    return Error{"the prompt has " + std::to_string(prefix.size()) + " tokens, but `" + target.axis +
+                 "` takes at most " + std::to_string(target.bound) + "; shorten it"};
+  }
+  LineResults results(lines.size(),
+                      std::vector<LineResult>(static_cast<size_t>(std::max<int64_t>(1, job.options.best))));
+  std::vector<DecodeRequest> requests;
+  std::vector<size_t> places;
+  std::vector<int64_t> sizes;
   for (size_t i = 0; i < lines.size(); ++i) {
-    std::vector<int32_t>& ids = encoded[i];
-    ids = job.tokenizer->Encode(lines[i]);
+    std::vector<int32_t> ids = job.tokenizer->Encode(lines[i]);
     if (ids.empty()) continue;
     if (job.tokenizer->eos() >= 0) ids.push_back(job.tokenizer->eos());
-    if (source.bound > 0 && static_cast<int64_t>(ids.size()) > source.bound) {
+    const auto size = static_cast<int64_t>(ids.size());
+    if (source.bound > 0 && size > source.bound) {
       if (job.long_is_empty) continue;
       return Error{"line " + std::to_string(first_line + static_cast<int64_t>(i)) + " has " +
-                   std::to_string(ids.size()) + " tokens, but `" + source.axis + "` takes at most " +
+                   std::to_string(size) + " tokens, but `" + source.axis + "` takes at most " +
                    std::to_string(source.bound) +
                    "; split the line, or leave such lines empty with --skip-long"};
     }
-    order.push_back(i);
+    DecodeRequest request{{std::move(ids)}, prefix, first_line - 1 + static_cast<int64_t>(i), 0};
+    const int64_t by_source = 2 * size + 10;
+    if (job.limit_by_source && (job.options.max_new == 0 || by_source < job.options.max_new))
+      request.max_new = by_source;
+    requests.push_back(std::move(request));
+    places.push_back(i);
+    sizes.push_back(2 * size);
   }
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return encoded[a].size() != encoded[b].size() ? encoded[a].size() < encoded[b].size() : a < b;
-  });
-  std::vector<std::string> results(lines.size());
-  const int64_t width = job.options.sample ? 1 : std::max<int64_t>(1, job.options.beam);
-  for (size_t begin = 0; begin < order.size();) {
-    size_t end = begin;
-    while (end < order.size()) {
-      const auto rows = static_cast<int64_t>(end - begin + 1) * width;
-      if (end > begin && rows * 2 * static_cast<int64_t>(encoded[order[end]].size()) > job.budget) break;
-      ++end;
-    }
-    std::vector<DecodeRequest> requests;
-    for (size_t i = begin; i < end; ++i) {
-      DecodeRequest request{{encoded[order[i]]}, prefix, first_line - 1 + static_cast<int64_t>(order[i]), 0};
-      const auto by_source = 2 * static_cast<int64_t>(encoded[order[i]].size()) + 10;
-      if (job.limit_by_source && (job.options.max_new == 0 || by_source < job.options.max_new)) {
-        request.max_new = by_source;
-      }
-      requests.push_back(std::move(request));
-    }
-    auto decoded = decoder.Decode(requests, job.options);
-    if (!decoded) return decoded.error();
-    for (size_t i = begin; i < end; ++i) {
-      std::string text = job.tokenizer->Decode((*decoded)[i - begin]);
-      // One line in, one line out, whatever a half-trained model says.
-      for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) text[at] = ' ';
-      results[order[i]] = std::move(text);
-    }
-    begin = end;
+  if (Status ok = DecodeInBatches(decoder, job, requests, places, sizes, results); !ok) return ok.error();
+  // One line in, one line out, whatever a half-trained model says.
+  for (std::vector<LineResult>& of_line : results)
+    for (LineResult& result : of_line) std::replace(result.text.begin(), result.text.end(), '\n', ' ');
+  return results;
+}
+
+Result<LineResults> CompleteLines(Decoder& decoder, const LineJob& job, std::span<const std::string> lines,
+                                  int64_t first_line) {
+  LineResults results(lines.size(),
+                      std::vector<LineResult>(static_cast<size_t>(std::max<int64_t>(1, job.options.best))));
+  std::vector<DecodeRequest> requests;
+  std::vector<size_t> places;
+  std::vector<int64_t> sizes;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].empty()) continue;
+    const int64_t number = first_line - 1 + static_cast<int64_t>(i);
+    Result<std::vector<int32_t>> ids = PromptTokens(decoder, job, lines[i]);
+    if (!ids) return Error{"standard input:" + std::to_string(number + 1) + ": " + ids.error().message};
+    sizes.push_back(2 * static_cast<int64_t>(ids->size()));
+    requests.push_back({{}, std::move(*ids), number, 0});
+    places.push_back(i);
   }
+  if (Status ok = DecodeInBatches(decoder, job, requests, places, sizes, results); !ok) return ok.error();
   return results;
 }
 
@@ -170,9 +233,8 @@ bool LineReader::Fill(bool wait) {
   }
   char block[1 << 16];
   ssize_t count;
-  do {
-    count = read(descriptor_, block, sizeof block);
-  } while (count < 0 && errno == EINTR);
+  while ((count = read(descriptor_, block, sizeof block)) < 0 && errno == EINTR)
+    if (on_signal) on_signal();
   if (count <= 0) {
     if (count < 0) failure_ = errno;
     ended_ = true;

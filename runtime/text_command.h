@@ -2,6 +2,7 @@
 // program, and lines in and out of a `generate` entry.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,7 @@ TextEnds EndsOf(const HeedProgram& program, const TextArgument& text);
 /// Ids of a line; ends that the tokenizer does not have are left out.
 std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, TextEnds ends);
 
-/// What makes requests of lines and lines of results.
+/// What makes requests of lines and texts of results.
 struct LineJob {
   const HeedEntry* entry = nullptr;
   const Tokenizer* tokenizer = nullptr;
@@ -50,11 +51,27 @@ struct LineJob {
   bool limit_by_source = false;  ///< stop at twice the source's tokens and ten more, if that is earlier
   bool long_is_empty = false;    ///< a source over its axis' bound gives an empty line, not an error
   std::vector<int32_t> prompt;   ///< tokens that every result starts with, after the begin token
+  bool begin_token = false;      ///< before every prompt, not only before an empty one
+  bool echo = true;              ///< results have the prompt
 };
-/// One result a line, in order; empty lines give empty lines. `first_line` (from 1) is for messages, and its
-/// lines number the examples. The decoder has one source.
-Result<std::vector<std::string>> TranslateLines(Decoder& decoder, const LineJob& job,
-                                                std::span<const std::string> lines, int64_t first_line);
+/// A generated text on one line.
+struct LineResult {
+  std::string text;
+  double score = 0;
+};
+/// The results of each line, in order, the best first, DecodeOptions::best of them: where there are fewer,
+/// and for empty lines, empty ones. `first_line` (from 1) is for messages, and its lines number the examples.
+/// The decoder has one source, whose texts the lines are.
+Result<std::vector<std::vector<LineResult>>> TranslateLines(Decoder& decoder, const LineJob& job,
+                                                            std::span<const std::string> lines,
+                                                            int64_t first_line);
+/// The same for lines that are prompts, of a decoder without sources.
+Result<std::vector<std::vector<LineResult>>> CompleteLines(Decoder& decoder, const LineJob& job,
+                                                           std::span<const std::string> lines,
+                                                           int64_t first_line);
+/// The tokens of a prompt, with the begin token where it is due. An error if there are none, or too many.
+Result<std::vector<int32_t>> PromptTokens(const Decoder& decoder, const LineJob& job,
+                                          std::string_view prompt);
 /// What a generated text starts with: the entry's `from`, else the tokenizer's begin token, else its end
 /// token. Nothing if there is none of them.
 std::vector<int32_t> StartTokens(const HeedEntry& entry, const Tokenizer& tokenizer);
@@ -68,6 +85,8 @@ class LineReader {
   /// empties it.
   Result<std::vector<std::string>> Read(size_t at_most, bool skip_invalid);
   int64_t skipped() const { return skipped_; }
+  /// Called when a signal ends the wait for input.
+  std::function<void()> on_signal;
 
  private:
   bool Fill(bool wait);  // false: nothing to be had (now, or ever)

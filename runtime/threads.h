@@ -25,4 +25,12 @@ class ThreadPool {
   std::unique_ptr<State> state_;
 };
 
+/// body(0) ... body(count - 1), shared among the threads; each call must depend on its number alone.
+template <typename Body>
+void ParallelFor(ThreadPool& pool, int64_t count, const Body& body) {
+  pool.Parallel(
+      [](const void* context, int64_t part, int64_t, void*) { (*static_cast<const Body*>(context))(part); },
+      &body, count, 0);
+}
+
 }  // namespace heed

@@ -88,7 +88,7 @@ TEST_P(AttentionForm, PassesThePipelineInEveryVariant) {
     EXPECT_TRUE(passes::CheckEntry(*entry.graph).empty()) << entry.name;
     std::vector<Variant> variants = {Variant::Forward};
     if (entry.kind == frontend::EntryKind::Minimize) variants = {Variant::Train, Variant::Loss};
-    if (entry.kind == frontend::EntryKind::Generate) variants = {Variant::Forward, Variant::Next};
+    if (entry.kind == frontend::EntryKind::Generate) variants = {Variant::Forward, Variant::Prefill};
     for (Variant variant : variants) {
       const Graph& single = variant == Variant::Train ? *entry.graph : *entry.infer;
       const Graph graph = passes::RunPipeline(single, variant, {});

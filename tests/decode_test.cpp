@@ -1,9 +1,11 @@
-// Choosing tokens (greedy, top-k, top-p, temperature), generation row by row, and beam search against
-// exhaustive search on a program written by hand.
+// Choosing tokens (greedy, top-k, top-p, temperature, repetition), generation row by row, and beam search
+// against exhaustive search on a program written by hand, whose logits depend on the whole text through
+// caches.
 #include "runtime/decode.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -49,6 +51,75 @@ TEST(Choose, SamplesTheDistribution) {
   EXPECT_NEAR(Frequencies(logits, options)[0], 0.25 / 0.365, 0.01);
 }
 
+TEST(Choose, LooksFarEnoughDownAFlatDistribution) {
+  std::vector<float> logits(5000);
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i % 977) * 1e-4f;
+  DecodeOptions options;
+  options.sample = true;
+  options.top_p = 0.9;
+  std::map<int32_t, double> seen = Frequencies(logits, options);
+  // The 488 or so least likely remainders (modulo 977) are left out: a tenth of the probability.
+  int32_t least = 5000;
+  for (const auto& [id, frequency] : seen) least = std::min(least, id % 977);
+  EXPECT_GT(least, 85);
+  EXPECT_LT(least, 120);
+  EXPECT_GT(seen.size(), 3000u);
+}
+
+TEST(Choose, EdgesOfLogits) {
+  DecodeOptions options;
+  options.sample = true;
+  const float infinity = INFINITY;
+  EXPECT_EQ(Choose(std::vector<float>{-infinity, -infinity}, options, 0, 0), 0);
+  EXPECT_EQ(Choose(std::vector<float>{1, infinity, infinity}, options, 0, 0), 1);
+  options.temperature = 1e-300;
+  EXPECT_EQ(Choose(std::vector<float>{1, 3, 2}, options, 0, 0), 1);
+  options.temperature = 1;
+  for (int i = 0; i < 1000; ++i) EXPECT_NE(Choose(std::vector<float>{-infinity, 0, 0}, options, i, 0), 0);
+  EXPECT_EQ(Choose({}, options, 0, 0), -1);
+}
+
+TEST(Choose, SamplesOfOneExampleDiffer) {
+  const std::vector<float> logits(1000, 0.0f);
+  DecodeOptions options;
+  options.sample = true;
+  EXPECT_EQ(Choose(logits, options, 3, 4), Choose(logits, options, 3, 4, 0));
+  EXPECT_NE(Choose(logits, options, 3, 4), Choose(logits, options, 3, 4, 1));
+}
+
+TEST(Logits, LargestAndLogSumExp) {
+  std::vector<float> logits;
+  uint64_t state = 3;
+  for (int i = 0; i < 3000; ++i) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    logits.push_back(static_cast<float>(state >> 54) / 32 - 16);  // many are equal
+  }
+  std::vector<int32_t> order(logits.size()), largest;
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+  for (const int64_t count : {0, 1, 7, 500, 2999, 3000, 9000}) {
+    Largest(logits, count, largest);
+    const auto want = std::min<size_t>(static_cast<size_t>(count), order.size());
+    EXPECT_EQ(largest, std::vector<int32_t>(order.begin(), order.begin() + static_cast<int64_t>(want)));
+  }
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+  EXPECT_NEAR(LogSumExp(logits), std::log(sum), 1e-6);
+  logits.push_back(-INFINITY);
+  EXPECT_NEAR(LogSumExp(logits), std::log(sum), 1e-6);
+  EXPECT_FALSE(HasNan(logits));
+  logits[17] = NAN;
+  EXPECT_TRUE(HasNan(logits));
+}
+
+TEST(Logits, RepetitionIsPenalizedOnce) {
+  std::vector<float> logits = {4, -4, 2, 0};
+  std::vector<char> seen(4, 0);
+  PenalizeRepetition(logits, std::vector<int32_t>{0, 1, 0, 1, 3}, 2, seen);
+  EXPECT_EQ(logits, (std::vector<float>{2, -8, 2, 0}));
+  EXPECT_EQ(seen, std::vector<char>(4, 0));
+}
+
 TEST(Choose, DependsOnSeedNumberAndPositionAlone) {
   const std::vector<float> logits(1000, 0.0f);
   DecodeOptions options;
@@ -89,11 +160,16 @@ class DecoderTest : public testing::Test {
     EXPECT_TRUE(decoder) << decoder.error().message;
     return *decoder;
   }
-  /// log p(after | before) at position t of the target.
-  double LogProbability(const std::vector<int32_t>& source, int32_t before, int64_t t, int32_t after) {
+  /// log p(after | text)
+  double LogProbability(const std::vector<int32_t>& source, const std::vector<int32_t>& text, int32_t after,
+                        double penalty = 1) {
     float logits[test::kToyVocabulary];
     test::toy::Logits({parameters.tensor(0).data(), parameters.tensor(1).data()}, source.data(),
-                      static_cast<int64_t>(source.size()), before, t, 1, logits);
+                      static_cast<int64_t>(source.size()), text.back(), static_cast<int64_t>(text.size()) - 1,
+                      1, logits);
+    test::toy::AddHistory(text.data(), static_cast<int64_t>(text.size()), logits);
+    std::vector<char> seen(test::kToyVocabulary, 0);
+    PenalizeRepetition(logits, text, penalty, seen);
     double sum = 0;
     for (float logit : logits) sum += std::exp(static_cast<double>(logit));
     return static_cast<double>(logits[after]) - std::log(sum);
@@ -110,11 +186,9 @@ class DecoderTest : public testing::Test {
       }
     };
     if (made == most) return offer(sum, made);
-    const auto t = static_cast<int64_t>(ids.size()) - 1;
-    const int32_t last = ids.back();
-    offer(sum + LogProbability(source, last, t, 2), made + 1);
+    offer(sum + LogProbability(source, ids, 2), made + 1);
     for (int32_t id = 3; id <= 5; ++id) {
-      const double step = LogProbability(source, last, t, id);
+      const double step = LogProbability(source, ids, id);
       ids.push_back(id);
       Search(source, ids, sum + step, most, alpha, best, best_ids);
       ids.pop_back();
@@ -126,20 +200,30 @@ TEST_F(DecoderTest, GreedyFollowsTheLikeliest) {
   Decoder decoder = Make();
   const std::vector<int32_t> source = {7, 8, 9, 10};
   const DecodeRequest request{{source}, {1}, 0, 0};
-  const auto result = decoder.Decode(std::span(&request, 1), {});
-  ASSERT_TRUE(result) << result.error().message;
-  std::vector<int32_t> want = {1};
-  while (static_cast<int64_t>(want.size()) < test::kToyTarget) {
-    int32_t best = 0;
-    for (int32_t id = 1; id < test::kToyVocabulary; ++id) {
-      const auto t = static_cast<int64_t>(want.size()) - 1;
-      if (LogProbability(source, want.back(), t, id) > LogProbability(source, want.back(), t, best))
-        best = id;
+  for (const double penalty : {1.0, 1.7}) {
+    DecodeOptions options;
+    options.scores = true;
+    options.alpha = 0.7;
+    options.repetition_penalty = penalty;
+    const auto result = decoder.Decode(std::span(&request, 1), options);
+    ASSERT_TRUE(result) << result.error().message;
+    std::vector<int32_t> want = {1};
+    double sum = 0;
+    bool ended = false;
+    while (!ended && static_cast<int64_t>(want.size()) < test::kToyTarget) {
+      int32_t best = 0;
+      for (int32_t id = 1; id < test::kToyVocabulary; ++id) {
+        if (LogProbability(source, want, id, penalty) > LogProbability(source, want, best, penalty))
+          best = id;
+      }
+      sum += LogProbability(source, want, best, penalty);
+      ended = best == 2;
+      if (!ended) want.push_back(best);
     }
-    if (best == 2) break;
-    want.push_back(best);
+    ASSERT_EQ((*result)[0].size(), 1u);
+    EXPECT_EQ((*result)[0][0].ids, want);
+    EXPECT_NEAR((*result)[0][0].score, sum / LengthPenalty(want.size() - 1 + (ended ? 1 : 0), 0.7), 1e-5);
   }
-  EXPECT_EQ((*result)[0], want);
 }
 
 TEST_F(DecoderTest, RowsDoNotDependOnTheBatch) {
@@ -150,18 +234,26 @@ TEST_F(DecoderTest, RowsDoNotDependOnTheBatch) {
     for (int32_t k = 0; k <= i % 7; ++k) source.push_back(6 + (i * 5 + k * 3) % 30);
     requests.push_back({{source}, {1}, i, 0});
   }
-  for (int kind = 0; kind < 3; ++kind) {
+  for (int kind = 0; kind < 5; ++kind) {
     DecodeOptions options;
-    options.sample = kind == 1;
-    options.beam = kind == 2 ? 3 : 1;
+    options.sample = kind == 1 || kind == 3;
+    options.beam = kind == 2 || kind == 4 ? 3 : 1;
+    options.best = kind >= 3 ? 3 : 1;
+    options.scores = kind >= 3;
+    options.repetition_penalty = kind == 4 ? 1.3 : 1;
     const auto together = decoder.Decode(requests, options);
     ASSERT_TRUE(together);
     std::map<size_t, int> lengths;
     for (size_t i = 0; i < requests.size(); ++i) {
       const auto alone = decoder.Decode(std::span(&requests[i], 1), options);
       ASSERT_TRUE(alone);
-      EXPECT_EQ((*alone)[0], (*together)[i]) << kind << " " << i;
-      ++lengths[(*alone)[0].size()];
+      ASSERT_EQ((*alone)[0].size(), (*together)[i].size());
+      for (size_t k = 0; k < (*alone)[0].size(); ++k) {
+        EXPECT_EQ((*alone)[0][k].ids, (*together)[i][k].ids) << kind << " " << i;
+        EXPECT_EQ((*alone)[0][k].score, (*together)[i][k].score);
+        if (k > 0) EXPECT_LE((*alone)[0][k].score, (*alone)[0][k - 1].score);
+      }
+      ++lengths[(*alone)[0][0].ids.size()];
     }
     EXPECT_GT(lengths.size(), 2u);  // they end at different times
   }
@@ -180,9 +272,73 @@ TEST_F(DecoderTest, LimitsAndStreaming) {
     seen.push_back(ids.size());
   });
   ASSERT_TRUE(result);
-  EXPECT_LE((*result)[0].size(), 4u);
-  EXPECT_EQ((*result)[1], full.prefix);
-  EXPECT_EQ(seen.size(), (*result)[0].size() - 2);
+  EXPECT_LE((*result)[0][0].ids.size(), 4u);
+  EXPECT_EQ((*result)[1][0].ids, full.prefix);
+  EXPECT_EQ(seen.size(), (*result)[0][0].ids.size() - 2);
+  // Prompts of different lengths start from where each ends, by any kind of search.
+  for (const bool beam : {false, true}) {
+    DecodeOptions all;
+    all.beam = beam ? 2 : 1;
+    all.best = all.beam;
+    const DecodeRequest one{{{7, 8}}, {1, 4, 5, 3, 3}, 0, 0};
+    const DecodeRequest ragged[] = {request, full, one};
+    const auto together = decoder.Decode(ragged, all);
+    const auto alone = decoder.Decode(std::span(&one, 1), all);
+    ASSERT_TRUE(together && alone);
+    EXPECT_EQ((*together)[2][0].ids, (*alone)[0][0].ids);
+    EXPECT_EQ((*together)[1][0].ids, full.prefix);
+    EXPECT_TRUE(std::equal(one.prefix.begin(), one.prefix.end(), (*alone)[0][0].ids.begin()));
+  }
+}
+
+TEST_F(DecoderTest, StopsWhenAsked) {
+  Decoder decoder = Make();
+  const DecodeRequest request{{{7, 8}}, {1, 4}, 0, 0};
+  for (const int64_t beam : {1, 3}) {
+    int steps = 0;
+    decoder.interrupted = [&] { return ++steps > 3; };
+    DecodeOptions options;
+    options.beam = beam;
+    const auto result = decoder.Decode(std::span(&request, 1), options);
+    ASSERT_TRUE(result);
+    ASSERT_GE((*result)[0].size(), 1u);
+    EXPECT_LE((*result)[0][0].ids.size(), 6u);
+    decoder.interrupted = [] { return true; };
+    const auto nothing = decoder.Decode(std::span(&request, 1), options);
+    ASSERT_TRUE(nothing);
+    EXPECT_EQ((*nothing)[0][0].ids, request.prefix);
+  }
+}
+
+TEST_F(DecoderTest, SamplesAreWhatTheSeedSays) {
+  Decoder decoder = Make();
+  const DecodeRequest request{{{7, 8, 9}}, {1}, 5, 0};
+  DecodeOptions options;
+  options.sample = true;
+  options.seed = 4;
+  const auto one = decoder.Decode(std::span(&request, 1), options);
+  options.best = 6;
+  const auto six = decoder.Decode(std::span(&request, 1), options);
+  ASSERT_TRUE(one && six);
+  ASSERT_EQ((*six)[0].size(), 6u);
+  EXPECT_EQ((*six)[0][0].ids, (*one)[0][0].ids);
+  std::map<std::vector<int32_t>, int> texts;
+  for (const Decoded& sample : (*six)[0]) {
+    ++texts[sample.ids];
+    // Each is the path that its choices make.
+    std::vector<int32_t> text = {1};
+    for (size_t t = 1; t <= sample.ids.size() && static_cast<int64_t>(t) < test::kToyTarget; ++t) {
+      float logits[test::kToyVocabulary];
+      test::toy::Logits({parameters.tensor(0).data(), parameters.tensor(1).data()}, request.sources[0].data(),
+                        3, text.back(), static_cast<int64_t>(t) - 1, 1, logits);
+      test::toy::AddHistory(text.data(), static_cast<int64_t>(t), logits);
+      const int32_t id = Choose(logits, options, 5, static_cast<int64_t>(t), &sample - (*six)[0].data());
+      if (id == 2) break;
+      text.push_back(id);
+    }
+    EXPECT_EQ(sample.ids, text);
+  }
+  EXPECT_GT(texts.size(), 2u);
 }
 
 TEST_F(DecoderTest, WideBeamFindsTheBestOfAll) {
@@ -200,7 +356,8 @@ TEST_F(DecoderTest, WideBeamFindsTheBestOfAll) {
       std::vector<int32_t> ids = {1}, best_ids;
       double best = -INFINITY;
       Search(source, ids, 0, 4, alpha, best, best_ids);
-      EXPECT_EQ((*result)[0], best_ids) << alpha << " " << first;
+      EXPECT_EQ((*result)[0][0].ids, best_ids) << alpha << " " << first;
+      EXPECT_NEAR((*result)[0][0].score, best, 1e-5);
     }
   }
 }
@@ -209,12 +366,9 @@ TEST_F(DecoderTest, BeamOfOneIsGreedyAndBeamsHelp) {
   Decoder decoder = Make();
   const auto score = [&](const std::vector<int32_t>& source, const std::vector<int32_t>& ids) {
     double sum = 0;
-    for (size_t t = 0; t + 1 < ids.size(); ++t) {
-      sum += LogProbability(source, ids[t], static_cast<int64_t>(t), ids[t + 1]);
-    }
-    if (static_cast<int64_t>(ids.size()) < test::kToyTarget) {
-      sum += LogProbability(source, ids.back(), static_cast<int64_t>(ids.size()) - 1, 2);
-    }
+    for (size_t t = 1; t < ids.size(); ++t)
+      sum += LogProbability(source, {ids.begin(), ids.begin() + static_cast<int64_t>(t)}, ids[t]);
+    if (static_cast<int64_t>(ids.size()) < test::kToyTarget) sum += LogProbability(source, ids, 2);
     return sum;
   };
   double greedy_total = 0, beam_total = 0;
@@ -226,8 +380,8 @@ TEST_F(DecoderTest, BeamOfOneIsGreedyAndBeamsHelp) {
     options.beam = 4;
     const auto beam = decoder.Decode(std::span(&request, 1), options);
     ASSERT_TRUE(greedy && beam);
-    greedy_total += score(source, (*greedy)[0]);
-    beam_total += score(source, (*beam)[0]);
+    greedy_total += score(source, (*greedy)[0][0].ids);
+    beam_total += score(source, (*beam)[0][0].ids);
   }
   EXPECT_GT(beam_total, greedy_total + 0.1);
 }
@@ -250,6 +404,10 @@ TEST(ProgramOptions, AreReadAndChecked) {
   ASSERT_FALSE(unknown);
   EXPECT_NE(unknown.error().message.find("`topk`"), std::string::npos);
   options[0] = {"top_p", 1.5};
+  EXPECT_FALSE(ProgramOptions(entry));
+  options[0] = {"repetition_penalty", 1.2};
+  EXPECT_EQ(ProgramOptions(entry)->repetition_penalty, 1.2);
+  options[0] = {"repetition_penalty", 0};
   EXPECT_FALSE(ProgramOptions(entry));
 }
 

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <regex>
 
-#include "passes/incremental.h"
 #include "tests/passes_support.h"
 
 namespace heed::test {
@@ -49,7 +48,7 @@ class Session {
     lengths_ = std::move(lengths);
     Values results = evaluate_(prefill_, prompts.values, prompts.extents);
     for (auto& [name, tensor] : results)
-      if (name.starts_with(passes::kCachePrefix) || name.starts_with(passes::kFixedPrefix))
+      if (name.starts_with(ir::kCachePrefix) || name.starts_with(ir::kFixedPrefix))
         kept_[name] = std::move(tensor);
     return results.at("logits");
   }
@@ -68,7 +67,7 @@ class Session {
     call.values["len." + axis_.text()] = length;
     call.values[prefill_.generate->variable] = {{Axis("batch")}, {rows}, ids};
     for (auto& [name, tensor] : kept_) {
-      if (name.starts_with(passes::kCachePrefix)) {
+      if (name.starts_with(ir::kCachePrefix)) {
         const double junk = step_.type(inputs_.at(name)).dtype == DType::Float ? nan : 0;
         for (const AxisList axes = tensor.axes; const Axis a : axes) {
           if (a.ring())
@@ -81,7 +80,7 @@ class Session {
     }
     Values results = evaluate_(step_, call.values, call.extents);
     for (auto& [name, tensor] : results)
-      if (name.starts_with(passes::kCachePrefix)) kept_[name] = std::move(tensor);
+      if (name.starts_with(ir::kCachePrefix)) kept_[name] = std::move(tensor);
     return results.at("logits");
   }
 

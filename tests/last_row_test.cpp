@@ -25,7 +25,7 @@ TEST(LastRow, IsTheLastRowOfAllLogits) {
         examples.push_back(RandomInputs(graph, one, random));
         lengths.push_back(one);
       }
-      const Graph next = passes::RunPipeline(graph, Variant::Next, {});
+      const Graph next = passes::RunPipeline(graph, Variant::Prefill, {});
       const Graph forward = passes::RunPipeline(graph, Variant::Forward, {});
       const double nan = std::numeric_limits<double>::quiet_NaN();
       const Batched packed = Pack(next, examples, lengths, nan);

@@ -179,7 +179,7 @@ TEST(OracleGreedy, NextTokens) {
     for (const frontend::Entry& entry : program->entries)
       if (entry.kind == frontend::EntryKind::Generate) generate = &entry;
     ASSERT_TRUE(generate);
-    const Graph next = passes::RunPipeline(*generate->graph, Variant::Next, {});
+    const Graph next = passes::RunPipeline(*generate->graph, Variant::Prefill, {});
     for (int64_t n = given; n < length; ++n) {
       Tensor y{{batch, axis}, {examples, n}, {}};
       for (int64_t b = 0; b < examples; ++b)

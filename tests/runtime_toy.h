@@ -7,8 +7,10 @@
 // The result of `values` is deliberately not a number in the padding.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "runtime/abi.h"
 
@@ -132,13 +134,25 @@ inline const HeedArgument kValuesArguments[] = {{"x", kHeedInt32, "vocab", 1, kS
                                                 {"scale", kHeedInt32, nullptr, 0, nullptr, nullptr}};
 inline const HeedArgument kTwiceArguments[] = {{"m", kHeedFloat32, nullptr, 2, kSeqModel, kDynamicFirst},
                                                {"keep", kHeedBool8, nullptr, 0, nullptr, nullptr}};
-inline const HeedEntry kToyEntries[] = {
-    {"train", kHeedEntryMinimize, 1, kTrainArguments, &kToyTrain, &kToyLoss, nullptr, nullptr, nullptr,
-     nullptr, 0, nullptr, nullptr, -1, -1, 0, nullptr, nullptr},
-    {"values", kHeedEntryValue, 2, kValuesArguments, nullptr, nullptr, &kToyValues, nullptr, nullptr, nullptr,
-     0, nullptr, nullptr, -1, -1, 0, nullptr, nullptr},
-    {"twice", kHeedEntryValue, 2, kTwiceArguments, nullptr, nullptr, &kToyTwice, nullptr, nullptr, nullptr, 0,
-     nullptr, nullptr, -1, -1, 0, nullptr, nullptr}};
+inline HeedEntry ToyEntry(const char* name, HeedEntryKind kind, std::span<const HeedArgument> arguments) {
+  HeedEntry entry{};
+  entry.name = name;
+  entry.kind = kind;
+  entry.argument_count = static_cast<int64_t>(arguments.size());
+  entry.arguments = arguments.data();
+  entry.from = entry.until = -1;
+  return entry;
+}
+inline const std::array<HeedEntry, 3> kToyEntries = [] {
+  std::array entries = {ToyEntry("train", kHeedEntryMinimize, kTrainArguments),
+                        ToyEntry("values", kHeedEntryValue, kValuesArguments),
+                        ToyEntry("twice", kHeedEntryValue, kTwiceArguments)};
+  entries[0].train = &kToyTrain;
+  entries[0].loss = &kToyLoss;
+  entries[1].forward = &kToyValues;
+  entries[2].forward = &kToyTwice;
+  return entries;
+}();
 
 inline const int64_t kWShape[] = {5}, kWeightShape[] = {3, 8}, kUnusedShape[] = {3};
 inline const char* const kWAxes[] = {"vocab"};
@@ -151,7 +165,8 @@ inline const HeedParam kToyParams[] = {
     {"net.weight", 2, kWeightShape, kWeightDims, 3, kWeightAxes, kWeightSizes, 24, kHeedInitGlorot, 3, 8},
     {"net.unused", 1, kUnusedShape, kUnusedAxes, 1, kUnusedAxes, kUnusedShape, 3, kHeedInitConstant, 2, 0}};
 
-inline const HeedProgram kToy = {kHeedAbiVersion, "0.1.0", "toy.heed",  "x86-64-v2", 5,      kToyAxes, 3,
-                                 kToyParams,      3,       kToyEntries, 0,           nullptr};
+inline const HeedProgram kToy = {
+    kHeedAbiVersion, "0.1.0", "toy.heed",         "x86-64-v2", 5,      kToyAxes, 3,
+    kToyParams,      3,       kToyEntries.data(), 0,           nullptr};
 
 }  // namespace heed::test

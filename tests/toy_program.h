@@ -4,8 +4,10 @@
 // same W.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "runtime/abi.h"
@@ -97,13 +99,63 @@ inline void PairScore(const HeedFrame* f) {
       f->extents[1], Buffer<int32_t>(f, 2), Buffer<int32_t>(f, 3), f->extents[2], Buffer<int32_t>(f, 4),
       nullptr, nullptr, Buffer<float>(f, 7), nullptr, nullptr);
 }
-inline void PairNext(const HeedFrame* f) {
-  const int64_t source = f->extents[1], target = f->extents[2];
+
+// Generation also looks back: at the whole text through a cache with a row for each position, and at the last
+// three elements through a ring of four slots that moves on by two.
+inline constexpr int64_t kRingSlots = 4, kRingStep = 2, kWindow = 3;
+inline int64_t RingStart(int64_t position) {
+  int64_t first = 0;
+  while (first + kRingSlots <= position) first += kRingStep;
+  return first;
+}
+/// What a text of `count` elements adds to its logits.
+inline void AddHistory(const int32_t* text, int64_t count, float* logits) {
+  int64_t all = 0, last = 0;
+  for (int64_t p = 0; p < count; ++p) all += text[p] * (p + 1);
+  for (int64_t p = count - 1; p >= 0 && p > count - 1 - kWindow; --p) last += text[p] * (count - p);
+  for (int64_t v = 0; v < kToyVocabulary; ++v)
+    logits[v] += 0.3f * static_cast<float>((all + v) % 3) + 0.2f * static_cast<float>((last + 2 * v) % 5);
+}
+/// Of one row: keeps the prompt y[0 ... count).
+inline void Keep(const int32_t* y, int64_t count, int32_t* cache, int32_t* ring) {
+  for (int64_t p = 0; p < count; ++p) cache[p] = y[p];
+  const int64_t first = RingStart(count - 1);
+  for (int64_t p = first; p < count; ++p) ring[p - first] = y[p];
+}
+/// Of one row: adds y at the position count - 1; the text as the caches have it.
+inline void Step(int32_t y, int64_t count, int32_t* cache, int32_t* ring, std::vector<int32_t>& text) {
+  cache[count - 1] = y;
+  const int64_t first = RingStart(count - 1);
+  ring[count - 1 - first] = y;
+  text.assign(cache, cache + count);
+  for (int64_t p = std::max<int64_t>(0, count - kWindow); p < count; ++p) text[p] = ring[p - first];
+}
+
+// Buffers: x, len.src, y, len.tgt, W, U, then logits, cache.0, cache.1. The room of the cache is extent 3.
+inline void PairPrefill(const HeedFrame* f) {
+  const int64_t source = f->extents[1], target = f->extents[2], room = f->extents[3];
   for (int64_t r = 0; r < f->extents[0]; ++r) {
-    const int64_t t = Buffer<int32_t>(f, 3)[r] - 1;
-    Logits({Buffer<float>(f, 5), Buffer<float>(f, 6)}, Buffer<int32_t>(f, 0) + r * source,
-           Buffer<int32_t>(f, 1)[r], Buffer<int32_t>(f, 2)[r * target + t], t, 1,
-           Buffer<float>(f, 7) + r * kToyVocabulary);
+    const int32_t* y = Buffer<int32_t>(f, 2) + r * target;
+    const int64_t count = Buffer<int32_t>(f, 3)[r];
+    float* logits = Buffer<float>(f, 6) + r * kToyVocabulary;
+    Logits({Buffer<float>(f, 4), Buffer<float>(f, 5)}, Buffer<int32_t>(f, 0) + r * source,
+           Buffer<int32_t>(f, 1)[r], y[count - 1], count - 1, 1, logits);
+    AddHistory(y, count, logits);
+    Keep(y, count, Buffer<int32_t>(f, 7) + r * room, Buffer<int32_t>(f, 8) + r * kRingSlots);
+  }
+}
+// Buffers: x, len.src, y, len.tgt, cache.0, cache.1, W, U, then logits.
+inline void PairStep(const HeedFrame* f) {
+  const int64_t source = f->extents[1], room = f->extents[3];
+  std::vector<int32_t> text;
+  for (int64_t r = 0; r < f->extents[0]; ++r) {
+    const int64_t count = Buffer<int32_t>(f, 3)[r];
+    const int32_t y = Buffer<int32_t>(f, 2)[r];
+    float* logits = Buffer<float>(f, 8) + r * kToyVocabulary;
+    Logits({Buffer<float>(f, 6), Buffer<float>(f, 7)}, Buffer<int32_t>(f, 0) + r * source,
+           Buffer<int32_t>(f, 1)[r], y, count - 1, 1, logits);
+    Step(y, count, Buffer<int32_t>(f, 4) + r * room, Buffer<int32_t>(f, 5) + r * kRingSlots, text);
+    AddHistory(text.data(), count, logits);
   }
 }
 // Buffers of the text functions: x, len.seq, W, then the outputs.
@@ -117,25 +169,36 @@ inline void TextLoss(const HeedFrame* f) {
   Run(*f, {Buffer<float>(f, 2), nullptr}, nullptr, nullptr, 0, Buffer<int32_t>(f, 0), Buffer<int32_t>(f, 1),
       f->extents[1], nullptr, Buffer<float>(f, 3), Buffer<float>(f, 4), nullptr, nullptr, nullptr);
 }
-inline void TextNext(const HeedFrame* f) {
+// Buffers: y, len.seq, W, then logits; of the prefill and of the step, which keeps nothing.
+inline void TextPrefill(const HeedFrame* f) {
   for (int64_t r = 0; r < f->extents[0]; ++r) {
     const int64_t t = Buffer<int32_t>(f, 1)[r] - 1;
     Logits({Buffer<float>(f, 2), nullptr}, nullptr, 1, Buffer<int32_t>(f, 0)[r * f->extents[1] + t], t, 1,
            Buffer<float>(f, 3) + r * kToyVocabulary);
   }
 }
+inline void TextStep(const HeedFrame* f) {
+  for (int64_t r = 0; r < f->extents[0]; ++r) {
+    Logits({Buffer<float>(f, 2), nullptr}, nullptr, 1, Buffer<int32_t>(f, 0)[r], Buffer<int32_t>(f, 1)[r] - 1,
+           1, Buffer<float>(f, 3) + r * kToyVocabulary);
+  }
+}
 
 /// Owns the tables of one program.
 struct Tables {
   bool pairs;
-  const char* extents[3] = {"batch", "src", "tgt"};
+  const char* extents[4] = {"batch", "src", "tgt", "tgt^"};
   HeedDim source_dims[2] = {{"batch", 0, 0}, {"src", 1, kToySource}};
   HeedDim target_dims[2] = {{"batch", 0, 0}, {"tgt", 2, kToyTarget}};
   HeedDim matrix_dims[2] = {{"vocab", -1, kToyVocabulary}, {"vocab'", -1, kToyVocabulary}};
   HeedDim logit_dims[2] = {{"batch", 0, 0}, {"vocab", -1, kToyVocabulary}};
-  std::vector<HeedTensorInfo> inputs, train_outputs, loss_outputs, value_outputs, logit_outputs;
-  std::vector<HeedBuffer> train_buffers, loss_buffers, value_buffers, logit_buffers;
-  HeedFunction train, loss, score, next;
+  HeedDim cache_dims[2] = {{"batch", 0, 0}, {"tgt'", 3, kToyTarget}};
+  HeedDim ring_dims[2] = {{"batch", 0, 0}, {"tgt'%4+2", -1, kRingSlots}};
+  std::vector<HeedTensorInfo> inputs, train_outputs, loss_outputs, value_outputs, prefill_inputs,
+      prefill_outputs, step_inputs, step_outputs;
+  std::vector<HeedBuffer> train_buffers, loss_buffers, value_buffers, prefill_buffers, step_buffers;
+  HeedFunction train, loss, score, prefill, step;
+  HeedKept kept[2] = {{1, 4, 1, 0, 0}, {2, 5, 1, kRingSlots, kRingStep}};
   HeedAxis axes[2];
   int64_t shape[2] = {kToyVocabulary, kToyVocabulary};
   const char* axis_names[2] = {"vocab", "vocab'"};
@@ -169,9 +232,19 @@ struct Tables {
                      {"d.U", kHeedFloat32, 2, matrix_dims}};
     loss_outputs.assign(train_outputs.begin(), train_outputs.begin() + 2);
     value_outputs = {{"value", kHeedFloat32, 1, logit_dims}};
-    logit_outputs = {{"logits", kHeedFloat32, 2, logit_dims}};
-    const auto make = [&](const char* name, const std::vector<HeedTensorInfo>& outputs,
-                          std::vector<HeedBuffer>& buffers, void (*run)(const HeedFrame*)) {
+    prefill_inputs.assign(inputs.begin(), inputs.begin() + (pairs ? 4 : 2));
+    step_inputs = prefill_inputs;
+    step_inputs[pairs ? 2 : 0].rank = 1;  // one new element a row
+    step_outputs = prefill_outputs = {{"logits", kHeedFloat32, 2, logit_dims}};
+    if (pairs) {
+      for (std::vector<HeedTensorInfo>* list : {&step_inputs, &prefill_outputs}) {
+        list->push_back({"cache.0", kHeedInt32, 2, cache_dims});
+        list->push_back({"cache.1", kHeedInt32, 2, ring_dims});
+      }
+    }
+    const auto make = [&](const char* name, const std::vector<HeedTensorInfo>& inputs,
+                          const std::vector<HeedTensorInfo>& outputs, std::vector<HeedBuffer>& buffers,
+                          void (*run)(const HeedFrame*)) {
       for (int64_t i = 0; i < static_cast<int64_t>(inputs.size()); ++i) {
         buffers.push_back({kHeedBufferInput, i, {}, 0, 0});
       }
@@ -179,16 +252,19 @@ struct Tables {
       for (int64_t i = 0; i < static_cast<int64_t>(outputs.size()); ++i) {
         buffers.push_back({kHeedBufferOutput, i, {}, 0, 0});
       }
-      return HeedFunction{name,           pairs ? 3 : 2,
+      const bool decodes = outputs[0].name == std::string_view("logits");
+      return HeedFunction{name,           pairs ? (decodes ? 4 : 3) : 2,
                           extents,        static_cast<int64_t>(inputs.size()),
                           inputs.data(),  static_cast<int64_t>(outputs.size()),
                           outputs.data(), static_cast<int64_t>(buffers.size()),
                           buffers.data(), run};
     };
-    train = make("train", train_outputs, train_buffers, pairs ? PairTrain : TextTrain);
-    loss = make("loss", loss_outputs, loss_buffers, pairs ? PairLoss : TextLoss);
-    score = make("score", value_outputs, value_buffers, PairScore);
-    next = make("next", logit_outputs, logit_buffers, pairs ? PairNext : TextNext);
+    train = make("train", inputs, train_outputs, train_buffers, pairs ? PairTrain : TextTrain);
+    loss = make("loss", inputs, loss_outputs, loss_buffers, pairs ? PairLoss : TextLoss);
+    score = make("score", inputs, value_outputs, value_buffers, PairScore);
+    prefill =
+        make("prefill", prefill_inputs, prefill_outputs, prefill_buffers, pairs ? PairPrefill : TextPrefill);
+    step = make("step", step_inputs, step_outputs, step_buffers, pairs ? PairStep : TextStep);
     axes[0] = {"vocab", 0, kToyVocabulary, 0, nullptr};
     axes[1] = {sequence, 1, bound, 0, nullptr};
     for (int64_t i = 0; i < 2; ++i) {
@@ -201,36 +277,36 @@ struct Tables {
     const int64_t count = pairs ? 2 : 1;
     if (pairs) arguments[0] = {"x", kHeedInt32, "vocab", 1, &argument_dims[0], &dynamic};
     arguments[count - 1] = {"y", kHeedInt32, "vocab", 1, &argument_dims[1], &dynamic};
-    entries[0] = {"train", kHeedEntryMinimize,
-                  count,   arguments,
-                  &train,  &loss,
-                  nullptr, nullptr,
-                  nullptr, nullptr,
-                  0,       nullptr,
-                  nullptr, -1,
-                  -1,      0,
-                  nullptr, nullptr};
-    entries[1] = {pairs ? "translate" : "complete",
-                  kHeedEntryGenerate,
-                  1,
-                  arguments,
-                  nullptr,
-                  nullptr,
-                  nullptr,
-                  &next,
-                  "y",
-                  sequence,
-                  bound,
-                  "vocab",
-                  pairs ? nullptr : "y",
-                  pairs ? 1 : -1,
-                  2,
-                  pairs ? 2 : 0,
-                  options,
-                  nullptr};
-    entries[2] = {"score", kHeedEntryValue, count, arguments, nullptr, nullptr, &score, nullptr,
-                  nullptr, nullptr,         0,     nullptr,   nullptr, -1,      -1,     0,
-                  nullptr, nullptr};
+    for (HeedEntry& entry : entries) {
+      entry = {};
+      entry.from = entry.until = -1;
+      entry.argument_count = count;
+      entry.arguments = arguments;
+    }
+    entries[0].name = "train";
+    entries[0].kind = kHeedEntryMinimize;
+    entries[0].train = &train;
+    entries[0].loss = &loss;
+    HeedEntry& generate = entries[1];
+    generate.name = pairs ? "translate" : "complete";
+    generate.kind = kHeedEntryGenerate;
+    generate.argument_count = 1;
+    generate.prefill = &prefill;
+    generate.step = &step;
+    generate.variable = "y";
+    generate.axis = sequence;
+    generate.bound = bound;
+    generate.indexes = "vocab";
+    generate.prompt = pairs ? nullptr : "y";
+    generate.from = pairs ? 1 : -1;
+    generate.until = 2;
+    generate.option_count = pairs ? 2 : 0;
+    generate.options = options;
+    generate.kept_count = pairs ? 2 : 0;
+    generate.kept = kept;
+    entries[2].name = "score";
+    entries[2].kind = kHeedEntryValue;
+    entries[2].forward = &score;
     program = {
         kHeedAbiVersion, "test", "examples/toy.heed", "any", 2, axes, 2, params, pairs ? 3 : 2, entries, 0,
         nullptr};

@@ -1,0 +1,236 @@
+// Native code: prefill and steps equal recomputation bit for bit on every program that generates, in a ragged
+// batch with rows that move, on the best CPU level; each example equals itself alone; threads change nothing.
+#include "backend/compile.h"
+#include "backend/sum_orders.h"
+#include "tests/incremental_support.h"
+
+namespace heed::test {
+namespace {
+
+using HostValues = std::map<std::string, backend::HostValue>;
+
+double ToFloat(double x) { return static_cast<float>(x); }
+Values Rounded(Values values) {
+  for (auto& [name, tensor] : values)
+    for (double& x : tensor.data) x = ToFloat(x);
+  return values;
+}
+
+/// The three functions of an entry, compiled to agree.
+class Native {
+ public:
+  Native(const Graph& graph, int64_t ring_step) {
+    passes::PassOptions options;
+    options.ring_step = ring_step;
+    for (const Variant variant : {Variant::Forward, Variant::Prefill, Variant::Step}) {
+      graphs_.push_back(std::make_unique<Graph>(passes::RunPipeline(graph, variant, options)));
+      std::string error;
+      functions_[graphs_.back().get()] =
+          backend::JitFunction::Create(*graphs_.back(), "native", 1, &error, &sums_);
+      EXPECT_NE(functions_[graphs_.back().get()], nullptr) << error;
+    }
+  }
+  const Graph& forward() const { return *graphs_[0]; }
+  const Graph& prefill() const { return *graphs_[1]; }
+  const Graph& step() const { return *graphs_[2]; }
+  void UseThreads(int threads) {
+    for (auto& [graph, function] : functions_) function->UseThreads(threads);
+  }
+
+  EvaluateGraph Evaluator(const Values& parameters, Axis grows) {
+    return [this, &parameters, grows](const Graph& graph, const Values& values, const Lengths& extents) {
+      // Caches have more room than positions.
+      Lengths all = extents;
+      const int64_t room = extents.at(grows) + 3;
+      all[grows.Stored()] = room;
+      HostValues host;
+      const auto give = [&](const std::string& name, const Tensor& tensor) {
+        host[name] = {tensor.shape, tensor.axes, tensor.data};
+      };
+      for (const auto& [name, tensor] : parameters) give(name, tensor);
+      for (const auto& [name, tensor] : values) {
+        Tensor padded = tensor;
+        for (const Axis a : tensor.axes)
+          if (name.starts_with(ir::kCachePrefix) && a.root() == grows && !a.ring())
+            padded = Resized(padded, a, room, 7);
+        give(name, padded);
+      }
+      Values results;
+      for (auto& [name, value] : functions_.at(&graph)->Call(host, all, 1, 3, false)) {
+        Tensor tensor{value.axes, value.shape, value.data};
+        for (const Axis a : AxisList(tensor.axes))
+          if (name.starts_with(ir::kCachePrefix) && a.root() == grows && !a.ring())
+            tensor = Resized(tensor, a, extents.at(grows), 0);
+        results[name] = std::move(tensor);
+      }
+      return results;
+    };
+  }
+
+ private:
+  backend::SumOrders sums_;
+  std::vector<std::unique_ptr<Graph>> graphs_;
+  std::map<const Graph*, std::unique_ptr<backend::JitFunction>> functions_;
+};
+
+class IncrementalNativeTest : public testing::TestWithParam<Example> {};
+
+TEST_P(IncrementalNativeTest, StepsEqualRecomputation) {
+  const auto program = Load(GetParam());
+  ASSERT_TRUE(program);
+  const Values parameters = Rounded(RandomParameters(*program, 5));
+  for (const frontend::Entry& entry : program->entries) {
+    if (entry.kind != frontend::EntryKind::Generate) continue;
+    SCOPED_TRACE(entry.name);
+    const Graph& graph = *entry.infer;
+    const Axis axis = graph.generate->axis, batch("batch"), vocabulary(entry.result_axes.back());
+    Native native(graph, 0);
+    const EvaluateGraph evaluate = native.Evaluator(parameters, axis.root());
+    const int64_t bound = graph.axes().Bound(axis), classes = graph.axes().Bound(vocabulary);
+    std::mt19937_64 random(7);
+    std::vector<Lengths> lengths;
+    std::vector<Values> examples;
+    std::vector<int64_t> counts = {2, 5, 1};
+    for (const int64_t n : counts) {
+      Lengths one;
+      for (Axis root : Roots(graph))
+        one[root] = root == axis.root() ? n : 2 + static_cast<int64_t>(random() % 5);
+      examples.push_back(Rounded(RandomInputs(graph, one, random)));
+      lengths.push_back(one);
+    }
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    Session session(native.prefill(), native.step(), evaluate);
+    Tensor logits = session.Start(Pack(native.prefill(), examples, lengths, nan), counts);
+    for (int64_t round = 0;; ++round) {
+      logits = Transposed(logits, AxisList{batch, vocabulary});
+      for (size_t b = 0; b < counts.size(); ++b) {
+        const Batched whole = Pack(native.forward(), {examples[b]}, {lengths[b]}, nan, 2);
+        const Tensor all = Transposed(evaluate(native.forward(), whole.values, whole.extents).at("logits"),
+                                      AxisList{batch, axis, vocabulary});
+        for (int64_t v = 0; v < classes; ++v) {
+          const double want = all.data[(counts[b] - 1) * classes + v];
+          ASSERT_TRUE(std::isfinite(want));
+          ASSERT_TRUE(SameBits(logits.data[static_cast<int64_t>(b) * classes + v], want))
+              << "round " << round << ", example " << b << ", " << v << ": "
+              << logits.data[static_cast<int64_t>(b) * classes + v] << " is not " << want;
+        }
+      }
+      if (*std::max_element(counts.begin(), counts.end()) == bound) break;
+      if (round % 3 == 2) {
+        std::vector<int64_t> parents;
+        for (size_t b = 0; b < counts.size(); ++b)
+          parents.push_back(static_cast<int64_t>(random() % counts.size()));
+        session.Reorder(parents);
+        const auto old = std::tuple(examples, lengths, counts);
+        for (size_t b = 0; b < parents.size(); ++b) {
+          examples[b] = std::get<0>(old)[parents[b]];
+          lengths[b] = std::get<1>(old)[parents[b]];
+          counts[b] = std::get<2>(old)[parents[b]];
+        }
+      }
+      std::vector<double> ids;
+      for (size_t b = 0; b < counts.size(); ++b) {
+        ids.push_back(static_cast<double>(random() % classes));
+        Tensor& text = examples[b].at(graph.generate->variable);
+        text.data.push_back(ids.back());
+        lengths[b][axis] = text.shape[0] = ++counts[b];
+      }
+      native.UseThreads(round % 2 ? 3 : 1);
+      logits = session.Add(ids);
+    }
+  }
+}
+
+/// Long enough for several tiles of keys, blocks of a product and moves of a ring; attention with a window
+/// and without, attention that is not fused, running sums, a window without attention.
+constexpr const char* kLong = R"(
+axis vocab = 11, model = 8, heads = 2, key = 4, att = 3, seq <= 2048
+
+module Additive(x[seq, model], m[seq', model], mask: bool[seq, seq']) -> [seq, model] {
+  param W[att, model], U[att, model], v[att]
+  s[seq, seq', att] = W @model x + U @model m
+  softmax[seq' | mask](v @att tanh(s)) @seq' m
+}
+
+module Self(x[seq, model], mask: bool[seq, seq']) -> [seq, model] {
+  param Wq[heads, key, model], Wk[heads, key, model], Wv[heads, key, model], Wo[model, heads, key]
+  Wo @[heads, key] attention[seq', key](Wq @model x, (Wk @model x)[seq -> seq'], (Wv @model x)[seq -> seq'], mask)
+}
+
+module Net(x: vocab[seq]) -> [seq, vocab] {
+  param E[vocab, model] ~ normal(0, 1)
+  part all = Self, near = Self, add = Additive, far = Additive
+  z = E[x]
+  z = z + all(z, seq' <= seq) + near(z, seq' <= seq and seq - seq' < 300)
+  m = z[seq -> seq']
+  n = (z * 1.5)[seq -> seq']
+  z = z + add(z, n, seq' <= seq and seq - seq' < 290) + far(z, m, seq' <= seq)
+  z = z + mean[seq' | seq' <= seq](m) + sum[seq' | seq' <= seq and seq - seq' < 400](m / 3) / 100
+  E @model (z + max[seq' | seq' <= seq and (seq - seq') % 3 == 1](m * 0.5))
+}
+
+part net = Net
+
+entry complete(p: vocab[seq]) = generate y: vocab[seq] from p by net(y)
+)";
+
+TEST(IncrementalNative, LongTextsMoveRingsOn) {
+  const auto program = CompileText("long.heed", kLong);
+  ASSERT_TRUE(program);
+  const Values parameters = Rounded(RandomParameters(*program, 9));
+  const Graph& graph = *program->entries[0].infer;
+  const Axis axis = graph.generate->axis, batch("batch"), vocabulary("vocab");
+  Native native(graph, 0);
+  int rings = 0;
+  for (NodeId id : native.step().Order())
+    for (const Axis a : native.step().axes_of(id))
+      if (native.step().op(id) == OpKind::Input && a.ring()) ++rings;
+  EXPECT_EQ(rings, 5);  // keys and values of `near`, two of `add`, the sum
+  const EvaluateGraph evaluate = native.Evaluator(parameters, axis.root());
+  std::mt19937_64 random(3);
+  std::vector<int64_t> counts = {200, 750, 1330};
+  std::vector<Values> examples;
+  std::vector<Lengths> lengths;
+  for (const int64_t n : counts) {
+    lengths.push_back({{axis, n}});
+    examples.push_back(RandomInputs(graph, lengths.back(), random));
+  }
+  Session session(native.prefill(), native.step(), evaluate);
+  Tensor logits = session.Start(Pack(native.prefill(), examples, lengths, 0), counts);
+  for (int64_t round = 0; round <= 260; ++round) {
+    if (round % 13 == 0 || round == 1) {
+      logits = Transposed(logits, AxisList{batch, vocabulary});
+      for (size_t b = 0; b < counts.size(); ++b) {
+        const Batched whole = Pack(native.forward(), {examples[b]}, {lengths[b]}, 0, 0);
+        const Tensor all = Transposed(evaluate(native.forward(), whole.values, whole.extents).at("logits"),
+                                      AxisList{batch, axis, vocabulary});
+        for (int64_t v = 0; v < 11; ++v) {
+          const double want = all.data[(counts[b] - 1) * 11 + v];
+          ASSERT_TRUE(std::isfinite(want));
+          ASSERT_TRUE(SameBits(logits.data[static_cast<int64_t>(b) * 11 + v], want))
+              << "at " << counts[b] << ", " << v << ": " << logits.data[static_cast<int64_t>(b) * 11 + v]
+              << " is not " << want;
+        }
+      }
+    }
+    std::vector<double> ids;
+    for (size_t b = 0; b < counts.size(); ++b) {
+      ids.push_back(static_cast<double>(random() % 11));
+      Tensor& text = examples[b].at(graph.generate->variable);
+      text.data.push_back(ids.back());
+      lengths[b][axis] = text.shape[0] = ++counts[b];
+    }
+    logits = session.Add(ids);
+  }
+}
+
+std::vector<Example> Everything() {
+  std::vector<Example> examples = Programs();
+  for (const Example& form : GeneratingForms()) examples.push_back(form);
+  return examples;
+}
+INSTANTIATE_TEST_SUITE_P(Examples, IncrementalNativeTest, testing::ValuesIn(Everything()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace heed::test
