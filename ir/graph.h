@@ -91,9 +91,9 @@ struct Node {
   bool adjoint = false;
 };
 
-/// Inputs of a step of decoding (pass `incremental`) of these names hold what earlier steps computed: `cache.N`
-/// has one row a position, to which the step adds (its output of the same name); `fixed.N` does not depend on the
-/// generated text. Both are outputs of the prefill.
+/// Inputs of a step of decoding (pass `incremental`) of these names hold what earlier steps computed:
+/// `cache.N` has one row a position, to which the step adds (its output of the same name); `fixed.N` does not
+/// depend on the generated text. Both are outputs of the prefill.
 inline constexpr std::string_view kCachePrefix = "cache.", kFixedPrefix = "fixed.";
 
 /// How a `generate` entry was written; the options are numbers by name.
