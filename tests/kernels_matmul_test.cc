@@ -226,6 +226,8 @@ TEST(KernelsMatmul, OddSizesInAllLayouts) {
       for (auto [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>(1, 1, 1),
                              {1, 200, 5},
                              {1, 300, 500},
+                             {1, 2500, 801},
+                             {1, 53, 1900},
                              {2, 33, 16},
                              {5, 7, 3},
                              {13, 31, 17},

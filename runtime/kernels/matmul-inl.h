@@ -20,6 +20,7 @@
 #include "hwy/highway.h"
 #include "runtime/kernels/heed_kernels.h"
 #include "runtime/kernels/lines-inl.h"
+#include "runtime/kernels/one_row-inl.h"
 #include "runtime/kernels/pack-inl.h"
 #include "runtime/kernels/simd-inl.h"
 
@@ -154,6 +155,43 @@ HWY_INLINE float* PackTiles(const MatmulState& state, int64_t m_first, int64_t m
   return packed;
 }
 
+/// One row against a matrix in which columns, or terms, lie adjacent. False: it lies otherwise.
+template <class Epilogue>
+HWY_NOINLINE bool MatmulRow(const MatmulState& state, int64_t m, int64_t n_first, int64_t n_end) {
+  const bool rows = state.b_n.run == kWhole && state.b_term.table == nullptr;
+  const bool columns = state.b_n.table == nullptr && state.b_term.run == kWhole && state.flat;
+  if (!rows && !columns) return false;
+  HWY_ALIGN float sums[kRowColumns];
+  float* const a = state.packed_a;
+  const int64_t step = rows ? kRowColumns : kLanes;
+  if (!rows) PackTiles(state, m, m + 1, 0, state.present, true, a);
+  int64_t k_block = 0;
+  do {  // once also without terms: the sum is 0 then
+    // By rows, each block of terms is read through all columns; by columns, each column through all terms.
+    const int64_t k_end = rows ? Min(k_block + kBlockDepth, state.present) : state.present;
+    if (rows) PackTiles(state, m, m + 1, k_block, k_end - k_block, true, a);
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int64_t n = n_first; n < n_end; n += step) {
+      const int64_t count = Min(step, n_end - n);
+      const float* const b = state.b + n * state.b_n.stride;
+      int64_t k = k_block;
+      do {
+        const int64_t depth = Min(kBlockDepth, state.present - k);
+        const float* const block = b + k * state.b_term.stride;
+        if (rows) {
+          RowTimesRows(depth, a, block, state.b_term.stride, count, sums);
+        } else {
+          RowTimesColumns(depth, a + k, block, state.b_n.stride, count, sums);
+        }
+        FinishTile<Epilogue>(state, sums, step, m, 1, n, count, k == 0, k + depth == state.present);
+        k += depth;
+      } while (k < k_end);
+    }
+    k_block = k_end;
+  } while (k_block < state.present);
+  return true;
+}
+
 /// The share [m_first, m_end) x [n_first, n_end) of one loop element's product.
 template <class Epilogue>
 HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t m_end, int64_t n_first,
@@ -161,6 +199,7 @@ HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t
   HWY_ALIGN float sums[kTileRows * kPanel + kSingleRowVectors * kLanes + kLanes];
   const int64_t rows = m_end - m_first;
   const bool single = rows == 1;
+  if (single && MatmulRow<Epilogue>(state, m_first, n_first, n_end)) return;
   // Few rows take all of memory's speed: b is read in the order in which it lies. By columns: all terms of a
   // panel, a of all terms having been packed before. By rows: one row takes wide panels, which also hide the
   // latency of additions.
