@@ -26,6 +26,8 @@ class BoundCall {
   void SetOutput(int64_t number, void* data);
   /// Places temporary buffers for runs of at most these extents. An error: a machine cannot address as much.
   Status Reserve(std::span<const int64_t> extents);
+  /// Of the temporary buffers.
+  int64_t arena_bytes() const { return plan_.bytes; }
   /// Extents up to those of Reserve. The arena is the engine's: what it held before is lost.
   void Run(std::span<const int64_t> extents, const CallOptions& options = {});
 

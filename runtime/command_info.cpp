@@ -48,6 +48,22 @@ std::vector<NamedFunction> Functions(const HeedEntry& entry) {
   return functions;
 }
 
+// What a text of full length keeps while it is generated: caches and what the prefill hands over.
+int64_t KeptBytes(const HeedProgram& program, const HeedEntry& entry) {
+  const std::vector<int64_t> extents = FullExtents(program, *entry.step);
+  int64_t bytes = 0;
+  for (int64_t i = 0; i < entry.kept_count; ++i) {
+    const HeedTensorInfo& info = entry.step->inputs[entry.kept[i].input];
+    int64_t of_input = DTypeBytes(info.dtype);
+    for (int64_t d = 0; d < info.rank; ++d) {
+      const HeedDim& dim = info.dims[d];
+      of_input *= dim.extent < 0 ? dim.size : extents[static_cast<size_t>(dim.extent)];
+    }
+    bytes += of_input;
+  }
+  return bytes;
+}
+
 // "[model=768, (qkv, heads, key)=3*12*64]" shows storage and factors at once.
 std::string StorageText(const HeedParam& param) {
   std::string text = "[";
@@ -193,6 +209,7 @@ class InfoCommand final : public Command {
       for (int64_t o = 0; o < entry.option_count; ++o)
         row["options"][entry.options[o].name] = entry.options[o].value;
     }
+    if (entry.step != nullptr) row["kept"] = KeptBytes(program_, entry);
     // Temporary memory for one example of full length; it grows in proportion to the batch.
     row["memory"] = Json::object();
     for (const auto& [name, function] : Functions(entry)) {
@@ -243,6 +260,9 @@ class InfoCommand final : public Command {
       }
     }
     std::printf("\n");
+    if (entry.kept_count > 0)
+      std::printf("    %-8s %s for each text of full length\n", "keeps",
+                  BytesText(KeptBytes(program_, entry)).c_str());
     for (const auto& [name, function] : Functions(entry)) {
       std::printf("    %-8s %s of temporary memory for one example of full length\n", name,
                   BytesText(PlaceArena(*function, FullExtents(program_, *function)).bytes).c_str());

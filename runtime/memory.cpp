@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -100,6 +101,21 @@ std::shared_ptr<void> Allocate(int64_t bytes, bool zeros) {
 }
 
 }  // namespace
+
+int64_t AvailableBytes() {
+  int64_t kilobytes = -1;
+  if (FILE* file = std::fopen("/proc/meminfo", "re")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, file)) {
+      long long value;
+      if (std::sscanf(line, "MemAvailable: %lld kB", &value) == 1 ||
+          std::sscanf(line, "SwapFree: %lld kB", &value) == 1)
+        kilobytes = std::max<int64_t>(kilobytes, 0) + value;
+    }
+    std::fclose(file);
+  }
+  return kilobytes < 0 ? MachineBytes() : std::min(MachineBytes(), kilobytes * 1024);
+}
 
 std::shared_ptr<void> AllocateBlock(int64_t bytes) { return Allocate(bytes, false); }
 std::shared_ptr<void> AllocateZeros(int64_t bytes) { return Allocate(bytes, true); }

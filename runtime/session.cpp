@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/memory.h"
+#include "runtime/names.h"
 
 namespace heed {
 namespace {
@@ -11,8 +12,8 @@ namespace {
 /// Room is an odd number of cache lines along what lies adjacent, so that rows of a cache do not compete for
 /// the same sets of the first-level cache.
 constexpr int64_t kLine = 16;  // floats
-/// Positions that a text of unknown length is expected to grow by.
-constexpr int64_t kFirstRoom = 256;
+/// Positions that a text is expected to grow by: where nobody says, and at most, since texts end earlier.
+constexpr int64_t kFirstRoom = 256, kMostFirstRoom = 4096;
 
 int64_t RoundRoom(int64_t positions) {
   const int64_t lines = (positions + kLine - 1) / kLine;
@@ -96,27 +97,44 @@ void Session::SetExtents(std::vector<int64_t>& extents, int64_t rows, int64_t lo
 }
 
 Status Session::Start(const std::map<std::string, HostTensor>& inputs, int64_t rows, int64_t longest) {
-  const HeedFunction &prefill = prefill_.function(), &step = step_.function();
+  const HeedFunction& prefill = prefill_.function();
   const std::string axis = entry_->axis;
-  // The memory of an earlier start goes first.
-  for (Kept& memory : kept_) memory.data.reset();
+  for (Kept& memory : kept_) memory.data.reset();  // the memory of an earlier start goes first
 
   const auto lengths = inputs.find("len." + axis);
   const auto text = inputs.find(entry_->variable);
   int64_t prompt = 1;
   if (text != inputs.end() && text->second.shape().size() == 2) prompt = text->second.shape()[1];
   const int64_t bound = entry_->bound > 0 ? entry_->bound : INT64_MAX;
-  room_ = RoundRoom(std::max(prompt, std::min(bound, longest > 0 ? longest : prompt + kFirstRoom)));
+  const int64_t expected = longest > 0 ? std::min(longest, prompt + kMostFirstRoom) : prompt + kFirstRoom;
+  room_ = RoundRoom(std::max(prompt, std::min(bound, expected)));
   const Result<CheckedInputs> checked =
       CheckInputs(engine_->program(), prefill, inputs, {{axis + "^", room_}});
   if (!checked) return checked.error();
+  if (Status ok = Measure(*checked, rows); !ok) return ok;
+  if (Status ok = prefill_.Reserve(checked->extents); !ok) return ok;
+  if (Status ok = Reserve(); !ok) return ok;
+  if (Status ok = CheckMemory(); !ok) return ok;
+  Bind(*checked);
+  for (int64_t row = 0; row < rows_; ++row) {
+    origins_[static_cast<size_t>(row)] = row;
+    lengths_.ints()[static_cast<size_t>(row)] = lengths == inputs.end()
+                                                    ? static_cast<int32_t>(prompt)
+                                                    : lengths->second.ints()[static_cast<size_t>(row)];
+  }
+  prefill_.Run(checked->extents);
+  return Done{};
+}
+
+/// Rows and extents of the step, and what a row of each memory is.
+Status Session::Measure(const CheckedInputs& checked, int64_t rows) {
+  const HeedFunction& step = step_.function();
   const auto extent_of = [&](const char* root) -> int64_t {
     const int64_t number = prefill_.ExtentNumber(root);
-    return number < 0 ? -1 : checked->extents[static_cast<size_t>(number)];
+    return number < 0 ? -1 : checked.extents[static_cast<size_t>(number)];
   };
   rows_ = std::max<int64_t>(extent_of("batch"), 1);
   most_rows_ = std::max(rows, rows_);
-
   extents_.assign(static_cast<size_t>(step.extent_count), 1);
   for (int64_t i = 0; i < step.extent_count; ++i) {
     if (i == batch_extent_ || i == axis_extent_ || i == room_extent_) continue;
@@ -125,8 +143,6 @@ Status Session::Start(const std::map<std::string, HostTensor>& inputs, int64_t r
     extents_[static_cast<size_t>(i)] = extent;
   }
   SetExtents(extents_, rows_, room_);
-
-  // What the rows keep, and what the prefill computes of it.
   for (Kept& memory : kept_) {
     const HeedTensorInfo& info = step.inputs[memory.input];
     memory.outer = memory.count = memory.inner = 1;
@@ -135,37 +151,46 @@ Status Session::Start(const std::map<std::string, HostTensor>& inputs, int64_t r
       const int64_t size = dim.extent < 0 ? dim.size : extents_[static_cast<size_t>(dim.extent)];
       (d < memory.growing ? memory.outer : d == memory.growing ? memory.count : memory.inner) *= size;
     }
+  }
+  return Done{};
+}
+
+void Session::Bind(const CheckedInputs& checked) {
+  for (Kept& memory : kept_) {
     memory.data = NewMemory(memory.RowBytes() * (memory.by_row ? most_rows_ : 1));
     step_.SetInput(memory.input, memory.data.get());
     if (memory.output >= 0) {
       prefill_.SetOutput(memory.output, memory.data.get());
       continue;
     }
-    const HostTensor& given = checked->tensors[static_cast<size_t>(prefill_.InputNumber(memory.name))];
+    const HostTensor& given = checked.tensors[static_cast<size_t>(prefill_.InputNumber(memory.name))];
     std::memcpy(memory.data.get(), given.data(), static_cast<size_t>(given.bytes()));
   }
   logits_ = HostTensor::Unset(kHeedFloat32, {most_rows_, vocabulary_});
   ids_ = HostTensor(kHeedInt32, {most_rows_});
   lengths_ = HostTensor(kHeedInt32, {most_rows_});
   origins_.assign(static_cast<size_t>(most_rows_), -1);
-  for (int64_t row = 0; row < rows_; ++row) {
-    origins_[static_cast<size_t>(row)] = row;
-    lengths_.ints()[static_cast<size_t>(row)] = lengths == inputs.end()
-                                                    ? static_cast<int32_t>(prompt)
-                                                    : lengths->second.ints()[static_cast<size_t>(row)];
-  }
-  for (int64_t i = 0; i < prefill.input_count; ++i)
-    prefill_.SetInput(i, checked->tensors[static_cast<size_t>(i)].data());
-  prefill_.SetOutput(prefill_.OutputNumber("logits"), logits_.data());
-  if (Status ok = prefill_.Reserve(checked->extents); !ok) return ok;
+  for (size_t i = 0; i < checked.tensors.size(); ++i)
+    prefill_.SetInput(static_cast<int64_t>(i), checked.tensors[i].data());
   if (const int64_t number = step_.InputNumber(entry_->variable); number >= 0)
     step_.SetInput(number, ids_.data());
-  if (const int64_t number = step_.InputNumber("len." + axis); number >= 0)
+  if (const int64_t number = step_.InputNumber("len." + std::string(entry_->axis)); number >= 0)
     step_.SetInput(number, lengths_.data());
-  step_.SetOutput(step_.OutputNumber("logits"), logits_.data());
-  if (Status ok = Reserve(); !ok) return ok;
-  prefill_.Run(checked->extents);
-  return Done{};
+  for (BoundCall* call : {&prefill_, &step_}) call->SetOutput(call->OutputNumber("logits"), logits_.data());
+}
+
+Status Session::CheckMemory() const {
+  const int64_t available = AvailableBytes();
+  double needed = 4.0 * static_cast<double>(most_rows_) * static_cast<double>(vocabulary_) +
+                  static_cast<double>(std::max(prefill_.arena_bytes(), step_.arena_bytes()));
+  for (const Kept& memory : kept_)
+    needed += static_cast<double>(memory.RowBytes()) * (memory.by_row ? static_cast<double>(most_rows_) : 1);
+  if (needed <= static_cast<double>(available)) return Done{};
+  return Error{std::to_string(most_rows_) + (most_rows_ == 1 ? " text of " : " texts of ") +
+               std::to_string(room_) + " tokens at once need " +
+               BytesText(static_cast<int64_t>(std::min(needed, 9e18))) +
+               " beside the weights, but there is " + BytesText(available) +
+               "; decode fewer at once (--batch, --beam, --n-best) or shorter ones (--max-length)"};
 }
 
 Status Session::Reserve() {
@@ -195,7 +220,16 @@ void Session::Add(std::span<const int32_t> ids) {
 /// More room in every cache that grows with the text, one after the other, so that only one exists twice.
 void Session::Grow(int64_t positions) {
   const int64_t bound = entry_->bound > 0 ? entry_->bound : INT64_MAX;
+  const int64_t old_room = room_;
   room_ = RoundRoom(std::max(positions, std::min(bound, room_ + room_ / 2)));
+  int64_t more = 0, largest = 0;
+  for (const Kept& memory : kept_) {
+    if (memory.growing < 0 || memory.slots > 0) continue;
+    const int64_t bytes = memory.RowBytes() / memory.count * most_rows_;  // a position of all rows
+    more += bytes * (room_ - old_room);
+    largest = std::max(largest, bytes * old_room);
+  }
+  if (more + largest > AvailableBytes()) throw std::bad_alloc();
   for (Kept& memory : kept_) {
     if (memory.growing < 0 || memory.slots > 0) continue;
     Kept larger = memory;

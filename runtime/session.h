@@ -56,9 +56,13 @@ class Session {
         prefill_(engine, *entry.prefill, parameters),
         step_(engine, *entry.step, parameters) {}
   Status Prepare();
+  Status Measure(const CheckedInputs& checked, int64_t rows);
+  void Bind(const CheckedInputs& checked);
   /// Extents of the step: rows, the longest text, room.
   void SetExtents(std::vector<int64_t>& extents, int64_t rows, int64_t longest) const;
   Status Reserve();
+  /// An error if the machine does not have what is about to be used.
+  Status CheckMemory() const;
   void Grow(int64_t positions);
   void MoveRingsOn(int64_t row);
 

@@ -293,6 +293,38 @@ TEST_F(Generation, PromptsOverTheBound) {
   EXPECT_TRUE(beam.ok()) << beam.err;
 }
 
+TEST_F(Generation, MoreThanTheMachineHasIsRefused) {
+  ASSERT_TRUE(Model().ok());
+  // Prompts and results are small; what 4096 texts of thousands of positions would keep is not.
+  const TemporaryFolder folder;
+  std::string text = kLanguageModel;
+  text.replace(text.find("seq <= 700"), 10, "seq <= 2000000000")
+      .replace(text.find("model = 24"), 10, "model = 600")
+      .replace(text.find(", P[seq, model] ~ normal(0, 1)"), 30, "");
+  text.replace(text.find("E[x] + P"), 8, "E[x]");
+  WriteBytes(folder / "long.heed", text);
+  const BuiltProgram program(folder / "long.heed", {"--entry", "complete"});
+  ASSERT_TRUE(program.ok());
+  WriteWeights(program, 0.5);
+  for (const std::vector<std::string>& options :
+       {std::vector<std::string>{"--beam", "4096"}, {"--temperature", "1", "--n-best", "4096"}}) {
+    std::vector<std::string> arguments = {"complete", "--prompt", "abc", "--max-length", "1900000000"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const ProcessResult result = Run(program, arguments);
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.err.find("decode fewer at once"), std::string::npos) << result.err;
+  }
+  EXPECT_TRUE(Run(program, {"complete", "--prompt", "abc", "--max-length", "5"}).ok());
+}
+
+TEST_F(Generation, InfoTellsWhatIsKept) {
+  ASSERT_TRUE(Model().ok());
+  const auto info = nlohmann::json::parse(Model().Run({"info", "--json"}).out);
+  // Two caches of 3 x 8 floats at 700 positions, two rings of 512 slots, one of the sum with 24 at 700.
+  EXPECT_EQ(info.at("entries").at(0).at("kept").get<int64_t>(), 4 * 24 * (2 * 700 + 2 * 512 + 700));
+  EXPECT_NE(Model().Run({"info"}).out.find("for each text of full length"), std::string::npos);
+}
+
 /// A program at a terminal of its own.
 class Terminal {
  public:
