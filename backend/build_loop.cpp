@@ -520,13 +520,15 @@ LoopKernel BuildLoop(const Graph& graph, const Layout& layout, const Item& item,
     }
   }
   const auto store_of = [&](const Raw& map, int stage) {
-    const View& view = layout.ViewOf(map.root);
+    View view = layout.ViewOf(map.root);
     LoopStore store{arranger.Place(map.value, stage)};
     if (map.index >= 0) {
       const Axis axis = graph[map.root].attributes.axis;
       store.index = arranger.Place(map.index, stage);
       store.size = layout.ExtentOf(axis);
       store.stride = view.Stride(axis);
+      // The loop may walk this axis for another value.
+      std::erase_if(view.strides, [&](const auto& entry) { return entry.first == axis; });
     }
     store.operand = unfolder.AddOperand(view);
     return store;

@@ -130,6 +130,48 @@ class Fuser {
     return needs_[id] = std::move(needs);
   }
 
+  /// For every value of Needs(id) the axes that are read at another place than that of the loop computing
+  /// `id`: renamed, sliced, gathered.
+  const std::map<NodeId, std::set<Axis>>& Elsewhere(NodeId id) {
+    auto [found, fresh] = elsewhere_.try_emplace(id);
+    if (!fresh) return found->second;
+    std::map<NodeId, std::set<Axis>> elsewhere;
+    const Node& node = graph_[id];
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const NodeId input = node.inputs[i];
+      std::set<Axis> moved;
+      if (node.op == OpKind::Rename) {
+        for (const auto& [from, to] : node.attributes.renames) moved.insert(from);
+      } else if (node.op == OpKind::Slice || (node.op == OpKind::Gather && i == 0)) {
+        moved.insert(node.attributes.axis);
+      }
+      AddElsewhere(input, moved, elsewhere);
+    }
+    return elsewhere_[id] = std::move(elsewhere);
+  }
+  /// What reading `id`, with some axes moved, reads elsewhere.
+  void AddElsewhere(NodeId id, const std::set<Axis>& moved, std::map<NodeId, std::set<Axis>>& into) {
+    const auto add = [&](NodeId value, const std::set<Axis>& axes) {
+      for (Axis axis : axes) {
+        if (ir::Contains(graph_.axes_of(value), axis)) into[value].insert(axis);
+      }
+    };
+    if (IsMaterial(id)) return add(id, moved);
+    for (const auto& [value, axes] : Elsewhere(id)) add(value, axes);
+    for (NodeId value : Needs(id)) add(value, moved);
+  }
+
+  /// True if reading `id`, of item `at`, with `moved` axes reads a reduction of that item at another place:
+  /// its loop knows only the value at its own.
+  bool MovesReduction(NodeId id, const std::set<Axis>& moved, int at) {
+    if (moved.empty() || item_of_[id.value] != at) return false;
+    if (ir::IsReduce(graph_.op(id))) return true;
+    std::map<NodeId, std::set<Axis>> read;
+    for (NodeId input : graph_[id].inputs) AddElsewhere(input, moved, read);
+    return std::any_of(read.begin(), read.end(),
+                       [&](const auto& value) { return MovesReduction(value.first, value.second, at); });
+  }
+
   /// True if a loop along `reduced` would walk its operands against their storage, or if such a sum is known
   /// to be added in columns.
   bool PrefersColumns(NodeId id, const AxisList& kept, const AxisList& reduced) {
@@ -152,6 +194,7 @@ class Fuser {
   void Group() {
     items_.clear();
     needs_.clear();
+    elsewhere_.clear();
     std::fill(item_of_.begin(), item_of_.end(), -1);
     std::map<std::string, int> attentions;
     std::vector<NodeId> writes;  // put off until something needs them, so that they meet in one loop
@@ -219,6 +262,9 @@ class Fuser {
         return graph_.op(need) == OpKind::Write && item_of_[need.value] == i;
       };
       if (std::any_of(needs.begin(), needs.end(), written_here)) continue;
+      const auto& elsewhere = Elsewhere(id);
+      const auto moves = [&](const auto& value) { return MovesReduction(value.first, value.second, i); };
+      if (std::any_of(elsewhere.begin(), elsewhere.end(), moves)) continue;
       if (!Fits(item, id, domain)) continue;
       item.nodes.push_back(id);
       item_of_[id.value] = i;
@@ -353,6 +399,7 @@ class Fuser {
   std::vector<int> item_of_;
   std::vector<Item> items_;
   std::map<NodeId, std::set<NodeId>> needs_;
+  std::map<NodeId, std::map<NodeId, std::set<Axis>>> elsewhere_;
 };
 
 }  // namespace

@@ -132,10 +132,12 @@ struct HeedOption {
 struct HeedKept {
   int64_t output;  // number among the outputs of prefill
   int64_t input;   // number among the inputs of step; the same dimensions in the same order
-  int64_t
-      growing;  // the dimension with a row for each position, which step writes in place; -1: nothing changes
-  int64_t slots;  // 0: slot p holds position p, and there are as many as there is room. Else a ring: slot j
-  int64_t ring_step;  // holds position f + j, f being the least multiple of ring_step over position - slots
+  // The dimension with a row for each position, which step writes in place; -1: nothing changes.
+  int64_t growing;
+  // 0: slot p holds position p, and there are as many as there is room. Else a ring: slot j holds position
+  // f + j, f being the least multiple of `ring_step` over the current position - slots.
+  int64_t slots;
+  int64_t ring_step;
 };
 struct HeedEntry {
   const char* name;

@@ -75,11 +75,9 @@ class Native {
 
 class IncrementalNativeTest : public testing::TestWithParam<Example> {};
 
-TEST_P(IncrementalNativeTest, StepsEqualRecomputation) {
-  const auto program = Load(GetParam());
-  ASSERT_TRUE(program);
-  const Values parameters = Rounded(RandomParameters(*program, 5));
-  for (const frontend::Entry& entry : program->entries) {
+void ExpectStepsToEqualTheWhole(const frontend::Program& program) {
+  const Values parameters = Rounded(RandomParameters(program, 5));
+  for (const frontend::Entry& entry : program.entries) {
     if (entry.kind != frontend::EntryKind::Generate) continue;
     SCOPED_TRACE(entry.name);
     const Graph& graph = *entry.infer;
@@ -138,6 +136,22 @@ TEST_P(IncrementalNativeTest, StepsEqualRecomputation) {
       native.UseThreads(round % 2 ? 3 : 1);
       logits = session.Add(ids);
     }
+  }
+}
+
+TEST_P(IncrementalNativeTest, StepsEqualRecomputation) {
+  const auto program = Load(GetParam());
+  ASSERT_TRUE(program);
+  ExpectStepsToEqualTheWhole(*program);
+}
+
+TEST(IncrementalNative, RandomPrograms) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    const std::string text = RandomProgram(seed);
+    SCOPED_TRACE("seed " + std::to_string(seed) + "\n" + text);
+    const auto program = CompileText("random.heed", text);
+    ASSERT_TRUE(program);
+    ExpectStepsToEqualTheWhole(*program);
   }
 }
 

@@ -156,4 +156,63 @@ inline std::vector<Example> GeneratingForms() {
   return examples;
 }
 
+/// A causal network of layers drawn from what programs do with earlier positions.
+inline std::string RandomProgram(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const auto one_of = [&](std::initializer_list<const char*> texts) {
+    return std::string(texts.begin()[random() % texts.size()]);
+  };
+  const auto mask = [&] {
+    return one_of({"seq' <= seq", "seq' < seq", "seq' <= seq and seq - seq' < 3",
+                   "seq - seq' < 5 and seq' <= seq", "seq' <= seq and (seq - seq') % 2 == 0",
+                   "seq' <= seq and x == x[seq -> seq']", "seq' <= seq and (seq - seq' < 2 or seq' < 2)",
+                   "not (seq' > seq) and abs(seq - seq') < 4"});
+  };
+  std::string params, body;
+  const int layers = 2 + static_cast<int>(random() % 4);
+  for (int layer = 0; layer < layers; ++layer) {
+    const std::string n = std::to_string(layer);
+    const std::string f = one_of({"z", "tanh(z)", "z * sin(seq)", "z * 0.5 + P", "standardize[model](z)"});
+    switch (random() % 6) {
+      case 0:
+      case 1: {
+        params += "  param Q" + n + "[heads, key, model], K" + n + "[heads, key, model], V" + n +
+                  "[heads, key, model], O" + n + "[model, heads, key]\n";
+        const std::string k = one_of({"(K# @model (@))[seq -> seq']", "K# @model (@)[seq -> seq']",
+                                      "(K# @model (@))[seq -> seq'] * cos(seq')"});
+        const std::string score = one_of({"s", "s - 0.3 * (seq - seq')", "3 * tanh(s)", "s * (1 + seq')"});
+        std::string text = "  k = " + k +
+                           "\n  s = (Q# @model z) @key k\n  z = z + O# @[heads, key] (softmax[seq' | " +
+                           mask() + "](" + score + ") @seq' (V# @model (@))[seq -> seq'])\n";
+        for (size_t at; (at = text.find('#')) != std::string::npos;) text.replace(at, 1, n);
+        for (size_t at; (at = text.find("(@)")) != std::string::npos;) text.replace(at, 3, "(" + f + ")");
+        body += text;
+        break;
+      }
+      case 2:
+        params += "  param A" + n + "[att, model], B" + n + "[att, model], C" + n + "[att]\n";
+        body += "  m = (" + f + ")[seq -> seq']\n  a[seq, seq', att] = A" + n + " @model z + B" + n +
+                " @model m\n  z = z + softmax[seq' | " + mask() + "](C" + n + " @att tanh(a)) @seq' m\n";
+        break;
+      case 3:
+        body += "  z = z + " + one_of({"sum", "mean"}) + "[seq' | " + mask() + "]((" + f +
+                ")[seq -> seq'] / 3)\n";
+        break;
+      case 4:
+        body +=
+            "  z = z + max[seq' | seq' <= seq and " + mask() + " or seq' == seq]((" + f + ")[seq -> seq'])\n";
+        break;
+      default:
+        params += "  param W" + n + "[model, model']\n";
+        body += "  z = z + tanh(W" + n + " @model' (" + f + ")[model -> model'])\n";
+    }
+  }
+  return "axis vocab = 5, model = 4, heads = 2, key = 2, att = 3, seq <= 9\n"
+         "module Net(x: vocab[seq]) -> [seq, vocab] {\n"
+         "  param E[vocab, model] ~ normal(0, 1), P[seq, model] ~ normal(0, 1)\n" +
+         params + "  z = E[x] + P\n" + body +
+         "  E @model z\n}\npart net = Net\n"
+         "entry complete(p: vocab[seq]) = generate y: vocab[seq] from p by net(y)\n";
+}
+
 }  // namespace heed::test

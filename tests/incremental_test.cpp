@@ -52,15 +52,13 @@ Values Outputs(const Graph& graph, const ir::EvalOptions& options) {
   return outputs;
 }
 
-TEST_P(IncrementalTest, StepsEqualRecomputation) {
-  const auto program =
-      CompileText(GetParam().example.name + ".heed", GetParam().text, GetParam().example.sizes);
-  ASSERT_TRUE(program);
-  const Values parameters = RandomParameters(*program, 5);
+/// Prefill and steps against the whole, in a ragged batch whose rows move, with rings of several kinds.
+void ExpectStepsToEqualTheWhole(const frontend::Program& program) {
+  const Values parameters = RandomParameters(program, 5);
   const EvaluateGraph evaluate = [&](const Graph& graph, const Values& values, const Lengths& extents) {
     return Outputs(graph, Options(parameters, values, extents));
   };
-  for (const frontend::Entry& entry : program->entries) {
+  for (const frontend::Entry& entry : program.entries) {
     if (entry.kind != frontend::EntryKind::Generate) continue;
     EXPECT_TRUE(passes::CheckEntry(*entry.infer).empty());
     for (const int64_t ring_step : {0, 1, 3}) {
@@ -128,6 +126,32 @@ TEST_P(IncrementalTest, StepsEqualRecomputation) {
       }
     }
   }
+}
+
+TEST_P(IncrementalTest, StepsEqualRecomputation) {
+  const auto program =
+      CompileText(GetParam().example.name + ".heed", GetParam().text, GetParam().example.sizes);
+  ASSERT_TRUE(program);
+  ExpectStepsToEqualTheWhole(*program);
+}
+
+TEST(Incremental, RandomPrograms) {
+  int rings = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    const std::string text = RandomProgram(seed);
+    SCOPED_TRACE("seed " + std::to_string(seed) + "\n" + text);
+    const auto program = CompileText("random.heed", text);
+    ASSERT_TRUE(program);
+    ExpectStepsToEqualTheWhole(*program);
+    if (testing::Test::HasFailure()) return;
+    passes::PassOptions options;
+    options.ring_step = 1;
+    const Graph step =
+        *passes::RunPasses(*program->entries[0].infer, {"sites", "incremental"}, options, Variant::Step);
+    for (NodeId id : step.Order())
+      if (step.op(id) == OpKind::Write && step[id].attributes.axis.ring()) ++rings;
+  }
+  EXPECT_GT(rings, 20);
 }
 
 TEST_P(IncrementalTest, OneExampleNeedsNoBatch) {

@@ -83,13 +83,9 @@ double Largest(const Tensor& tensor) {
   return largest;
 }
 
-class NativeTest : public testing::TestWithParam<Example> {};
-
-TEST_P(NativeTest, AgreesWithTheInterpreterAndKeepsTheLaws) {
-  const auto program = Load(GetParam());
-  ASSERT_NE(program, nullptr);
-  const Values parameters = Rounded(RandomParameters(*program, 7));
-  for (Case& c : CasesOf(*program)) {
+void ExpectAgreementAndLaws(const std::string& program_name, const frontend::Program& program) {
+  const Values parameters = Rounded(RandomParameters(program, 7));
+  for (Case& c : CasesOf(program)) {
     std::mt19937_64 random(11);
     std::vector<Lengths> lengths;
     std::vector<Values> examples;
@@ -106,7 +102,7 @@ TEST_P(NativeTest, AgreesWithTheInterpreterAndKeepsTheLaws) {
       std::string error;
       const auto native = backend::JitFunction::Create(c.graph, cpu, 1, &error);
       if (!native && error.find("this machine") != std::string::npos) continue;
-      ASSERT_NE(native, nullptr) << GetParam().name << " " << c.name << " " << cpu << ": " << error;
+      ASSERT_NE(native, nullptr) << program_name << " " << c.name << " " << cpu << ": " << error;
       const HostValues host = ToHost(parameters, batch.values);
       const auto result = native->Call(host, WithRoom(batch.extents), 1, 3, true);
       for (const auto& [name, id] : c.graph.outputs) {
@@ -121,7 +117,7 @@ TEST_P(NativeTest, AgreesWithTheInterpreterAndKeepsTheLaws) {
             largest = std::max(largest, Largest(interpreter.Value(weight)));
         }
         EXPECT_LE(Difference(want, got) / largest, 2e-5)
-            << GetParam().name << " " << c.name << " " << name << " " << cpu;
+            << program_name << " " << c.name << " " << name << " " << cpu;
       }
       // Threads.
       for (int threads : {2, 5}) {
@@ -130,8 +126,8 @@ TEST_P(NativeTest, AgreesWithTheInterpreterAndKeepsTheLaws) {
           const Tensor a = WithoutPadding(c.graph, {value.axes, value.shape, value.data}, lengths);
           const backend::HostValue& one = result.at(name);
           const Tensor b = WithoutPadding(c.graph, {one.axes, one.shape, one.data}, lengths);
-          EXPECT_TRUE(SameBits(a, b)) << GetParam().name << " " << c.name << " " << name << " " << cpu << ": "
-                                      << threads << " threads";
+          EXPECT_TRUE(SameBits(a, b))
+              << program_name << " " << c.name << " " << name << " " << cpu << ": " << threads << " threads";
         }
       }
       native->UseThreads(1);
@@ -155,13 +151,40 @@ TEST_P(NativeTest, AgreesWithTheInterpreterAndKeepsTheLaws) {
             }
             if (!inside) continue;
             ASSERT_TRUE(SameBits(mine.data[i], all.data[Offset(at, all.shape)]))
-                << GetParam().name << " " << c.name << " " << name << " " << cpu << ": example " << e
+                << program_name << " " << c.name << " " << name << " " << cpu << ": example " << e
                 << " alone";
           }
         }
       }
     }
   }
+}
+
+class NativeTest : public testing::TestWithParam<Example> {};
+
+TEST_P(NativeTest, AgreesWithTheInterpreterAndKeepsTheLaws) {
+  const auto program = Load(GetParam());
+  ASSERT_NE(program, nullptr);
+  ExpectAgreementAndLaws(GetParam().name, *program);
+}
+
+// The second maximum reads the first at every earlier position: they are not one loop.
+TEST(Native, ReductionsOfReductionsElsewhere) {
+  const auto program = CompileText("layers.heed", R"(
+axis vocab = 5, model = 4, seq <= 9
+module Net(x: vocab[seq]) -> [seq, vocab] {
+  param E[vocab, model] ~ normal(0, 1)
+  z = E[x]
+  z = z + max[seq' | seq' <= seq](z[seq -> seq'])
+  z = z + max[seq' | seq' <= seq](z[seq -> seq'])
+  z = z + sum[seq' | seq' < seq]((z / sqrt(1 + sum[model](z * z)))[seq -> seq'])
+  E @model z
+}
+part net = Net
+entry all(x: vocab[seq]) = net(x)
+)");
+  ASSERT_NE(program, nullptr);
+  ExpectAgreementAndLaws("layers", *program);
 }
 
 INSTANTIATE_TEST_SUITE_P(Examples, NativeTest, testing::ValuesIn(Programs()),
