@@ -58,11 +58,11 @@ const std::string& KernelTable::LoopSymbol(const LoopKernel& kernel) {
   return loops_[found->second].symbol;
 }
 
-const std::string& KernelTable::MatmulSymbol(const MatmulStep& step) {
-  const std::string key = step.epilogue ? Key(*step.epilogue) : "";
-  const auto [found, fresh] = matmul_numbers_.emplace(key, static_cast<int>(matmuls_.size()));
-  if (fresh) matmuls_.push_back({"heed_matmul_" + std::to_string(found->second), step.epilogue});
-  return matmuls_[found->second].symbol;
+const std::string& KernelTable::FinishSymbol(const std::optional<MatmulEpilogue>& epilogue) {
+  const std::string key = epilogue ? Key(*epilogue) : "";
+  const auto [found, fresh] = finish_numbers_.emplace(key, static_cast<int>(finishes_.size()));
+  if (fresh) finishes_.push_back({"heed_finish_" + std::to_string(found->second), epilogue});
+  return finishes_[found->second].symbol;
 }
 
 const std::string& KernelTable::AttentionSymbol(const AttentionStep& step) {
@@ -101,6 +101,7 @@ class FunctionEmitter {
   void PutChance(int first, const KernelContext& context);
   void PutContext(const KernelContext& context, int first, const std::vector<Base>& bases);
   llvm::FunctionCallee Task(const std::string& symbol);
+  Value* FinishOf(const std::optional<MatmulEpilogue>& epilogue);
   Value* ScratchOf(const std::string& symbol);
   void Call(const std::string& symbol, Value* work, Value* scratch);
   void EmitStep(const LoopKernel& loop);
@@ -216,6 +217,16 @@ llvm::FunctionCallee FunctionEmitter::Task(const std::string& symbol) {
   return callee;
 }
 
+Value* FunctionEmitter::FinishOf(const std::optional<MatmulEpilogue>& epilogue) {
+  llvm::Type* pointer = b_.getPtrTy();
+  llvm::Type* word = b_.getInt64Ty();
+  auto* type = llvm::FunctionType::get(b_.getVoidTy(),
+                                       {pointer, pointer, word, word, word, word, word, word, word}, false);
+  llvm::Value* finish = module_.getOrInsertFunction(table_.FinishSymbol(epilogue), type).getCallee();
+  llvm::cast<llvm::Function>(finish)->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  return finish;
+}
+
 Value* FunctionEmitter::ScratchOf(const std::string& symbol) {
   auto callee =
       module_.getOrInsertFunction(symbol, llvm::FunctionType::get(b_.getInt64Ty(), {b_.getPtrTy()}, false));
@@ -250,11 +261,12 @@ void FunctionEmitter::EmitStep(const LoopKernel& loop) {
 }
 
 void FunctionEmitter::EmitStep(const MatmulStep& step) {
-  const std::string& symbol = table_.MatmulSymbol(step);
+  table_.matmul = true;
   constexpr int kDescriptor = sizeof(HeedMatmul) / 8;
   int slot = 0;
   for (const Base* base : {&step.a, &step.b, &step.c, &step.mask}) Put(slot++, Pointer(*base));
   Put(slot++, b_.CreateConstGEP1_64(b_.getInt64Ty(), context_, kDescriptor));
+  Put(slot++, FinishOf(step.epilogue));
   if (step.epilogue) {
     for (size_t i = 0; i < step.epilogue->operands.size(); ++i) {
       Put(kDescriptor + static_cast<int>(i), Pointer(step.epilogue->operands[i].base));
@@ -270,7 +282,7 @@ void FunctionEmitter::EmitStep(const MatmulStep& step) {
     }
   }
   if (all.size() > kHeedMaxAxes) throw InternalError("a matrix product of too many axes");
-  Call(symbol, Product(all), ScratchOf(symbol + "_scratch"));
+  Call("heed_matmul", Product(all), ScratchOf("heed_matmul_scratch"));
 }
 
 void FunctionEmitter::EmitStep(const ScatterStep& step) {

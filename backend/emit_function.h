@@ -27,23 +27,24 @@ class KernelTable {
     std::string symbol;  ///< and `symbol`_scratch
     AttentionStep step;
   };
-  struct Matmul {
-    std::string symbol;  ///< and `symbol`_scratch
+  struct Finish {
+    std::string symbol;
     std::optional<MatmulEpilogue> epilogue;
   };
   const std::string& LoopSymbol(const LoopKernel& kernel);
-  const std::string& MatmulSymbol(const MatmulStep& step);
+  /// How products of this epilogue are finished.
+  const std::string& FinishSymbol(const std::optional<MatmulEpilogue>& epilogue);
   const std::string& AttentionSymbol(const AttentionStep& step);
   const std::vector<Loop>& loops() const { return loops_; }
   const std::vector<Attention>& attentions() const { return attentions_; }
-  const std::vector<Matmul>& matmuls() const { return matmuls_; }
-  bool scatter = false;
+  const std::vector<Finish>& finishes() const { return finishes_; }
+  bool matmul = false, scatter = false;
 
  private:
   std::vector<Loop> loops_;
   std::vector<Attention> attentions_;
-  std::vector<Matmul> matmuls_;
-  std::map<std::string, int> loop_numbers_, attention_numbers_, matmul_numbers_;
+  std::vector<Finish> finishes_;
+  std::map<std::string, int> loop_numbers_, attention_numbers_, finish_numbers_;
 };
 
 /// Simple vector operations on single elements (about ten microseconds) below which a step runs in one part:

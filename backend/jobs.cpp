@@ -23,9 +23,16 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
                       }});
     }
   }
-  for (const KernelTable::Matmul& matmul : table.matmuls()) {
-    jobs.push_back({matmul.symbol, true, [&](LLVMContext& context, const TargetMachine& machine) {
-                      return library.Matmul(context, machine, matmul);
+  const auto whole = [&](const std::string& family, std::vector<std::string> keep) {
+    jobs.push_back(
+        {family, true, [&library, family, keep](LLVMContext& context, const TargetMachine& machine) {
+           return library.Whole(context, machine, family, keep);
+         }});
+  };
+  if (table.matmul) whole("matmul", {"heed_matmul", "heed_matmul_scratch"});
+  for (const KernelTable::Finish& finish : table.finishes()) {
+    jobs.push_back({finish.symbol, true, [&](LLVMContext& context, const TargetMachine& machine) {
+                      return library.Finish(context, machine, finish);
                     }});
   }
   for (size_t first = 0; first < table.loops().size(); first += kLoopsPerModule) {
@@ -37,10 +44,7 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
                       return library.Loops(context, machine, loops);
                     }});
   }
-  if (table.scatter)
-    jobs.push_back({"scatter", true, [&](LLVMContext& context, const TargetMachine& machine) {
-                      return library.Scatter(context, machine);
-                    }});
+  if (table.scatter) whole("scatter", {"heed_scatter_add"});
   return jobs;
 }
 

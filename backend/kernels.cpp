@@ -30,7 +30,8 @@ std::optional<std::string> KernelLibrary::Open(const std::string& folder, const 
                                                const KernelTable& table, KernelLibrary* library) {
   library->target_ = &target;
   std::vector<std::string> families = {"math"};
-  if (!table.matmuls().empty()) families.push_back("matmul");
+  if (table.matmul) families.push_back("matmul");
+  if (!table.finishes().empty()) families.push_back("finish");
   if (table.scatter) families.push_back("scatter");
   if (!table.attentions().empty()) families.push_back("attention");
   for (const std::string& family : families) {
@@ -73,7 +74,7 @@ void SetTargetAttributes(llvm::Module& module, const Target& target) {
   }
 }
 
-void KernelLibrary::Finish(llvm::Module& module, const std::vector<std::string>& keep) const {
+void KernelLibrary::Complete(llvm::Module& module, const std::vector<std::string>& keep) const {
   for (llvm::Function& function : module) {
     if (function.isDeclaration()) continue;
     function.setComdat(nullptr);
@@ -118,7 +119,7 @@ std::unique_ptr<llvm::Module> KernelLibrary::Loops(llvm::LLVMContext& context,
     keep.push_back(loop->symbol);
   }
   LinkMath(*module);
-  Finish(*module, keep);
+  Complete(*module, keep);
   return module;
 }
 
@@ -143,30 +144,32 @@ std::unique_ptr<llvm::Module> KernelLibrary::Attention(llvm::LLVMContext& contex
   Template(*module, kind + "_scratch")->setName(attention.symbol + "_scratch");
   FillAttentionHoles(*module, attention.step, *target_);
   LinkMath(*module);
-  Finish(*module, {attention.symbol, attention.symbol + "_scratch"});
+  Complete(*module, {attention.symbol, attention.symbol + "_scratch"});
   return module;
 }
 
-std::unique_ptr<llvm::Module> KernelLibrary::Matmul(llvm::LLVMContext& context,
+std::unique_ptr<llvm::Module> KernelLibrary::Finish(llvm::LLVMContext& context,
                                                     const llvm::TargetMachine& machine,
-                                                    const KernelTable::Matmul& matmul) const {
-  auto module = Parse(context, "matmul");
+                                                    const KernelTable::Finish& finish) const {
+  auto module = Parse(context, "finish");
   module->setDataLayout(machine.createDataLayout());
   module->setTargetTriple(target_->triple);
-  Template(*module, "heed_matmul")->setName(matmul.symbol);
-  Template(*module, "heed_matmul_scratch")->setName(matmul.symbol + "_scratch");
-  FillEpilogueHole(*module, matmul.epilogue, *target_);
+  Template(*module, "heed_finish")->setName(finish.symbol);
+  FillEpilogueHole(*module, finish.epilogue, *target_);
   LinkMath(*module);
-  Finish(*module, {matmul.symbol, matmul.symbol + "_scratch"});
+  Complete(*module, {finish.symbol});
   return module;
 }
 
-std::unique_ptr<llvm::Module> KernelLibrary::Scatter(llvm::LLVMContext& context,
-                                                     const llvm::TargetMachine& machine) const {
-  auto module = Parse(context, "scatter");
+std::unique_ptr<llvm::Module> KernelLibrary::Whole(llvm::LLVMContext& context,
+                                                   const llvm::TargetMachine& machine,
+                                                   const std::string& family,
+                                                   const std::vector<std::string>& keep) const {
+  auto module = Parse(context, family);
   module->setDataLayout(machine.createDataLayout());
   module->setTargetTriple(target_->triple);
-  Finish(*module, {"heed_scatter_add"});
+  for (const std::string& name : keep) Template(*module, name);
+  Complete(*module, keep);
   return module;
 }
 

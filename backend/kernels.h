@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/emit_function.h"
 #include "backend/target.h"
@@ -31,17 +32,19 @@ class KernelLibrary {
   /// The template of attention with holes filled for `attention`.
   std::unique_ptr<llvm::Module> Attention(llvm::LLVMContext& context, const llvm::TargetMachine& machine,
                                           const KernelTable::Attention& attention) const;
-  /// The matrix product with its epilogue.
-  std::unique_ptr<llvm::Module> Matmul(llvm::LLVMContext& context, const llvm::TargetMachine& machine,
-                                       const KernelTable::Matmul& matmul) const;
-  std::unique_ptr<llvm::Module> Scatter(llvm::LLVMContext& context, const llvm::TargetMachine& machine) const;
+  /// Finishing the sums of products with an epilogue.
+  std::unique_ptr<llvm::Module> Finish(llvm::LLVMContext& context, const llvm::TargetMachine& machine,
+                                       const KernelTable::Finish& finish) const;
+  /// A family without holes; `keep`: the functions that others call.
+  std::unique_ptr<llvm::Module> Whole(llvm::LLVMContext& context, const llvm::TargetMachine& machine,
+                                      const std::string& family, const std::vector<std::string>& keep) const;
 
  private:
   std::unique_ptr<llvm::Module> Parse(llvm::LLVMContext& context, const std::string& family) const;
   std::unique_ptr<llvm::Module> New(llvm::LLVMContext& context, const llvm::TargetMachine& machine) const;
   void LinkMath(llvm::Module& module) const;
   /// One pair of target attributes everywhere; what is not in `keep` becomes internal.
-  void Finish(llvm::Module& module, const std::vector<std::string>& keep) const;
+  void Complete(llvm::Module& module, const std::vector<std::string>& keep) const;
 
   const Target* target_ = nullptr;
   std::map<std::string, std::string> files_;  // family -> bytes

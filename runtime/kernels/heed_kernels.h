@@ -16,6 +16,17 @@ extern "C" {
 
 enum { kHeedMaxAxes = 12 };
 
+// ---- Finishing: what products do with a tile of sums (rows m ..., columns n ...): to c, through an epilogue
+// if these are the last terms of the sums. `result` belongs to the product.
+typedef void (*HeedFinish)(const void* result, const float* sums, int64_t stride, int64_t m, int64_t rows,
+                           int64_t n, int64_t columns, int64_t first, int64_t last);
+void heed_finish(const void* result, const float* sums, int64_t stride, int64_t m, int64_t rows, int64_t n,
+                 int64_t columns, int64_t first, int64_t last);
+// Hole: `count` <= lanes values of row m at columns n..., `offset` = element of c of the first. Called once
+// for each output, when its sum is complete. Only called with lanes adjacent in c where the plan asks for an
+// epilogue.
+//   V heed_hole_epilogue(V sum, int64_t m, int64_t n, int64_t count, int64_t offset, const void* context);
+
 // ---- Matrix product: c[loop, m, n] = epilogue(sum over k of a[loop, m, k] * b[loop, k, n])
 // m, n, k and loop are each a row-major nest of axes. Terms are added by fused multiply-adds in the order of
 // k, in blocks of 384 at absolute multiples of it; the same for one row as for many.
@@ -27,17 +38,14 @@ struct HeedMatmul {
   const float* a;
   const float* b;
   float* c;
-  const uint8_t* mask;        // null, or [loop, k]: 0 = the term is not there (never read)
-  const void* context;        // passed to the epilogue
+  const uint8_t* mask;  // null, or [loop, k]: 0 = the term is not there (never read)
+  const void* context;  // passed to the epilogue
+  HeedFinish finish;
   int64_t loops, ms, ns, ks;  // number of axes of each kind, in this order in `axes`
   struct HeedMatmulAxis axes[kHeedMaxAxes];
 };
 int64_t heed_matmul_scratch(const struct HeedMatmul* matmul);  // bytes a part
 void heed_matmul(const struct HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
-// Hole: `count` <= lanes values of row m at columns n..., `offset` = element of c of the first. Called once
-// for each output, when its sum is complete. Only called with lanes adjacent in c where the plan asks for an
-// epilogue.
-//   V heed_hole_epilogue(V sum, int64_t m, int64_t n, int64_t count, int64_t offset, const void* context);
 
 // ---- Attention, one pass over the keys (Dao et al. 2022; online softmax: Milakov & Gimelshein 2018)
 //   s[i, j] = sum over d of q[i, d] * k[j, d], or of term(q[i, d], k[j, d], d);  t = score(s, i, j), masked

@@ -1,5 +1,5 @@
-// Matrix product of arbitrary nests of strided axes (heed_kernels.h says what exactly), with an epilogue
-// applied to each sum when it is complete.
+// Matrix product of arbitrary nests of strided axes (heed_kernels.h says what exactly). Sums go to c, through
+// the epilogue when they are complete, by way of the descriptor's `finish` (finish-inl.h).
 //
 // Scheme (Goto and van de Geijn 2008): blocks of kBlockDepth terms; of each, blocks of rows of a packed as
 // [term][kTileRows]; panels of columns of b packed right before use; a register tile per (rows, panel). An
@@ -18,6 +18,7 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "runtime/kernels/finish-inl.h"
 #include "runtime/kernels/heed_kernels.h"
 #include "runtime/kernels/lines-inl.h"
 #include "runtime/kernels/one_row-inl.h"
@@ -39,17 +40,16 @@ static_assert(kBlockDepth % 16 == 0);
 struct MatmulState {
   const HeedMatmul* matmul;
   int64_t rows, columns, terms;
-  Line a_m, c_m, b_n, c_n, a_k, b_k, mask_k;
-  bool flat;                // few rows: a fits packed for all terms at once
-  bool c_vectors_adjacent;  // every full vector of columns at a multiple of kLanes is adjacent in c
-  int64_t* present_a;       // tables of the terms that are there
+  Line a_m, b_n, a_k, b_k, mask_k;
+  FinishedSums result;
+  bool flat;           // few rows: a fits packed for all terms at once
+  int64_t* present_a;  // tables of the terms that are there
   int64_t* present_b;
   float* packed_a;
   float* packed_b;
   // Of the current loop element:
   const float* a;
   const float* b;
-  int64_t c_offset;
   Line a_term, b_term;
   int64_t present;
 };
@@ -79,61 +79,6 @@ HWY_NOINLINE void MatmulTile(int64_t depth, const float* HWY_RESTRICT a, const f
   });
 }
 
-/// Adds a tile of sums to c (stores it if this is the first block), through the epilogue after the last
-/// block. Kept rolled and out of line: there is one copy of the epilogue.
-template <class Epilogue>
-HWY_NOINLINE void FinishTile(const MatmulState& state, const float* HWY_RESTRICT sums, int64_t stride,
-                             int64_t m, int64_t rows, int64_t n, int64_t columns, bool first, bool last) {
-  const FloatTag d;
-  float* const c = state.matmul->c;
-  const void* const context = state.matmul->context;
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t row = state.c_offset + state.c_m.At(m + i);
-#pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t j = 0; j < columns;) {
-      int64_t count = Min(kLanes, columns - j);
-      const int64_t offset = row + state.c_n.At(n + j);
-      bool adjacent = true;
-      if (HWY_UNLIKELY(!state.c_vectors_adjacent)) {
-        // Either split at the ends of runs, or lanes lie apart.
-        if (state.c_n.run > 1) {
-          count = Min(count, state.c_n.run - (n + j) % state.c_n.run);
-        } else {
-          adjacent = false;
-        }
-      }
-      Floats value = hn::LoadU(d, sums + i * stride + j);
-      if (HWY_LIKELY(adjacent)) {
-        float* const to = c + offset;
-        if (count == kLanes) {
-          if (!first) value = hn::Add(hn::LoadU(d, to), value);
-          if (last) value = Wrap(Epilogue::Apply(value.raw, m + i, n + j, count, offset, context));
-          hn::StoreU(value, d, to);
-        } else {
-          if (!first) value = hn::Add(LoadFirst(to, count), value);
-          if (last) value = Wrap(Epilogue::Apply(value.raw, m + i, n + j, count, offset, context));
-          StoreFirst(value, to, count);
-        }
-      } else {
-        HWY_ALIGN float lanes[kLanes];
-        if (!first) {
-#pragma clang loop unroll(disable) vectorize(disable)
-          for (int64_t lane = 0; lane < count; ++lane) lanes[lane] = c[row + state.c_n.At(n + j + lane)];
-#pragma clang loop unroll(disable) vectorize(disable)
-          for (int64_t lane = count; lane < kLanes; ++lane) lanes[lane] = 0;
-          value = hn::Add(hn::Load(d, lanes), value);
-        }
-        if (last) value = Wrap(Epilogue::Apply(value.raw, m + i, n + j, count, offset, context));
-        hn::Store(value, d, lanes);
-#pragma clang loop unroll(disable) vectorize(disable)
-        for (int64_t lane = 0; lane < count; ++lane) c[row + state.c_n.At(n + j + lane)] = lanes[lane];
-      }
-      j += count;
-    }
-  }
-}
-
 /// Height of the tile that starts with `left` rows to go; the last one may be padded.
 HWY_INLINE int64_t TileHeight(int64_t left, bool single) {
   if (single) return 1;
@@ -156,8 +101,7 @@ HWY_INLINE float* PackTiles(const MatmulState& state, int64_t m_first, int64_t m
 }
 
 /// One row against a matrix in which columns, or terms, lie adjacent. False: it lies otherwise.
-template <class Epilogue>
-HWY_NOINLINE bool MatmulRow(const MatmulState& state, int64_t m, int64_t n_first, int64_t n_end) {
+HWY_NOINLINE inline bool MatmulRow(const MatmulState& state, int64_t m, int64_t n_first, int64_t n_end) {
   const bool rows = state.b_n.run == kWhole && state.b_term.table == nullptr;
   const bool columns = state.b_n.table == nullptr && state.b_term.run == kWhole && state.flat;
   if (!rows && !columns) return false;
@@ -183,7 +127,7 @@ HWY_NOINLINE bool MatmulRow(const MatmulState& state, int64_t m, int64_t n_first
         } else {
           RowTimesColumns(depth, a + k, block, state.b_n.stride, count, sums);
         }
-        FinishTile<Epilogue>(state, sums, step, m, 1, n, count, k == 0, k + depth == state.present);
+        state.matmul->finish(&state.result, sums, step, m, 1, n, count, k == 0, k + depth == state.present);
         k += depth;
       } while (k < k_end);
     }
@@ -193,13 +137,12 @@ HWY_NOINLINE bool MatmulRow(const MatmulState& state, int64_t m, int64_t n_first
 }
 
 /// The share [m_first, m_end) x [n_first, n_end) of one loop element's product.
-template <class Epilogue>
-HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t m_end, int64_t n_first,
-                              int64_t n_end) {
+HWY_NOINLINE inline void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t m_end,
+                                     int64_t n_first, int64_t n_end) {
   HWY_ALIGN float sums[kTileRows * kPanel + kSingleRowVectors * kLanes + kLanes];
   const int64_t rows = m_end - m_first;
   const bool single = rows == 1;
-  if (single && MatmulRow<Epilogue>(state, m_first, n_first, n_end)) return;
+  if (single && MatmulRow(state, m_first, n_first, n_end)) return;
   // Few rows take all of memory's speed: b is read in the order in which it lies. By columns: all terms of a
   // panel, a of all terms having been packed before. By rows: one row takes wide panels, which also hide the
   // latency of additions.
@@ -249,14 +192,7 @@ HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t
           for (int64_t m = m_block; m < m_block_end;) {
             const int64_t height = TileHeight(m_block_end - m, single);
             const int64_t tile_rows = Min(height, m_block_end - m);
-            if (depth >= 64 && state.c_n.table == nullptr && state.c_n.stride == 1) {
-#pragma clang loop unroll(disable) vectorize(disable)
-              for (int64_t i = 0; i < tile_rows; ++i) {
-                const float* const to = state.matmul->c + state.c_offset + state.c_m.At(m + i) + n;
-                hwy::Prefetch(to);
-                hwy::Prefetch(to + 16);
-              }
-            }
+            if (depth >= 64) PrefetchResult(state.result, m, tile_rows, n);
             if (height == kTileRows) {
               MatmulTile<kTileRows, kPanelVectors>(depth, packed, b, b_stride, sums);
             } else if (panel != kPanel) {
@@ -268,7 +204,7 @@ HWY_NOINLINE void MatmulBlock(const MatmulState& state, int64_t m_first, int64_t
             } else if constexpr (kMiddleTileRows != kSmallTileRows) {
               MatmulTile<kMiddleTileRows, kPanelVectors>(depth, packed, b, b_stride, sums);
             }
-            FinishTile<Epilogue>(state, sums, panel, m, tile_rows, n, columns, first, last);
+            state.matmul->finish(&state.result, sums, panel, m, tile_rows, n, columns, first, last);
             packed += height * depth;
             m += height;
           }
@@ -323,13 +259,13 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
     return collapsed;
   };
   state.a_m = line(m, matmul.ms, &Axis::a);
-  state.c_m = line(m, matmul.ms, &Axis::c);
+  const Line c_m = line(m, matmul.ms, &Axis::c);
   state.b_n = line(n, matmul.ns, &Axis::b);
-  state.c_n = line(n, matmul.ns, &Axis::c);
+  const Line c_n = line(n, matmul.ns, &Axis::c);
+  state.result = MakeFinishedSums(matmul.c, c_m, c_n, matmul.context);
   state.a_k = line(k, matmul.ks, &Axis::a);
   state.b_k = line(k, matmul.ks, &Axis::b);
   state.mask_k = matmul.mask ? line(k, matmul.ks, &Axis::mask) : Line();
-  state.c_vectors_adjacent = state.c_n.AdjacentBlocks(kLanes);
   state.present_a = tables;
   state.present_b = scratch ? tables + state.terms : nullptr;
   if (matmul.mask) {
@@ -360,7 +296,6 @@ HWY_INLINE int64_t MatmulScratch(const HeedMatmul& matmul) {
   return RoundUp(bytes, 64);
 }
 
-template <class Epilogue>
 HWY_INLINE void Matmul(const HeedMatmul& matmul, int64_t part, int64_t parts, void* scratch) {
   using Axis = HeedMatmulAxis;
   int64_t bytes = 0;
@@ -394,7 +329,7 @@ HWY_INLINE void Matmul(const HeedMatmul& matmul, int64_t part, int64_t parts, vo
   for (int64_t l = loop_first; l < loop_end; ++l) {
     state.a = matmul.a + walk.offset[0];
     state.b = matmul.b + walk.offset[1];
-    state.c_offset = walk.offset[2];
+    state.result.offset = walk.offset[2];
     if (matmul.mask) {
       ApplyMask(state, matmul.mask + walk.offset[3]);
     } else {
@@ -402,17 +337,10 @@ HWY_INLINE void Matmul(const HeedMatmul& matmul, int64_t part, int64_t parts, vo
       state.b_term = state.b_k;
       state.present = state.terms;
     }
-    MatmulBlock<Epilogue>(state, m_first, m_end, n_first, n_end);
+    MatmulBlock(state, m_first, m_end, n_first, n_end);
     walk.Next();
   }
 }
-
-/// The epilogue that leaves sums as they are.
-struct NoEpilogue {
-  static HWY_INLINE RawFloats Apply(RawFloats sum, int64_t, int64_t, int64_t, int64_t, const void*) {
-    return sum;
-  }
-};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace heed

@@ -32,6 +32,7 @@ float TestWeight(const TestScore& score, int64_t loop, int64_t query, int64_t ke
 #include "hwy/highway.h"
 #include "runtime/kernels/attention-inl.h"
 #include "runtime/kernels/attention_backward-inl.h"
+#include "runtime/kernels/finish-inl.h"
 #include "runtime/kernels/math-inl.h"
 #include "runtime/kernels/matmul-inl.h"
 #include "runtime/kernels/scatter-inl.h"
@@ -195,11 +196,17 @@ void RunAttentionBackward(const HeedAttention* attention, int64_t part, int64_t 
 }
 
 int64_t RunMatmulScratch(const HeedMatmul* matmul) { return MatmulScratch(*matmul); }
-void RunMatmul(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
-  Matmul<NoEpilogue>(*matmul, part, parts, scratch);
+template <class Epilogue>
+void RunFinish(const void* result, const float* sums, int64_t stride, int64_t m, int64_t rows, int64_t n,
+               int64_t columns, int64_t first, int64_t last) {
+  FinishTile<Epilogue>(*static_cast<const FinishedSums*>(result), sums, stride, m, rows, n, columns,
+                       first != 0, last != 0);
 }
-void RunMatmulEpilogue(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
-  Matmul<EpilogueForTests>(*matmul, part, parts, scratch);
+template <class Epilogue>
+void RunMatmul(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
+  HeedMatmul finished = *matmul;
+  finished.finish = RunFinish<Epilogue>;
+  Matmul(finished, part, parts, scratch);
 }
 void RunScatterAdd(const HeedScatter* scatter, int64_t part, int64_t parts, void*) {
   ScatterAdd(*scatter, part, parts);
@@ -289,8 +296,8 @@ constexpr NativeKernels MakeTable() {
   table.fused = true;
 #endif
   table.matmul_scratch = RunMatmulScratch;
-  table.matmul = RunMatmul;
-  table.matmul_epilogue = RunMatmulEpilogue;
+  table.matmul = RunMatmul<NoEpilogue>;
+  table.matmul_epilogue = RunMatmul<EpilogueForTests>;
   table.attention_scratch = RunAttentionScratch;
   table.attention = RunAttention<false>;
   table.attention_plain = RunAttention<true>;
