@@ -120,7 +120,7 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
   // The orchestration goes first: it says which kernels there are.
   KernelTable table;
   std::vector<ModuleJob> first = {
-      {"program", false, [&](llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
+      {"program", Effort::Little, [&](llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
          auto module = std::make_unique<llvm::Module>("program", context);
          module->setTargetTriple(target.triple);
          module->setDataLayout(machine.createDataLayout());

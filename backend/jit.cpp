@@ -139,6 +139,26 @@ std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
 
 }  // namespace
 
+namespace {
+
+/// Null if the objects cannot be linked.
+std::unique_ptr<llvm::orc::LLJIT> MakeJit(const std::vector<std::string>& objects, std::string* error) {
+  auto jit = llvm::orc::LLJITBuilder().create();
+  if (!jit) {
+    *error = llvm::toString(jit.takeError());
+    return nullptr;
+  }
+  for (const std::string& object : objects) {
+    if (auto problem = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object))) {
+      *error = llvm::toString(std::move(problem));
+      return nullptr;
+    }
+  }
+  return std::move(*jit);
+}
+
+}  // namespace
+
 std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std::string* error,
                                          const std::string& kernels) {
   const Target* target = FindTarget(cpu, error);
@@ -150,7 +170,7 @@ std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std:
   KernelTable table;
   // The orchestration is made first: it fills the table of kernels.
   const std::string symbol = "heed_run";
-  const ModuleJob orchestration{"run", false,
+  const ModuleJob orchestration{"run", Effort::Little,
                                 [&](llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
                                   auto module = std::make_unique<llvm::Module>("run", context);
                                   module->setTargetTriple(target->triple);
@@ -169,19 +189,56 @@ std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std:
   for (std::string& object : CompileModules(KernelJobs(table, library), *target, ModuleForm::Object, 1))
     objects.push_back(std::move(object));
 
-  const auto failed = [&](llvm::Error problem) {
-    *error = llvm::toString(std::move(problem));
+  auto jit = MakeJit(objects, error);
+  if (!jit) return nullptr;
+  auto run = jit->lookup(symbol);
+  if (!run) {
+    *error = llvm::toString(run.takeError());
     return nullptr;
-  };
-  auto jit = llvm::orc::LLJITBuilder().create();
-  if (!jit) return failed(jit.takeError());
-  for (const std::string& object : objects)
-    if (auto problem = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object)))
-      return failed(std::move(problem));
-  auto run = (*jit)->lookup(symbol);
-  if (!run) return failed(run.takeError());
+  }
   auto* function = run->toPtr<void (*)(const HeedFrame*)>();
-  return std::make_unique<OrcPlan>(std::move(plan), std::move(*jit), function);
+  return std::make_unique<OrcPlan>(std::move(plan), std::move(jit), function);
+}
+
+// ---- JitKernels
+
+namespace {
+
+class OrcKernels : public JitKernels {
+ public:
+  OrcKernels(std::unique_ptr<llvm::orc::LLJIT> jit, int lanes) : jit_(std::move(jit)), lanes_(lanes) {}
+  void* Function(const std::string& name) override {
+    auto found = jit_->lookup(name);
+    if (!found) throw ir::InternalError(llvm::toString(found.takeError()));
+    return found->toPtr<void*>();
+  }
+  int lanes() const override { return lanes_; }
+
+ private:
+  std::unique_ptr<llvm::orc::LLJIT> jit_;
+  int lanes_;
+};
+
+}  // namespace
+
+std::unique_ptr<JitKernels> JitKernels::Create(const std::string& cpu, std::string* error,
+                                               const std::string& kernels) {
+  const Target* target = FindTarget(cpu, error);
+  if (!target) return nullptr;
+  if (!RunsHere(*target)) {
+    *error = "this machine does not run " + target->name;
+    return nullptr;
+  }
+  KernelTable table;
+  table.packed = true;
+  KernelLibrary library;
+  if (auto problem =
+          KernelLibrary::Open(kernels.empty() ? FindKernels() : kernels, *target, table, &library)) {
+    *error = *problem;
+    return nullptr;
+  }
+  auto jit = MakeJit(CompileModules(KernelJobs(table, library), *target, ModuleForm::Object, 1), error);
+  return jit ? std::make_unique<OrcKernels>(std::move(jit), target->lanes) : nullptr;
 }
 
 // ---- JitFunction

@@ -30,4 +30,17 @@ class JitPlan {
   virtual const Plan& plan() const = 0;
 };
 
+/// The kernels of packed weights of one CPU level, as generated programs have them.
+class JitKernels {
+ public:
+  /// Null on failure; `error` says why. `cpu`: a level of target.def that this machine runs; `kernels` as
+  /// above.
+  static std::unique_ptr<JitKernels> Create(const std::string& cpu, std::string* error,
+                                            const std::string& kernels = "");
+  virtual ~JitKernels() = default;
+  /// A function of heed_kernels.h.
+  virtual void* Function(const std::string& name) = 0;
+  virtual int lanes() const = 0;
+};
+
 }  // namespace heed::backend

@@ -18,20 +18,25 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
   for (bool backward : {true, false}) {
     for (const KernelTable::Attention& attention : table.attentions()) {
       if (attention.step.backward != backward) continue;
-      jobs.push_back({attention.symbol, true, [&](LLVMContext& context, const TargetMachine& machine) {
+      jobs.push_back({attention.symbol, Effort::All, [&](LLVMContext& context, const TargetMachine& machine) {
                         return library.Attention(context, machine, attention);
                       }});
     }
   }
   const auto whole = [&](const std::string& family, std::vector<std::string> keep) {
-    jobs.push_back(
-        {family, true, [&library, family, keep](LLVMContext& context, const TargetMachine& machine) {
-           return library.Whole(context, machine, family, keep);
-         }});
+    jobs.push_back({family, Effort::Generate,
+                    [&library, family, keep](LLVMContext& context, const TargetMachine& machine) {
+                      return library.Whole(context, machine, family, keep);
+                    }});
   };
   if (table.matmul) whole("matmul", {"heed_matmul", "heed_matmul_scratch"});
+  if (table.packed) {
+    whole("packed",
+          {"heed_packed_panels", "heed_packed_bytes", "heed_pack_scratch", "heed_pack_weights",
+           "heed_unpack_scratch", "heed_unpack", "heed_packed_matmul_scratch", "heed_packed_matmul"});
+  }
   for (const KernelTable::Finish& finish : table.finishes()) {
-    jobs.push_back({finish.symbol, true, [&](LLVMContext& context, const TargetMachine& machine) {
+    jobs.push_back({finish.symbol, Effort::All, [&](LLVMContext& context, const TargetMachine& machine) {
                       return library.Finish(context, machine, finish);
                     }});
   }
@@ -39,7 +44,7 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
     std::vector<const KernelTable::Loop*> loops;
     for (size_t i = first; i < table.loops().size() && i < first + kLoopsPerModule; ++i)
       loops.push_back(&table.loops()[i]);
-    jobs.push_back({"loops_" + std::to_string(first / kLoopsPerModule), true,
+    jobs.push_back({"loops_" + std::to_string(first / kLoopsPerModule), Effort::All,
                     [&library, loops](LLVMContext& context, const TargetMachine& machine) {
                       return library.Loops(context, machine, loops);
                     }});

@@ -31,11 +31,13 @@ std::optional<std::string> KernelLibrary::Open(const std::string& folder, const 
   library->target_ = &target;
   std::vector<std::string> families = {"math"};
   if (table.matmul) families.push_back("matmul");
+  if (table.packed) families.push_back("packed");
   if (!table.finishes().empty()) families.push_back("finish");
   if (table.scatter) families.push_back("scatter");
   if (!table.attentions().empty()) families.push_back("attention");
   for (const std::string& family : families) {
-    const std::string path = folder + "/" + family + "." + target.name + ".bc";
+    const std::string& level = family == "packed" ? target.name : target.kernels;
+    const std::string path = folder + "/" + family + "." + level + ".bc";
     std::ifstream file(path, std::ios::binary);
     std::stringstream bytes;
     bytes << file.rdbuf();

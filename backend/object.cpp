@@ -39,10 +39,10 @@ void Optimise(llvm::Module& module, llvm::TargetMachine& machine) {
 
 std::string CompileModule(const ModuleJob& job, const Target& target, ModuleForm form) {
   llvm::LLVMContext context;
-  const std::unique_ptr<llvm::TargetMachine> machine = MakeMachine(target, job.kernels);
+  const std::unique_ptr<llvm::TargetMachine> machine = MakeMachine(target, job.effort != Effort::Little);
   const std::unique_ptr<llvm::Module> module = job.make(context, *machine);
   module->setModuleIdentifier(job.name);
-  if (job.kernels) Optimise(*module, *machine);
+  if (job.effort == Effort::All) Optimise(*module, *machine);
   CheckInlined(*module);
   if (form == ModuleForm::Llvm) {
     std::string text;

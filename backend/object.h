@@ -15,10 +15,17 @@ class Module;
 
 namespace heed::backend {
 
+/// What a module's code is worth.
+enum class Effort {
+  Little,    ///< straight-line code for once a call: compiled fast
+  Generate,  ///< optimised already: good code is generated
+  All,       ///< optimised as well
+};
+
 /// One module still to be made. `make` runs on any thread with a context of its own.
 struct ModuleJob {
   std::string name;
-  bool kernels = true;  ///< optimised well; else it is straight-line code for once a call, compiled fast
+  Effort effort = Effort::All;
   std::function<std::unique_ptr<llvm::Module>(llvm::LLVMContext&, const llvm::TargetMachine&)> make;
 };
 enum class ModuleForm { Object, Assembly, Llvm };

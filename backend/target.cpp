@@ -2,6 +2,7 @@
 // runtime/kernels.
 #include "backend/target.h"
 
+#include <map>
 #include <mutex>
 
 #include "backend/compile.h"
@@ -17,9 +18,11 @@ namespace heed::backend {
 
 const std::vector<Target>& Targets() {
   static const std::vector<Target> targets = {
-#define HEED_TARGET(name, triple, cpu, features, lanes, clang_flags) \
-  Target{name, triple, cpu, features, lanes},
+#define HEED_TARGET(name, triple, cpu, features, lanes, clang_flags, kernels) \
+  Target{name, triple, cpu, features, lanes, kernels},
+#define HEED_CPU(name, level)
 #include "backend/target.def"
+#undef HEED_CPU
 #undef HEED_TARGET
   };
   return targets;
@@ -54,10 +57,26 @@ bool RunsHere(const Target& target) {
   return true;
 }
 
+namespace {
+/// The level of a processor, or the name itself.
+std::string LevelOf(const std::string& name) {
+  static const std::map<std::string, std::string> levels = {
+#define HEED_TARGET(name, triple, cpu, features, lanes, clang_flags, kernels)
+#define HEED_CPU(name, level) {name, level},
+#include "backend/target.def"
+#undef HEED_CPU
+#undef HEED_TARGET
+  };
+  const auto found = levels.find(name);
+  return found == levels.end() ? name : found->second;
+}
+}  // namespace
+
 const Target* FindTarget(const std::string& name, std::string* error) {
   const Target* best = nullptr;
+  const std::string level = LevelOf(name);
   for (const Target& target : Targets()) {
-    if (target.name == name) return &target;
+    if (target.name == level) return &target;
     if (name == "native" && RunsHere(target)) best = &target;
   }
   if (best) return best;

@@ -17,12 +17,13 @@ struct Target {
   std::string cpu;
   std::string features;  ///< beyond those of `cpu`
   int lanes = 0;         ///< floats in a vector
+  std::string kernels;   ///< level whose kernels it shares, but for those that use dot products
 };
 
 /// All levels, best last.
 const std::vector<Target>& Targets();
-/// The level called `name`; "native": the best one this machine runs. Null if there is none; `error` says
-/// why.
+/// The level called `name`, or that of the processor called so; "native": the best one this machine runs.
+/// Null if there is none; `error` says why.
 const Target* FindTarget(const std::string& name, std::string* error);
 /// True if code for `target` runs on this machine.
 bool RunsHere(const Target& target);

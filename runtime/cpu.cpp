@@ -1,4 +1,4 @@
-// The features of the levels of the x86-64 psABI, and of named processors as far as generated code uses them.
+// The features of the levels of backend/target.def: those of the x86-64 psABI, and dot products of bytes.
 #include "runtime/cpu.h"
 
 #include <cstring>
@@ -13,48 +13,45 @@ namespace {
 #if defined(__x86_64__)
 struct Feature {
   const char* name;
-  int level;
+  int level;  // that has it; 5: none
   bool present;
 };
 
 std::vector<Feature> Features() {
   __builtin_cpu_init();
 #define HEED_FEATURE(name, level) {name, level, __builtin_cpu_supports(name) != 0}
-  return {HEED_FEATURE("popcnt", 2),   HEED_FEATURE("sse3", 2),     HEED_FEATURE("ssse3", 2),
-          HEED_FEATURE("sse4.1", 2),   HEED_FEATURE("sse4.2", 2),   HEED_FEATURE("avx", 3),
-          HEED_FEATURE("avx2", 3),     HEED_FEATURE("bmi", 3),      HEED_FEATURE("bmi2", 3),
-          HEED_FEATURE("f16c", 3),     HEED_FEATURE("fma", 3),      HEED_FEATURE("lzcnt", 3),
-          HEED_FEATURE("movbe", 3),    HEED_FEATURE("avx512f", 4),  HEED_FEATURE("avx512bw", 4),
-          HEED_FEATURE("avx512cd", 4), HEED_FEATURE("avx512dq", 4), HEED_FEATURE("avx512vl", 4)};
+  return {HEED_FEATURE("popcnt", 2),   HEED_FEATURE("sse3", 2),      HEED_FEATURE("ssse3", 2),
+          HEED_FEATURE("sse4.1", 2),   HEED_FEATURE("sse4.2", 2),    HEED_FEATURE("avx", 3),
+          HEED_FEATURE("avx2", 3),     HEED_FEATURE("bmi", 3),       HEED_FEATURE("bmi2", 3),
+          HEED_FEATURE("f16c", 3),     HEED_FEATURE("fma", 3),       HEED_FEATURE("lzcnt", 3),
+          HEED_FEATURE("movbe", 3),    HEED_FEATURE("avx512f", 4),   HEED_FEATURE("avx512bw", 4),
+          HEED_FEATURE("avx512cd", 4), HEED_FEATURE("avx512dq", 4),  HEED_FEATURE("avx512vl", 4),
+          HEED_FEATURE("avxvnni", 5),  HEED_FEATURE("avx512vnni", 5)};
 #undef HEED_FEATURE
 }
 
-// The level a processor's name stands for; 0: unknown.
-int LevelOf(std::string_view name) {
-  struct Named {
-    std::string_view start;
-    int level;
-  };
-  static constexpr Named kNamed[] = {
-      {"x86-64-v4", 4},     {"x86-64-v3", 3},  {"x86-64-v2", 2},      {"x86-64", 1},
-      {"znver4", 4},        {"znver5", 4},     {"znver", 3},          {"skylake-avx512", 4},
-      {"cascadelake", 4},   {"cooperlake", 4}, {"cannonlake", 4},     {"icelake", 4},
-      {"tigerlake", 4},     {"rocketlake", 4}, {"sapphirerapids", 4}, {"emeraldrapids", 4},
-      {"graniterapids", 4}, {"haswell", 3},    {"broadwell", 3},      {"skylake", 3},
-      {"alderlake", 3},     {"raptorlake", 3}, {"meteorlake", 3},     {"arrowlake", 3},
-      {"lunarlake", 3},     {"nehalem", 2},    {"westmere", 2},       {"sandybridge", 2},
-      {"ivybridge", 2},     {"bdver4", 2}};
-  for (const Named& named : kNamed) {
-    if (name.starts_with(named.start)) return named.level;
+// What a processor's name stands for, as far as generated code uses it.
+struct Processor {
+  std::string_view name;
+  int level;              // 0: unknown
+  std::string_view more;  // a feature beyond the level's
+};
+Processor Named(std::string_view name) {
+  static constexpr Processor kProcessors[] = {{"x86-64-v4", 4, ""},        {"x86-64-v3", 3, ""},
+                                              {"x86-64-v2", 2, ""},        {"x86-64", 1, ""},
+                                              {"alderlake", 3, "avxvnni"}, {"cascadelake", 4, "avx512vnni"}};
+  for (const Processor& processor : kProcessors) {
+    if (name == processor.name) return processor;
   }
-  return 0;
+  return {};
 }
 
 std::vector<std::string> Missing(std::string_view level) {
   std::vector<std::string> missing;
-  const int needed = LevelOf(level);
+  const Processor processor = Named(level);
   for (const Feature& feature : Features()) {
-    if (feature.level <= needed && !feature.present) missing.push_back(feature.name);
+    const bool needed = feature.level <= processor.level || feature.name == processor.more;
+    if (needed && !feature.present) missing.push_back(feature.name);
   }
   return missing;
 }

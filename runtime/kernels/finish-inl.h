@@ -97,13 +97,6 @@ HWY_INLINE void FinishTile(const FinishedSums& result, const float* HWY_RESTRICT
   }
 }
 
-/// The epilogue that leaves sums as they are.
-struct NoEpilogue {
-  static HWY_INLINE RawFloats Apply(RawFloats sum, int64_t, int64_t, int64_t, int64_t, const void*) {
-    return sum;
-  }
-};
-
 }  // namespace HWY_NAMESPACE
 }  // namespace heed
 HWY_AFTER_NAMESPACE();

@@ -47,6 +47,73 @@ struct HeedMatmul {
 int64_t heed_matmul_scratch(const struct HeedMatmul* matmul);  // bytes a part
 void heed_matmul(const struct HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
 
+// ---- Packed weights: a matrix W[k, n] of parameters in panels of 2 * lanes columns, in one of four types.
+// Made by the kernels for the kernels: the form belongs to the CPU level.
+//   f32   as they are
+//   bf16  rounded to nearest
+//   int8  groups of 128 terms: whole numbers in [-127, 127] times a scale of the group and column
+//   int4  groups of 32 terms: in [-8, 7]
+// Scales are bfloat16. A group whose scale is not finite makes the results NaN.
+enum HeedWeightsType {
+  kHeedWeightsF32 = 0,
+  kHeedWeightsBF16 = 1,
+  kHeedWeightsInt8 = 2,
+  kHeedWeightsInt4 = 3
+};
+enum { kHeedInt8Group = 128, kHeedInt4Group = 32 };
+struct HeedPackedWeights {
+  const void* data;  // 64-byte aligned
+  int64_t type;
+  int64_t terms, columns;
+};
+struct HeedPackAxis {
+  int64_t extent, stride;
+};
+struct HeedPack {
+  const float* from;
+  void* to;                // of panel 0
+  const uint16_t* scales;  // null: chosen; else those the weights are multiples of, [column][group], bfloat16
+  int64_t type;
+  int64_t ns, ks;  // number of axes of each kind, in this order in `axes`; row-major nests
+  struct HeedPackAxis axes[kHeedMaxAxes];
+};
+int64_t heed_packed_panels(int64_t columns);
+int64_t heed_packed_bytes(int64_t type, int64_t terms, int64_t columns);
+int64_t heed_pack_scratch(const struct HeedPack* pack);  // bytes a call
+// Panels [first, end): reads the columns in them only.
+void heed_pack_weights(const struct HeedPack* pack, int64_t first, int64_t end, void* scratch);
+// The opposite: columns of the packed matrix as they are multiplied by, out[row, k] = W[k, index[row]]. Rows
+// whose index is outside the columns are 0.
+struct HeedUnpackAxis {
+  int64_t extent;
+  int64_t index, out;  // strides; those the index lacks are 0
+};
+struct HeedUnpack {
+  const struct HeedPackedWeights* weights;
+  const int32_t* index;
+  float* out;
+  int64_t ms, ks;
+  struct HeedUnpackAxis axes[kHeedMaxAxes];
+};
+int64_t heed_unpack_scratch(const struct HeedUnpack* unpack);
+void heed_unpack(const struct HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch);
+
+// ---- Product with packed weights: c[m, n] = epilogue(sum over k of a[m, k] * W[k, n])
+// f32: what the matrix product computes, bit for bit. bf16: the same with the rounded weights. int8, int4: a
+// row of a is rounded to whole numbers in [-127, 127] times a scale for each group of terms; the products of
+// a group are added exactly, groups by fused multiply-adds in order.
+struct HeedPackedMatmul {
+  const float* a;
+  const struct HeedPackedWeights* weights;
+  float* c;
+  const void* context;  // passed to the epilogue
+  HeedFinish finish;
+  int64_t ms, ns, ks;                        // number of axes of each kind, in this order in `axes`
+  struct HeedMatmulAxis axes[kHeedMaxAxes];  // strides of b and mask are not used
+};
+int64_t heed_packed_matmul_scratch(const struct HeedPackedMatmul* matmul);
+void heed_packed_matmul(const struct HeedPackedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
+
 // ---- Attention, one pass over the keys (Dao et al. 2022; online softmax: Milakov & Gimelshein 2018)
 //   s[i, j] = sum over d of q[i, d] * k[j, d], or of term(q[i, d], k[j, d], d);  t = score(s, i, j), masked
 //   pairs are not there;

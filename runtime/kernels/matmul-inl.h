@@ -24,17 +24,16 @@
 #include "runtime/kernels/one_row-inl.h"
 #include "runtime/kernels/pack-inl.h"
 #include "runtime/kernels/simd-inl.h"
+#include "runtime/kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t kBlockDepth = 384;              // terms between additions to c; part of the results
 constexpr int64_t kBlockRows = 24 * kTileRows;    // packed rows of a: 500 KB of L2 on AVX-512
 constexpr int64_t kBlockColumns = 64 * kPanel;    // packed columns of b when there are several blocks of rows
 constexpr int64_t kFlatTerms = 16 * kBlockDepth;  // terms of a product of few rows
 constexpr int kSingleRowVectors = 8;  // panel of a one-row product: hides the latency of additions
-static_assert(kBlockDepth % 16 == 0);
 
 /// A product with its descriptor read: lines, and which terms are there for the current loop element.
 struct MatmulState {
@@ -53,38 +52,6 @@ struct MatmulState {
   Line a_term, b_term;
   int64_t present;
 };
-
-/// Sums of kRows x (kVectors * kLanes) outputs over `depth` terms. a is packed [term][kRows]; term k of b is
-/// at b + k * b_stride.
-template <int kRows, int kVectors>
-HWY_NOINLINE void MatmulTile(int64_t depth, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
-                             int64_t b_stride, float* HWY_RESTRICT sums) {
-  const FloatTag d;
-  Floats sum[kRows][kVectors];
-  Unroll<kRows>([&](auto i)
-                    HWY_ATTR { Unroll<kVectors>([&](auto j) HWY_ATTR { sum[i][j] = hn::Zero(d); }); });
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t k = 0; k < depth; ++k) {
-    Floats column[kVectors];
-    Unroll<kVectors>([&](auto j) HWY_ATTR { column[j] = hn::LoadU(d, b + j * kLanes); });
-    Unroll<kRows>([&](auto i) HWY_ATTR {
-      const Floats row = hn::Set(d, a[i]);
-      Unroll<kVectors>([&](auto j) HWY_ATTR { sum[i][j] = hn::MulAdd(row, column[j], sum[i][j]); });
-    });
-    a += kRows;
-    b += b_stride;
-  }
-  Unroll<kRows>([&](auto i) HWY_ATTR {
-    Unroll<kVectors>([&](auto j) HWY_ATTR { hn::Store(sum[i][j], d, sums + (i * kVectors + j) * kLanes); });
-  });
-}
-
-/// Height of the tile that starts with `left` rows to go; the last one may be padded.
-HWY_INLINE int64_t TileHeight(int64_t left, bool single) {
-  if (single) return 1;
-  if (left > Max(kTileRows - 2, kSmallTileRows)) return kTileRows;
-  return left > kSmallTileRows ? kMiddleTileRows : kSmallTileRows;
-}
 
 /// Packs rows [m_first, m_end) of a, terms [k, k + depth), in tiles one after the other; returns the end.
 HWY_INLINE float* PackTiles(const MatmulState& state, int64_t m_first, int64_t m_end, int64_t k,

@@ -32,28 +32,15 @@ float TestWeight(const TestScore& score, int64_t loop, int64_t query, int64_t ke
 #include "hwy/highway.h"
 #include "runtime/kernels/attention-inl.h"
 #include "runtime/kernels/attention_backward-inl.h"
-#include "runtime/kernels/finish-inl.h"
 #include "runtime/kernels/math-inl.h"
 #include "runtime/kernels/matmul-inl.h"
 #include "runtime/kernels/scatter-inl.h"
+#include "runtime/kernels/test_epilogue-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace heed {
 namespace HWY_NAMESPACE {
 namespace {
-
-struct EpilogueForTests {
-  static HWY_INLINE RawFloats Apply(RawFloats raw, int64_t m, int64_t n, int64_t count, int64_t offset,
-                                    const void* context) {
-    const FloatTag d;
-    const TestEpilogue& epilogue = *static_cast<const TestEpilogue*>(context);
-    Floats sum = hn::Mul(Wrap(raw), hn::Set(d, epilogue.scale));
-    if (epilogue.bias) sum = hn::Add(sum, LoadFirst(epilogue.bias + n, count));
-    if (epilogue.residual) sum = hn::Add(sum, LoadFirst(epilogue.residual + offset, count));
-    sum = hn::Max(sum, hn::Zero(d));
-    return hn::MulAdd(hn::Set(d, epilogue.m_weight), hn::Set(d, static_cast<float>(m)), sum).raw;
-  }
-};
 
 /// Everything TestScore can say; kPlain: only its scale and causality; kTerm: of sums of tanh(q + k) *
 /// factor.
@@ -196,12 +183,6 @@ void RunAttentionBackward(const HeedAttention* attention, int64_t part, int64_t 
 }
 
 int64_t RunMatmulScratch(const HeedMatmul* matmul) { return MatmulScratch(*matmul); }
-template <class Epilogue>
-void RunFinish(const void* result, const float* sums, int64_t stride, int64_t m, int64_t rows, int64_t n,
-               int64_t columns, int64_t first, int64_t last) {
-  FinishTile<Epilogue>(*static_cast<const FinishedSums*>(result), sums, stride, m, rows, n, columns,
-                       first != 0, last != 0);
-}
 template <class Epilogue>
 void RunMatmul(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
   HeedMatmul finished = *matmul;

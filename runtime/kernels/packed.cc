@@ -1,0 +1,31 @@
+// Packed weights and products with them as bitcode.
+#include "runtime/kernels/level.h"
+#include "runtime/kernels/packed_matmul-inl.h"
+#include "runtime/kernels/packed_weights-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace heed {
+namespace HWY_NAMESPACE {
+extern "C" {
+
+int64_t heed_packed_panels(int64_t columns) { return PackedPanels(columns); }
+int64_t heed_packed_bytes(int64_t type, int64_t terms, int64_t columns) {
+  return PackedPanels(columns) * PanelBytes(type, terms);
+}
+int64_t heed_pack_scratch(const HeedPack* pack) { return PackScratch(*pack); }
+void heed_pack_weights(const HeedPack* pack, int64_t first, int64_t end, void* scratch) {
+  PackWeights(*pack, first, end, scratch);
+}
+int64_t heed_unpack_scratch(const HeedUnpack* unpack) { return UnpackScratch(*unpack); }
+void heed_unpack(const HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch) {
+  Unpack(*unpack, part, parts, scratch);
+}
+int64_t heed_packed_matmul_scratch(const HeedPackedMatmul* matmul) { return PackedMatmulScratch(*matmul); }
+void heed_packed_matmul(const HeedPackedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
+  PackedMatmul(*matmul, part, parts, scratch);
+}
+
+}  // extern "C"
+}  // namespace HWY_NAMESPACE
+}  // namespace heed
+HWY_AFTER_NAMESPACE();
