@@ -41,6 +41,9 @@ class BundleEmitter {
   Constant* Tensors(const std::vector<TensorInfo>& tensors, const ir::AxisTable& axes);
   Constant* Buffers(const Plan& plan);
   Fields Kept(const Plan& prefill, const Plan& step);
+  int64_t ParamNumber(const std::string& name) const;
+  int64_t PackedNumber(const PackedMatrix& matrix);
+  Constant* Packing();
   Constant* Axes();
   Constant* Params();
   Constant* Arguments(const std::vector<ArgumentSpec>& arguments);
@@ -50,6 +53,8 @@ class BundleEmitter {
   const Target& target_;
   llvm::IRBuilder<> builder_;
   std::map<std::string, Constant*> texts_;
+  std::vector<PackedMatrix> packed_;  // of all functions
+  std::vector<bool> looked_up_;
 };
 
 Constant* BundleEmitter::Global(Constant* value, const char* name) {
@@ -128,15 +133,14 @@ Constant* BundleEmitter::Buffers(const Plan& plan) {
       case BufferKind::Output:
         kind = kHeedBufferOutput;
         break;
-      case BufferKind::Param: {
-        kind = kHeedBufferParam;
-        const std::string& name = plan.param_names[buffer.index];
-        const auto found = std::find_if(program_.params.begin(), program_.params.end(),
-                                        [&](const ParamSpec& param) { return param.name == name; });
-        if (found == program_.params.end()) throw ir::InternalError("no parameter is called " + name);
-        index = found - program_.params.begin();
+      case BufferKind::Param:
+        kind = buffer.used ? kHeedBufferParam : kHeedBufferUnused;
+        index = ParamNumber(plan.param_names[buffer.index]);
         break;
-      }
+      case BufferKind::Packed:
+        kind = kHeedBufferPacked;
+        index = PackedNumber(plan.packed[buffer.index]);
+        break;
     }
     std::vector<int64_t> terms(buffer.elements.terms.begin(), buffer.elements.terms.end());
     const int64_t bytes = buffer.dtype == ir::DType::Bool ? 1 : 4;
@@ -145,7 +149,59 @@ Constant* BundleEmitter::Buffers(const Plan& plan) {
     elements.push_back(
         Struct({Number(kind), Number(index), size, Number(buffer.first), Number(buffer.last)}));
   }
+  for (const Step& step : plan.steps) {
+    if (step.kind != Step::Kind::Lookup) continue;
+    looked_up_[PackedNumber(plan.packed[plan.buffers[step.lookup.table.buffer].index])] = true;
+  }
   return Array(elements);
+}
+
+int64_t BundleEmitter::ParamNumber(const std::string& name) const {
+  const auto found = std::find_if(program_.params.begin(), program_.params.end(),
+                                  [&](const ParamSpec& param) { return param.name == name; });
+  if (found == program_.params.end()) throw ir::InternalError("no parameter is called " + name);
+  return found - program_.params.begin();
+}
+
+int64_t BundleEmitter::PackedNumber(const PackedMatrix& matrix) {
+  const auto found = std::find(packed_.begin(), packed_.end(), matrix);
+  if (found != packed_.end()) return found - packed_.begin();
+  packed_.push_back(matrix);
+  looked_up_.push_back(false);
+  return static_cast<int64_t>(packed_.size()) - 1;
+}
+
+/// After all functions.
+Constant* BundleEmitter::Packing() {
+  if (packed_.empty()) return Null();
+  Fields matrices;
+  for (size_t i = 0; i < packed_.size(); ++i) {
+    const PackedMatrix& matrix = packed_[i];
+    std::vector<int64_t> extents, strides;
+    for (const auto* nest : {&matrix.ns, &matrix.ks}) {
+      for (const PackedMatrix::Axis& axis : *nest) {
+        extents.push_back(axis.extent);
+        strides.push_back(axis.stride);
+      }
+    }
+    matrices.push_back(Struct({Number(ParamNumber(matrix.param)), Number(matrix.offset),
+                               Number(static_cast<int64_t>(matrix.ns.size())),
+                               Number(static_cast<int64_t>(matrix.ks.size())), Numbers(extents),
+                               Numbers(strides), Number(looked_up_[i])}));
+  }
+  llvm::Type* const word = builder_.getInt64Ty();
+  llvm::Type* const pointer = builder_.getPtrTy();
+  const auto kernel = [&](const char* name, llvm::Type* result, std::vector<llvm::Type*> arguments) {
+    auto callee = module_.getOrInsertFunction(name, llvm::FunctionType::get(result, arguments, false));
+    llvm::cast<llvm::Function>(callee.getCallee())->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    return llvm::cast<Constant>(callee.getCallee());
+  };
+  return Global(
+      Struct({Number(static_cast<int64_t>(matrices.size())), Array(matrices),
+              kernel("heed_panel_columns", word, {}), kernel("heed_packed_bytes", word, {word, word, word}),
+              kernel("heed_pack_scratch", word, {pointer}),
+              kernel("heed_pack_weights", builder_.getVoidTy(), {pointer, word, word, pointer})}),
+      "packing");
 }
 
 Constant* BundleEmitter::Function(const std::optional<CompiledFunction>& function) {
@@ -282,7 +338,7 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
       Struct({Number(kHeedAbiVersion), Text(HEED_VERSION), Text(program_.source_name), Text(target_.name),
               Number(axes), Axes(), Number(static_cast<int64_t>(program_.params.size())), Params(),
               Number(static_cast<int64_t>(entry_fields.size())), Array(entry_fields),
-              Number(static_cast<int64_t>(consts.size())), Array(consts)});
+              Number(static_cast<int64_t>(consts.size())), Array(consts), Packing()});
   auto* program = new llvm::GlobalVariable(module_, table->getType(), true,
                                            llvm::GlobalValue::ExternalLinkage, table, "heed_program");
   program->setAlignment(llvm::Align(8));

@@ -60,7 +60,7 @@ CompiledFunction MakeFunction(const ProgramSpec& program, const EntrySpec& entry
       if ("d." + param.name == name) orders.emplace_back(name, param.axes);
   }
   CompiledFunction function;
-  function.plan = MakePlan(graph, what + "/" + entry.name, orders, sums);
+  function.plan = MakePlan(graph, what + "/" + entry.name, orders, sums, what != "train");
   if (const auto said = program.remarks.find(function.plan.name); said != program.remarks.end())
     function.plan.remarks = said->second;
   function.symbol = "heed_run_" + std::to_string(number);

@@ -66,6 +66,8 @@ void AbandonCompile();
 
 /// Levels of target.def, best last.
 std::vector<std::string> CpuLevels();
+/// Those of them that have kernels of their own, rather than another level's and other dot products only.
+std::vector<std::string> KernelLevels();
 
 /// One compiled graph in this process, for tests: compiled with the JIT and called through the runtime's ABI.
 struct HostValue {
@@ -77,12 +79,16 @@ class SumOrders;
 class JitFunction {
  public:
   /// `threads` of the pool used by Call; `cpu` as in CompileOptions. `sums` (sum_orders.h) is handed from one
-  /// function of an entry to the next, so that they add alike.
+  /// function of an entry to the next, so that they add alike. `pack`: as functions that do not train are
+  /// compiled.
   static std::unique_ptr<JitFunction> Create(const ir::Graph& graph, const std::string& cpu, int threads,
-                                             std::string* error, SumOrders* sums = nullptr);
+                                             std::string* error, SumOrders* sums = nullptr,
+                                             bool pack = false);
   virtual ~JitFunction() = default;
   /// From the next Call on.
   virtual void UseThreads(int threads) = 0;
+  /// The HeedWeightsType of packed matrices, from the next Call on; plain before.
+  virtual void UseWeights(int type) = 0;
   /// Inputs and params by name (params under their names); extents by root for every dynamic and lifted axis.
   virtual std::map<std::string, HostValue> Call(const std::map<std::string, HostValue>& values,
                                                 const std::map<ir::Axis, int64_t>& extents, uint64_t seed,

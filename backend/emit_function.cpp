@@ -108,6 +108,7 @@ class FunctionEmitter {
   void EmitStep(const MatmulStep& matmul);
   void EmitStep(const AttentionStep& attention);
   void EmitStep(const ScatterStep& scatter);
+  void EmitStep(const LookupStep& lookup);
 
   llvm::Module& module_;
   const Plan& plan_;
@@ -158,6 +159,9 @@ void FunctionEmitter::Emit(const std::string& symbol) {
         break;
       case Step::Kind::Scatter:
         EmitStep(step.scatter);
+        break;
+      case Step::Kind::Lookup:
+        EmitStep(step.lookup);
         break;
     }
   }
@@ -262,14 +266,19 @@ void FunctionEmitter::EmitStep(const LoopKernel& loop) {
 
 void FunctionEmitter::EmitStep(const MatmulStep& step) {
   table_.matmul = true;
-  constexpr int kDescriptor = sizeof(HeedMatmul) / 8;
+  // A product with packed weights has them before the descriptor of the plain one.
+  const bool packed = plan_.buffers[step.b.buffer].kind == BufferKind::Packed;
+  constexpr int kPlain = sizeof(HeedMatmul) / 8, kPacked = sizeof(HeedPackedMatmul) / 8;
+  static_assert(kPacked == kPlain + 1);
+  const int descriptor = packed ? kPacked : kPlain;
   int slot = 0;
-  for (const Base* base : {&step.a, &step.b, &step.c, &step.mask}) Put(slot++, Pointer(*base));
-  Put(slot++, b_.CreateConstGEP1_64(b_.getInt64Ty(), context_, kDescriptor));
+  if (packed) Put(slot++, Pointer(step.b));
+  for (const Base& base : {step.a, packed ? Base{} : step.b, step.c, step.mask}) Put(slot++, Pointer(base));
+  Put(slot++, b_.CreateConstGEP1_64(b_.getInt64Ty(), context_, descriptor));
   Put(slot++, FinishOf(step.epilogue));
   if (step.epilogue) {
     for (size_t i = 0; i < step.epilogue->operands.size(); ++i) {
-      Put(kDescriptor + static_cast<int>(i), Pointer(step.epilogue->operands[i].base));
+      Put(descriptor + static_cast<int>(i), Pointer(step.epilogue->operands[i].base));
     }
   }
   const std::vector<MatmulAxis>* const nests[] = {&step.loops, &step.ms, &step.ns, &step.ks};
@@ -282,7 +291,29 @@ void FunctionEmitter::EmitStep(const MatmulStep& step) {
     }
   }
   if (all.size() > kHeedMaxAxes) throw InternalError("a matrix product of too many axes");
-  Call("heed_matmul", Product(all), ScratchOf("heed_matmul_scratch"));
+  if (packed) {
+    table_.packed = true;
+    Call("heed_packed_matmul", Product(all), ScratchOf("heed_packed_matmul_scratch"));
+  } else {
+    Call("heed_matmul", Product(all), ScratchOf("heed_matmul_scratch"));
+  }
+}
+
+void FunctionEmitter::EmitStep(const LookupStep& step) {
+  table_.packed = table_.matmul = true;
+  int slot = 0;
+  for (const Base* base : {&step.table, &step.index, &step.out}) Put(slot++, Pointer(*base));
+  Put(slot++, step.table_column);
+  std::vector<Size> all;
+  for (const auto* nest : {&step.ms, &step.ks}) Put(slot++, I64(static_cast<int64_t>(nest->size())));
+  for (const auto* nest : {&step.ms, &step.ks}) {
+    for (const LookupAxis& axis : *nest) {
+      all.push_back(axis.extent);
+      for (const Size* size : {&axis.extent, &axis.index, &axis.out, &axis.table}) Put(slot++, *size);
+    }
+  }
+  if (all.size() > kHeedMaxAxes) throw InternalError("a look-up of too many axes");
+  Call("heed_unpack", Product(all), ScratchOf("heed_unpack_scratch"));
 }
 
 void FunctionEmitter::EmitStep(const ScatterStep& step) {

@@ -71,10 +71,12 @@ constexpr double kHoistAbove = 3.5;
 
 class Fuser {
  public:
-  Fuser(const Graph& graph, const Layout& layout, const SumOrders& sums)
+  Fuser(const Graph& graph, const Layout& layout, const SumOrders& sums,
+        const std::map<NodeId, NodeId>& lookups)
       : graph_(graph),
         layout_(layout),
         sums_(sums),
+        lookups_(lookups),
         order_(graph.Order()),
         root_(graph.size()),
         item_of_(graph.size(), -1) {}
@@ -90,23 +92,24 @@ class Fuser {
 
  private:
   bool IsLeaf(NodeId id) const { return graph_.op(id) == OpKind::Input || graph_.op(id) == OpKind::Param; }
-  bool HasOwnItem(OpKind op) const {
+  bool HasOwnItem(NodeId id) const {
+    const OpKind op = graph_.op(id);
     return op == OpKind::Contract || op == OpKind::Attention || op == OpKind::AttentionGrad ||
-           op == OpKind::ScatterAdd;
+           op == OpKind::ScatterAdd || lookups_.count(id);
   }
-  bool IsMaterial(NodeId id) const { return IsLeaf(id) || root_[id.value] || HasOwnItem(graph_.op(id)); }
+  bool IsMaterial(NodeId id) const { return IsLeaf(id) || root_[id.value] || HasOwnItem(id); }
 
   /// The value, or what it is a view of, must be in memory.
   void NeedMemory(NodeId id) {
     while (IsViewOp(graph_, id)) id = graph_[id].inputs[0];
-    if (!IsLeaf(id) && !HasOwnItem(graph_.op(id))) root_[id.value] = true;
+    if (!IsLeaf(id) && !HasOwnItem(id)) root_[id.value] = true;
   }
 
   void FindRoots() {
     for (NodeId id : order_) {
       const Node& node = graph_[id];
       if (ir::IsReduce(node.op) || node.op == OpKind::Write) root_[id.value] = true;
-      if (HasOwnItem(node.op)) {
+      if (HasOwnItem(id)) {
         for (NodeId input : node.inputs) NeedMemory(input);
       }
       if (node.op == OpKind::Split || node.op == OpKind::Merge) NeedMemory(node.inputs[0]);
@@ -218,6 +221,9 @@ class Fuser {
         item_of_[id.value] = static_cast<int>(items_.size());
         items_.push_back(
             {node.op == OpKind::Contract ? Item::Kind::Matmul : Item::Kind::Scatter, {id}, {}, {}, {}, {}});
+      } else if (lookups_.count(id)) {
+        item_of_[id.value] = static_cast<int>(items_.size());
+        items_.push_back({Item::Kind::Lookup, {id}, {}, {}, {}, {}});
       } else if (node.op == OpKind::Attention || node.op == OpKind::AttentionGrad) {
         // Results of one computation differ in `index` only.
         std::string key = std::string(ir::Info(node.op).name) + "/" +
@@ -394,6 +400,7 @@ class Fuser {
   const Graph& graph_;
   const Layout& layout_;
   const SumOrders& sums_;
+  const std::map<NodeId, NodeId>& lookups_;
   std::vector<NodeId> order_;
   std::vector<bool> root_;
   std::vector<int> item_of_;
@@ -404,8 +411,9 @@ class Fuser {
 
 }  // namespace
 
-Fusion Fuse(const Graph& graph, const Layout& layout, const SumOrders& sums) {
-  return Fuser(graph, layout, sums).Run();
+Fusion Fuse(const Graph& graph, const Layout& layout, const SumOrders& sums,
+            const std::map<NodeId, NodeId>& lookups) {
+  return Fuser(graph, layout, sums, lookups).Run();
 }
 
 }  // namespace heed::backend

@@ -1,5 +1,5 @@
 // Which values are computed together, and which get memory: the graph as an ordered list of items, each one
-// matrix product, attention, scatter or fused loop.
+// matrix product, attention, scatter, look-up of parameters or fused loop.
 //
 // A value is a root if it must lie in memory: operands of products, attention and scatters, outputs, results
 // of reductions, sources of views. Every other value is virtual: recomputed wherever a root needs it, unless
@@ -7,6 +7,7 @@
 // everything they need is there before it. What a loop looks like inside is build_loop.cpp's affair.
 #pragma once
 
+#include <map>
 #include <set>
 #include <vector>
 
@@ -16,7 +17,7 @@
 namespace heed::backend {
 
 struct Item {
-  enum class Kind { Loop, Matmul, Attention, Scatter } kind;
+  enum class Kind { Loop, Matmul, Attention, Scatter, Lookup } kind;
   std::vector<ir::NodeId> nodes;  ///< Loop: its roots; Attention: every result that is used; else one
   // Loop only: axes outside and inside (reduced; for a loop without reductions the inner one is the last in
   // order).
@@ -31,8 +32,10 @@ struct Fusion {
   std::vector<Item> items;
 };
 
-/// Layout is asked for orders only; sums that `sums` knows are added as it says.
-Fusion Fuse(const ir::Graph& graph, const Layout& layout, const SumOrders& sums);
+/// Layout is asked for orders only; sums that `sums` knows are added as it says. `lookups`: gathers that are
+/// items of their own.
+Fusion Fuse(const ir::Graph& graph, const Layout& layout, const SumOrders& sums,
+            const std::map<ir::NodeId, ir::NodeId>& lookups = {});
 
 /// Values that are recomputed in every loop that needs them: constants, positions, whole-number and bool
 /// arithmetic, dropout factors.

@@ -86,6 +86,16 @@ class OrcPlan : public JitPlan {
   std::map<std::string, std::vector<char>> Run(const Call& call) override;
 
  private:
+  /// A kernel of the plan.
+  template <class Function>
+  Function* Kernel(const char* name) {
+    auto found = jit_->lookup(name);
+    if (!found) throw ir::InternalError(llvm::toString(found.takeError()));
+    return found->toPtr<Function*>();
+  }
+  HeedPackedWeights PackedForm(const PackedMatrix& matrix, const float* param, int64_t type,
+                               std::deque<Memory>& memory);
+
   Plan plan_;
   std::unique_ptr<llvm::orc::LLJIT> jit_;
   void (*run_)(const HeedFrame*);
@@ -97,8 +107,33 @@ int64_t Value(const Size& size, const std::vector<int64_t>& extents) {
   return value;
 }
 
+HeedPackedWeights OrcPlan::PackedForm(const PackedMatrix& matrix, const float* param, int64_t type,
+                                      std::deque<Memory>& memory) {
+  HeedPackedWeights weights{param + matrix.offset, type, matrix.Terms(), matrix.Columns()};
+  if (type == kHeedWeightsPlain) return weights;
+  const int64_t bytes =
+      Kernel<int64_t(int64_t, int64_t, int64_t)>("heed_packed_bytes")(type, weights.terms, weights.columns);
+  memory.emplace_back(bytes, 64);
+  HeedPack pack = {};
+  pack.from = param + matrix.offset;
+  pack.to = memory.back().data();
+  weights.data = pack.to;
+  pack.type = type;
+  pack.ns = static_cast<int64_t>(matrix.ns.size());
+  pack.ks = static_cast<int64_t>(matrix.ks.size());
+  int64_t number = 0;
+  for (const auto* nest : {&matrix.ns, &matrix.ks})
+    for (const PackedMatrix::Axis& axis : *nest) pack.axes[number++] = {axis.extent, axis.stride};
+  const Memory scratch(Kernel<int64_t(const HeedPack*)>("heed_pack_scratch")(&pack), 64);
+  const int64_t width = Kernel<int64_t()>("heed_panel_columns")();
+  Kernel<void(const HeedPack*, int64_t, int64_t, void*)>("heed_pack_weights")(
+      &pack, 0, (weights.columns + width - 1) / width, scratch.data());
+  return weights;
+}
+
 std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
   std::deque<Memory> memory;
+  std::deque<HeedPackedWeights> packed;
   std::vector<void*> pointers;
   std::vector<int64_t> sizes;
   for (const Buffer& buffer : plan_.buffers) {
@@ -111,6 +146,13 @@ std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
     const auto found = call.inputs.find(name);
     if (found == call.inputs.end()) throw ir::InternalError("no value for " + name);
     std::memcpy(memory.back().data(), found->second, static_cast<size_t>(sizes.back()));
+  }
+  for (size_t i = 0; i < plan_.buffers.size(); ++i) {
+    if (plan_.buffers[i].kind != BufferKind::Packed) continue;
+    const PackedMatrix& matrix = plan_.packed[plan_.buffers[i].index];
+    const auto* const param = static_cast<const float*>(call.inputs.at(matrix.param));
+    packed.push_back(PackedForm(matrix, param, call.weights, memory));
+    pointers[i] = &packed.back();
   }
   Progress progress{&plan_, &pointers, &sizes};
   const HeedServices services{&progress, call.parts, &RunParts};
@@ -230,7 +272,7 @@ std::unique_ptr<JitKernels> JitKernels::Create(const std::string& cpu, std::stri
     return nullptr;
   }
   KernelTable table;
-  table.packed = true;
+  table.packed = table.matmul = true;
   KernelLibrary library;
   if (auto problem =
           KernelLibrary::Open(kernels.empty() ? FindKernels() : kernels, *target, table, &library)) {
@@ -313,6 +355,7 @@ class OrcFunction : public JitFunction {
       : plan_(std::move(plan)), param_axes_(std::move(param_axes)), threads_(threads) {}
 
   void UseThreads(int threads) override { threads_ = threads; }
+  void UseWeights(int type) override { weights_ = type; }
 
   std::map<std::string, HostValue> Call(const std::map<std::string, HostValue>& values,
                                         const std::map<ir::Axis, int64_t>& extents, uint64_t seed,
@@ -325,6 +368,7 @@ class OrcFunction : public JitFunction {
       call.extents.push_back(found->second);
     }
     call.parts = threads_;
+    call.weights = weights_;
     call.key = RandomKey(seed, step);
     call.dropout = dropout;
     std::vector<std::vector<char>> kept;
@@ -353,17 +397,17 @@ class OrcFunction : public JitFunction {
  private:
   std::unique_ptr<JitPlan> plan_;
   std::map<std::string, ir::AxisList> param_axes_;
-  int threads_;
+  int threads_, weights_ = kHeedWeightsPlain;
 };
 
 }  // namespace
 
 std::unique_ptr<JitFunction> JitFunction::Create(const ir::Graph& graph, const std::string& cpu, int threads,
-                                                 std::string* error, SumOrders* sums) {
+                                                 std::string* error, SumOrders* sums, bool pack) {
   std::map<std::string, ir::AxisList> params;
   for (ir::NodeId id : graph.Order())
     if (graph.op(id) == ir::OpKind::Param) params[graph[id].attributes.name] = graph[id].type.axes;
-  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}, sums), cpu, error);
+  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}, sums, pack), cpu, error);
   if (!plan) return nullptr;
   return std::make_unique<OrcFunction>(std::move(plan), std::move(params), threads);
 }

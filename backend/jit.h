@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/plan.h"
+#include "runtime/kernels/heed_kernels.h"
 
 namespace heed::backend {
 
@@ -24,6 +25,7 @@ class JitPlan {
     uint64_t key = 0;              ///< RandomKey(seed, step)
     bool dropout = false;
     std::map<std::string, const void*> inputs;  ///< inputs and params by name, dense; ints 4 bytes, bools 1
+    int64_t weights = kHeedWeightsPlain;        ///< type of packed matrices
   };
   /// Outputs by name, as bytes. Memory that nobody wrote holds NaN (bytes of 255).
   virtual std::map<std::string, std::vector<char>> Run(const Call& call) = 0;

@@ -8,6 +8,7 @@
 #include "backend/expand.h"
 #include "backend/fuse.h"
 #include "backend/layout.h"
+#include "backend/packed.h"
 #include "backend/plan.h"
 #include "ir/op.h"
 #include "runtime/kernels/heed_kernels.h"
@@ -28,11 +29,13 @@ const Size kZero{.factor = 0};
 
 class Planner {
  public:
-  Planner(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums)
+  Planner(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums, bool pack)
       : graph_(graph),
         layout_(graph, plan_, orders),
         sums_(sums),
-        fusion_(Fuse(graph, layout_, sums ? *sums : SumOrders())) {
+        pack_(pack),
+        lookups_(pack ? FindLookups(graph) : std::map<NodeId, NodeId>()),
+        fusion_(Fuse(graph, layout_, sums ? *sums : SumOrders(), lookups_)) {
     plan_.name = std::move(name);
   }
 
@@ -52,6 +55,9 @@ class Planner {
           break;
         case Item::Kind::Scatter:
           Scatter(item.nodes[0]);
+          break;
+        case Item::Kind::Lookup:
+          Lookup(item.nodes[0]);
           break;
       }
     }
@@ -302,12 +308,64 @@ class Planner {
       }
     }
     for (Axis axis : TermOrder(id)) matmul.ks.push_back(axis_of(axis));
+    if (pack_ && !mask && matmul.loops.empty()) {
+      const auto nest = [](const std::vector<MatmulAxis>& axes) {
+        std::vector<std::pair<Size, Size>> pairs;
+        for (const MatmulAxis& axis : axes) pairs.emplace_back(axis.extent, axis.b);
+        return pairs;
+      };
+      const auto matrix = MakePackedMatrix(plan_, b, nest(matmul.ns), nest(matmul.ks));
+      if (matrix) matmul.b = PackedBase(plan_, *matrix);
+    }
     Join(matmul.loops);
     Join(matmul.ms);
     Join(matmul.ns);
     Join(matmul.ks);
     if (matmul.loops.size() + matmul.ms.size() + matmul.ns.size() + matmul.ks.size() > kHeedMaxAxes) {
       throw InternalError("matrix product over too many axes: " + OriginOf(id));
+    }
+    plan_.steps.push_back(std::move(step));
+  }
+
+  void Lookup(NodeId id) {
+    const Node& node = graph_[id];
+    const View table = Memory(node.inputs[0]), index = Memory(node.inputs[1]);
+    layout_.Allocate(id);
+    const View& out = layout_.ViewOf(id);
+    const Axis column = node.attributes.axis;
+    AxisList terms = ir::Minus(graph_.axes_of(node.inputs[0]), {column});
+    if (const NodeId product = lookups_.at(id)) {
+      // In the order of the product that shares the matrix.
+      std::vector<Size> order;
+      for (Axis axis : TermOrder(product)) {
+        for (NodeId operand : graph_[product].inputs) {
+          if (ParamUnderNames(graph_, operand) == ParamUnderNames(graph_, node.inputs[0]))
+            order.push_back(Memory(operand).Stride(axis));
+        }
+      }
+      const auto place = [&](Axis axis) {
+        return std::find(order.begin(), order.end(), table.Stride(axis)) - order.begin();
+      };
+      std::stable_sort(terms.begin(), terms.end(), [&](Axis x, Axis y) { return place(x) < place(y); });
+    }
+    Step step{.kind = Step::Kind::Lookup};
+    step.origin = OriginOf(id);
+    LookupStep& lookup = step.lookup;
+    std::vector<std::pair<Size, Size>> ks;
+    for (Axis axis : terms) {
+      const Size extent = layout_.ExtentOf(axis);
+      ks.emplace_back(extent, table.Stride(axis));
+      lookup.ks.push_back({extent, kZero, out.Stride(axis), table.Stride(axis)});
+    }
+    lookup.table_column = table.Stride(column);
+    const auto matrix = MakePackedMatrix(plan_, table, {{layout_.ExtentOf(column), lookup.table_column}}, ks);
+    if (!matrix) throw InternalError("a look-up that cannot be packed: " + OriginOf(id));
+    lookup.table = PackedBase(plan_, *matrix);
+    lookup.index = index.base;
+    lookup.out = out.base;
+    for (Axis axis : layout_.OrderOf(id)) {
+      if (!ir::Contains(terms, axis))
+        lookup.ms.push_back({layout_.ExtentOf(axis), index.Stride(axis), out.Stride(axis), kZero});
     }
     plan_.steps.push_back(std::move(step));
   }
@@ -600,9 +658,11 @@ class Planner {
       for (const AttentionGradient& gradient : a.gradients) touch(gradient.to);
       for (const Base* base : {&step.scatter.out, &step.scatter.dy, &step.scatter.index, &step.scatter.mask})
         touch(*base);
+      for (const Base* base : {&step.lookup.table, &step.lookup.index, &step.lookup.out}) touch(*base);
     }
     for (Buffer& buffer : plan_.buffers) {
-      if (buffer.last < 0) buffer.first = buffer.last = 0;  // unused: an input nobody reads
+      buffer.used = buffer.last >= 0;
+      if (!buffer.used) buffer.first = buffer.last = 0;
     }
   }
 
@@ -610,6 +670,8 @@ class Planner {
   const Graph& graph_;
   Layout layout_;
   SumOrders* sums_;
+  const bool pack_;
+  const std::map<NodeId, NodeId> lookups_;  // as FindLookups has them
   Fusion fusion_;
   std::set<NodeId> stored_;
   std::map<NodeId, int> item_of_;
@@ -620,9 +682,9 @@ class Planner {
 
 }  // namespace
 
-Plan MakePlan(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums) {
+Plan MakePlan(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums, bool pack) {
   const Graph expanded = Expand(graph);
-  return Planner(expanded, std::move(name), orders, sums).Run();
+  return Planner(expanded, std::move(name), orders, sums, pack).Run();
 }
 
 }  // namespace heed::backend

@@ -163,8 +163,20 @@ std::string Print(const Plan& plan) {
         out << "output " << plan.outputs[buffer.index].name;
         break;
       case BufferKind::Param:
-        out << "param " << plan.param_names[buffer.index];
+        out << "param " << plan.param_names[buffer.index] << (buffer.used ? "" : " unused");
         break;
+      case BufferKind::Packed: {
+        const PackedMatrix& matrix = plan.packed[buffer.index];
+        out << "packed " << matrix.param;
+        if (matrix.offset) out << "+" << matrix.offset;
+        const auto nest = [&](const char* what, const std::vector<PackedMatrix::Axis>& axes) {
+          out << "  " << what;
+          for (const PackedMatrix::Axis& axis : axes) out << " " << axis.extent << "(" << axis.stride << ")";
+        };
+        nest("n", matrix.ns);
+        nest("k", matrix.ks);
+        break;
+      }
     }
     out << "\n";
   }
@@ -185,7 +197,8 @@ std::string Print(const Plan& plan) {
       }
       case Step::Kind::Matmul: {
         const MatmulStep& m = step.matmul;
-        out << "matmul " << sizes(m.c) << " = " << sizes(m.a) << " @ " << sizes(m.b);
+        out << (plan.buffers[m.b.buffer].kind == BufferKind::Packed ? "packed_matmul " : "matmul ")
+            << sizes(m.c) << " = " << sizes(m.a) << " @ " << sizes(m.b);
         if (m.mask.buffer >= 0) out << " | " << sizes(m.mask);
         auto nest = [&](const char* what, const std::vector<MatmulAxis>& axes) {
           out << "  " << what;
@@ -222,6 +235,12 @@ std::string Print(const Plan& plan) {
           out << " c" << gradient.capture << kAlong[gradient.along];
         }
         out << "  # " << step.origin << "\n";
+        break;
+      }
+      case Step::Kind::Lookup: {
+        const LookupStep& l = step.lookup;
+        out << "lookup " << sizes(l.out) << " = " << sizes(l.table) << " at " << sizes(l.index) << "  # "
+            << step.origin << "\n";
         break;
       }
       case Step::Kind::Scatter: {

@@ -34,13 +34,36 @@ struct Base {
   friend bool operator==(const Base&, const Base&) = default;
 };
 
-enum class BufferKind { Arena, Input, Output, Param };
+enum class BufferKind { Arena, Input, Output, Param, Packed };
 struct Buffer {
   BufferKind kind = BufferKind::Arena;
-  int index = 0;                       ///< Input, Output: into Plan's lists; Param: into `param_names`
+  int index = 0;  ///< Input, Output: into Plan's lists; Param: into `param_names`; Packed: into `packed`
   ir::DType dtype = ir::DType::Float;  ///< Float: 4 bytes, Int: int32, Bool: one byte
   Size elements;
   int first = 0, last = 0;  ///< steps of first and last use (Arena)
+  bool used = true;         ///< by a step
+};
+
+/// A matrix of parameters that the runtime packs: columns and terms as row-major nests of axes of a
+/// parameter, whose elements are `offset` + the strides.
+struct PackedMatrix {
+  struct Axis {
+    int64_t extent = 1, stride = 0;
+    friend bool operator==(const Axis&, const Axis&) = default;
+  };
+  std::string param;
+  int64_t offset = 0;
+  std::vector<Axis> ns, ks;
+  int64_t Columns() const { return Elements(ns); }
+  int64_t Terms() const { return Elements(ks); }
+  friend bool operator==(const PackedMatrix&, const PackedMatrix&) = default;
+
+ private:
+  static int64_t Elements(const std::vector<Axis>& nest) {
+    int64_t elements = 1;
+    for (const Axis& axis : nest) elements *= axis.extent;
+    return elements;
+  }
 };
 
 // ---- Fused loops
@@ -150,8 +173,8 @@ struct MatmulEpilogue {
   int result = -1;
 };
 struct MatmulStep {
-  Base a, b, c;
-  Base mask;  ///< buffer -1: none; else Bool
+  Base a, b, c;  ///< b: may be a packed matrix; its strides are then the parameter's
+  Base mask;     ///< buffer -1: none; else Bool
   std::vector<MatmulAxis> loops, ms, ns, ks;
   std::optional<MatmulEpilogue> epilogue;  ///< then columns lie adjacent in c, as one axis
 };
@@ -195,13 +218,24 @@ struct ScatterStep {
   std::vector<ScatterAxis> kept, summed;
 };
 
+/// Rows of a table of parameters: out[m, k] = W[k, index[m]] of a packed matrix.
+struct LookupAxis {
+  Size extent, index, out, table;  ///< strides; `table`: the parameter's
+};
+struct LookupStep {
+  Base table, index, out;
+  Size table_column;  ///< stride of a column in the parameter
+  std::vector<LookupAxis> ms, ks;
+};
+
 struct Step {
-  enum class Kind { Loop, Matmul, Attention, Scatter } kind;
+  enum class Kind { Loop, Matmul, Attention, Scatter, Lookup } kind;
   std::string origin;  ///< instance path and op names, for --emit=plan and traces
   LoopKernel loop;
   MatmulStep matmul;
   AttentionStep attention;
   ScatterStep scatter;
+  LookupStep lookup;
 };
 
 struct TensorInfo {  ///< an input or output: dense, row-major in `axes`
@@ -219,6 +253,7 @@ struct Plan {
   std::vector<TensorInfo> inputs, outputs;
   std::vector<int> updated;  ///< inputs that a call changes in place; each is the output of its name
   std::vector<std::string> param_names;
+  std::vector<PackedMatrix> packed;
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
   std::shared_ptr<const ir::AxisTable> axes;
@@ -230,8 +265,9 @@ using OutputOrders = std::vector<std::pair<std::string, ir::AxisList>>;
 class SumOrders;
 
 /// Layout, fusion into loops, memory. Sums that `sums` knows are added as it says; it learns the others.
-Plan MakePlan(const ir::Graph& graph, std::string name, const OutputOrders& orders,
-              SumOrders* sums = nullptr);
+/// `pack`: parameters do not change while the function is used, so what it multiplies by is packed.
+Plan MakePlan(const ir::Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums = nullptr,
+              bool pack = false);
 
 /// The plan as text: extents, buffers with lifetimes, one line a step, kernels once.
 std::string Print(const Plan& plan);

@@ -34,6 +34,13 @@ std::vector<std::string> CpuLevels() {
   return names;
 }
 
+std::vector<std::string> KernelLevels() {
+  std::vector<std::string> names;
+  for (const Target& target : Targets())
+    if (target.kernels == target.name) names.push_back(target.name);
+  return names;
+}
+
 bool RunsHere(const Target& target) {
   const llvm::Triple triple(target.triple);
   if (triple.getArch() != llvm::Triple(llvm::sys::getDefaultTargetTriple()).getArch()) return false;

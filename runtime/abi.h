@@ -75,6 +75,8 @@ enum HeedBufferKind {
   kHeedBufferInput = 1,   // `index` into inputs
   kHeedBufferOutput = 2,  // `index` into outputs
   kHeedBufferParam = 3,   // `index` into the program's params
+  kHeedBufferPacked = 4,  // `index` into the program's packed matrices: points to a HeedPackedWeights
+  kHeedBufferUnused = 5,  // a parameter that the function does not read; any pointer will do
 };
 struct HeedBuffer {
   int64_t kind;
@@ -175,6 +177,27 @@ struct HeedConst {  // a declared constant
   double value;
 };
 
+// A matrix of parameters that functions which do not train read packed (kernels/heed_kernels.h): columns and
+// terms are each a row-major nest of axes of a parameter.
+struct HeedPackedMatrix {
+  int64_t param;
+  int64_t offset;  // elements of the parameter before the matrix
+  int64_t column_axes, term_axes;
+  const int64_t* extents;  // of the column axes, then the term axes
+  const int64_t* strides;  // in elements of the parameter
+  int64_t looked_up;       // 1: some function also reads single columns of it
+};
+struct HeedPack;
+struct HeedPacking {
+  int64_t matrix_count;
+  const struct HeedPackedMatrix* matrices;
+  // The kernels heed_panel_columns, heed_packed_bytes, heed_pack_scratch, heed_pack_weights.
+  int64_t (*panel_columns)(void);
+  int64_t (*bytes)(int64_t type, int64_t terms, int64_t columns);
+  int64_t (*scratch)(const struct HeedPack* pack);
+  void (*pack)(const struct HeedPack* pack, int64_t first, int64_t end, void* scratch);
+};
+
 struct HeedProgram {
   int64_t abi_version;
   const char* heed_version;
@@ -188,6 +211,7 @@ struct HeedProgram {
   const struct HeedEntry* entries;
   int64_t const_count;
   const struct HeedConst* consts;
+  const struct HeedPacking* packing;  // null: no matrix is packed
 };
 // Defined by the generated object.
 extern const struct HeedProgram heed_program;

@@ -8,7 +8,7 @@
 
 namespace heed {
 
-BoundCall::BoundCall(Engine& engine, const HeedFunction& function, const ParameterBlock& parameters)
+BoundCall::BoundCall(Engine& engine, const HeedFunction& function, const Parameters& parameters)
     : engine_(&engine),
       function_(&function),
       buffers_(static_cast<size_t>(function.buffer_count), nullptr),
@@ -25,7 +25,10 @@ BoundCall::BoundCall(Engine& engine, const HeedFunction& function, const Paramet
         output_buffer_[index] = static_cast<int64_t>(i);
         break;
       case kHeedBufferParam:  // compiled code only reads parameters
-        buffers_[i] = const_cast<float*>(parameters.tensor(buffer.index).data());
+        buffers_[i] = const_cast<float*>(parameters.Plain(buffer.index));
+        break;
+      case kHeedBufferPacked:
+        buffers_[i] = const_cast<HeedPackedWeights*>(parameters.Packed(buffer.index));
         break;
       default:
         break;

@@ -15,7 +15,7 @@ namespace heed {
 
 class BoundCall {
  public:
-  BoundCall(Engine& engine, const HeedFunction& function, const ParameterBlock& parameters);
+  BoundCall(Engine& engine, const HeedFunction& function, const Parameters& parameters);
   const HeedFunction& function() const { return *function_; }
   /// Index among the function's extents, inputs, outputs; -1 if it has none of that name.
   int64_t ExtentNumber(std::string_view root) const;

@@ -3,6 +3,7 @@
 // Ctrl-C) is here; what a command does is in command_NAME.cpp. Nothing here computes.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -83,7 +84,9 @@ Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string
 /// The entries of a kind, in the order of the program.
 std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind);
 
+class PackedParameters;
 class ParameterBlock;
+class ThreadPool;
 class Weights;
 /// Finds --weights for a command that reads them: a file, an index of files, or a folder. Announces the
 /// prefix and what is tied, warns of tensors the program does not have and of what a config.json beside the
@@ -91,5 +94,12 @@ class Weights;
 Result<Weights> FindWeights(const std::string& path, const HeedProgram& program);
 /// FindWeights, and copies them. An empty path is fine for a program without parameters.
 Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters);
+/// FindWeights, and keeps what `functions` read (null ones are skipped), matrices in the type named as in
+/// packed_parameters.h. An empty path is fine for a program without parameters.
+Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
+                                    std::initializer_list<const HeedFunction*> functions,
+                                    const std::string& type, ThreadPool& threads);
+/// Option --weights-type of the commands that only read weights.
+void AddWeightsType(CLI::App& app, std::string& type);
 
 }  // namespace heed

@@ -2,9 +2,11 @@
 // names, which take the same files. What a call computes is raw_call.cpp's business.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
 
 #include "runtime/command.h"
 #include "runtime/option_checks.h"
+#include "runtime/packed_parameters.h"
 #include "runtime/raw_call.h"
 #include "runtime/table.h"
 #include "runtime/text_entry.h"
@@ -30,6 +32,7 @@ class CallCommand final : public Command {
     app.add_option("--weights", weights_,
                    "checkpoint: a file, an index of files, or a folder (not needed without parameters)")
         ->type_name("W");
+    AddWeightsType(app, weights_type_);
     app.add_option("--inputs", inputs_, "arguments by name, batch first; NAME.length: I32 [batch]")
         ->type_name("I.safetensors");
     app.add_option("--outputs", outputs_, "where the results go")->type_name("O.safetensors");
@@ -61,8 +64,29 @@ class CallCommand final : public Command {
       return UsageError(std::string("--grad and --steps need a `minimize` entry; `") + entry->name +
                         "` is none");
     }
-    ParameterBlock parameters(program);
-    if (Status status = LoadWeights(weights_, program, parameters); !status) return status.error();
+    RawOptions options;
+    options.gradients = gradients_;
+    options.steps = steps_;
+    options.adam = adam_;
+    options.adam.schedule = *ScheduleNamed(schedule_);
+    options.seed = seed_;
+    const bool trains = Trains(*entry, options);
+    if (trains && weights_type_ != "f32")
+      return UsageError("--weights-type " + weights_type_ + " is for calls that do not train");
+    ThreadPool threads(line_.threads());
+    Engine engine(program, threads);
+    std::optional<ParameterBlock> block;
+    std::optional<PackedParameters> packed;
+    if (trains) {
+      block.emplace(program);
+      if (Status status = LoadWeights(weights_, program, *block); !status) return status.error();
+    } else {
+      Result<PackedParameters> loaded =
+          LoadPacked(weights_, program, {entry->loss, entry->forward, entry->prefill, entry->step},
+                     weights_type_, threads);
+      if (!loaded) return loaded.error();
+      packed.emplace(std::move(*loaded));
+    }
     RawInputs inputs;
     if (!inputs_.empty()) {
       const Result<SafetensorsFile> file = SafetensorsFile::Open(inputs_);
@@ -71,15 +95,8 @@ class CallCommand final : public Command {
       if (!read) return Error{inputs_ + ": " + read.error().message};
       inputs = std::move(*read);
     }
-    RawOptions options;
-    options.gradients = gradients_;
-    options.steps = steps_;
-    options.adam = adam_;
-    options.adam.schedule = *ScheduleNamed(schedule_);
-    options.seed = seed_;
-    ThreadPool threads(line_.threads());
-    Engine engine(program, threads);
-    const Result<RawResults> results = CallRaw(engine, *entry, inputs, parameters, options);
+    const Result<RawResults> results = trains ? CallRawTraining(engine, *entry, inputs, *block, options)
+                                              : CallRaw(engine, *entry, inputs, *packed, options);
     if (!results) return results.error();
     std::vector<NamedTensor> tensors;
     for (const RawResults::Tensor& tensor : results->tensors) {
@@ -156,17 +173,18 @@ class CallCommand final : public Command {
     if (!inputs_.empty() || !outputs_.empty())
       return UsageError("give either text or --inputs and --outputs");
     const HeedProgram& program = line_.program();
-    ParameterBlock parameters(program);
-    if (Status status = LoadWeights(weights_, program, parameters); !status) return status.error();
+    ThreadPool threads(line_.threads());
+    const Result<PackedParameters> parameters =
+        LoadPacked(weights_, program, {entry_->forward}, weights_type_, threads);
+    if (!parameters) return parameters.error();
     if (weights_.empty() && tokenizer_.empty()) return UsageError("name a tokenizer with --tokenizer FILE");
     const Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
     if (!tokenizer) return tokenizer.error();
     if (Status status = CheckTokenizer(**tokenizer, text_arguments_); !status) return status.error();
-    ThreadPool threads(line_.threads());
     Engine engine(program, threads);
     lines_.width = TerminalWidth();
     const Status status =
-        ComputeOnLines(engine, *entry_, text_arguments_, texts_, **tokenizer, parameters, lines_, stdout);
+        ComputeOnLines(engine, *entry_, text_arguments_, texts_, **tokenizer, *parameters, lines_, stdout);
     if (!status) return status.error();
     return kExitDone;
   }
@@ -177,7 +195,7 @@ class CallCommand final : public Command {
   std::vector<std::string> texts_;
   std::string tokenizer_;
   LinesOptions lines_;
-  std::string name_, weights_, inputs_, outputs_, schedule_ = "inverse-sqrt";
+  std::string name_, weights_, weights_type_ = "f32", inputs_, outputs_, schedule_ = "inverse-sqrt";
   bool gradients_ = false;
   int64_t steps_ = 0;
   uint64_t seed_ = 0;

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "runtime/option_checks.h"
+#include "runtime/packed_parameters.h"
 #include "runtime/text_command.h"
 #include "runtime/utf8.h"
 
@@ -31,6 +32,7 @@ class GenerateCommand final : public Command {
   void Declare(CLI::App& app) override {
     app.add_option("--weights", weights_, "checkpoint: a file, an index of files, or a folder")
         ->type_name("W");
+    AddWeightsType(app, weights_type_);
     app.add_option("--tokenizer", tokenizer_name_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE");
     if (entry_.prompt) {
@@ -73,14 +75,15 @@ class GenerateCommand final : public Command {
     if (FindInvalidUtf8(prompt_)) return UsageError("--prompt is not valid UTF-8");
     if (weights_.empty() && program.param_count > 0)
       return UsageError("name the checkpoint with --weights W");
-    ParameterBlock parameters(program);
-    if (Status ok = LoadWeights(weights_, program, parameters); !ok) return ok.error();
+    ThreadPool pool(line_.threads());
+    const Result<PackedParameters> parameters =
+        LoadPacked(weights_, program, {entry_.prefill, entry_.step}, weights_type_, pool);
+    if (!parameters) return parameters.error();
     Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_name_, weights_);
     if (!tokenizer) return tokenizer.error();
     tokenizer_ = *tokenizer;
-    ThreadPool pool(line_.threads());
     Engine engine(program, pool);
-    Result<Decoder> decoder = Decoder::Make(entry_, engine, parameters);
+    Result<Decoder> decoder = Decoder::Make(entry_, engine, *parameters);
     if (!decoder) return decoder.error();
     std::vector<TextArgument> texts = decoder->sources();
     texts.push_back(decoder->variable());
@@ -293,7 +296,7 @@ class GenerateCommand final : public Command {
   const HeedEntry& entry_;
   int64_t sources_ = 0;
   TokenizerPtr tokenizer_;
-  std::string weights_, tokenizer_name_, prompt_;
+  std::string weights_, weights_type_ = "f32", tokenizer_name_, prompt_;
   int64_t max_length_ = 0, beam_ = 1, top_k_ = 0, batch_ = 4096, best_ = 1;
   double alpha_ = 0, temperature_ = 1, top_p_ = 1, penalty_ = 1;
   uint64_t seed_ = 1;

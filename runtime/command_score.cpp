@@ -3,8 +3,10 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "runtime/option_checks.h"
+#include "runtime/packed_parameters.h"
 #include "runtime/text_command.h"
 #include "runtime/token_report.h"
 #include "runtime/train.h"
@@ -22,6 +24,11 @@ class ScoreCommand final : public Command {
   void Declare(CLI::App& app) override {
     app.add_option("--weights", weights_, "checkpoint: a file, an index of files, or a folder")
         ->type_name("W");
+    AddWeightsType(app, weights_type_);
+    app.add_option("--compare", compare_,
+                   "also with weights of this type, and how much the perplexity differs")
+        ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
+        ->type_name("TYPE");
     app.add_option("--source", source_, "source text, one line an example")->type_name("FILE");
     app.add_option("--target", target_, "its translations, line by line")->type_name("FILE");
     app.add_option("--text", text_, "one text")->type_name("FILE");
@@ -51,8 +58,6 @@ class ScoreCommand final : public Command {
     }
     if (weights_.empty() && program.param_count > 0)
       return UsageError("name the checkpoint with --weights W");
-    ParameterBlock parameters(program);
-    if (Status ok = LoadWeights(weights_, program, parameters); !ok) return ok.error();
     Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
     if (!tokenizer) return tokenizer.error();
     if (Status ok = CheckTokenizer(**tokenizer, *texts); !ok) return ok.error();
@@ -77,20 +82,39 @@ class ScoreCommand final : public Command {
       PrintNote("the program has no value entry `score`: this is the loss of entry `" +
                 std::string(entry_->name) + "`, with its label smoothing if it has any");
     }
-    auto result = exact ? EvaluateScore(*entry_, *texts, *data, batch_, engine, parameters, {})
-                        : Evaluate(*entry_, *texts, *data, batch_, engine, parameters, {});
+    const auto load = [&](const std::string& type, bool logits) {
+      std::vector<const HeedFunction*> functions = {exact ? entry_->forward : entry_->loss};
+      if (const HeedEntry* entry = logits ? LogitsEntry(program, *texts) : nullptr)
+        functions.push_back(entry->forward);
+      return LoadPacked(weights_, program, functions, type, pool);
+    };
+    const auto evaluate = [&](const std::string& type, bool show) -> Result<Evaluation> {
+      const Result<PackedParameters> parameters = load(type, show);
+      if (!parameters) return parameters.error();
+      const auto result = exact ? EvaluateScore(*entry_, *texts, *data, batch_, engine, *parameters, {})
+                                : Evaluate(*entry_, *texts, *data, batch_, engine, *parameters, {});
+      if (!result) return result.error();
+      if (show) {
+        if (Status ok = ShowTokens(*texts, **tokenizer, *data, **result, engine, *parameters); !ok)
+          return ok.error();
+      }
+      return **result;
+    };
+    const Result<Evaluation> result = evaluate(weights_type_, show_tokens_);
     if (!result) return result.error();
-    if (show_tokens_) {
-      if (Status ok = ShowTokens(*texts, **tokenizer, *data, **result, engine, parameters); !ok)
-        return ok.error();
+    std::optional<Evaluation> compared;
+    if (!compare_.empty()) {
+      const Result<Evaluation> other = evaluate(compare_, false);
+      if (!other) return other.error();
+      compared = *other;
     }
-    Print(**result, *data);
+    Print(*result, compared, *data);
     return kExitDone;
   }
 
  private:
   Status ShowTokens(std::span<const TextArgument> texts, const Tokenizer& tokenizer, const Dataset& data,
-                    const Evaluation& result, Engine& engine, const ParameterBlock& parameters) const {
+                    const Evaluation& result, Engine& engine, const Parameters& parameters) const {
     const HeedEntry* logits = LogitsEntry(line_.program(), texts);
     const Result<std::optional<double>> nats =
         ReportTokens({logits, texts, &tokenizer, json_}, data, engine, parameters, stdout);
@@ -103,24 +127,34 @@ class ScoreCommand final : public Command {
     return Done{};
   }
 
-  void Print(const Evaluation& result, const Dataset& data) const {
+  void Print(const Evaluation& result, const std::optional<Evaluation>& compared, const Dataset& data) const {
     if (json_) {
-      const nlohmann::ordered_json row = {{"nll", result.loss},
-                                          {"perplexity", std::exp(result.loss)},
-                                          {"tokens", static_cast<int64_t>(std::llround(result.count))},
-                                          {"examples", data.size()},
-                                          {"skipped", data.empty + data.too_long},
-                                          {"entry", entry_->name}};
+      nlohmann::ordered_json row = {{"nll", result.loss},
+                                    {"perplexity", std::exp(result.loss)},
+                                    {"tokens", static_cast<int64_t>(std::llround(result.count))},
+                                    {"examples", data.size()},
+                                    {"skipped", data.empty + data.too_long},
+                                    {"entry", entry_->name},
+                                    {"weights_type", weights_type_}};
+      if (compared) {
+        row["compared"] = {
+            {"weights_type", compare_}, {"nll", compared->loss}, {"perplexity", std::exp(compared->loss)}};
+      }
       std::printf("%s\n", row.dump().c_str());
-    } else {
-      std::printf("%.6f nats per token, perplexity %.4f (%.0f tokens)\n", result.loss, std::exp(result.loss),
-                  result.count);
+      return;
+    }
+    std::printf("%.6f nats per token, perplexity %.4f (%.0f tokens)\n", result.loss, std::exp(result.loss),
+                result.count);
+    if (compared) {
+      std::printf("%.6f nats per token, perplexity %.4f with %s: %s has %+.3f %%\n", compared->loss,
+                  std::exp(compared->loss), compare_.c_str(), weights_type_.c_str(),
+                  100 * std::expm1(result.loss - compared->loss));
     }
   }
 
   const CommandLine& line_;
   const HeedEntry* entry_;
-  std::string weights_, source_, target_, text_, tokenizer_;
+  std::string weights_, weights_type_ = "f32", compare_, source_, target_, text_, tokenizer_;
   int64_t batch_ = 4096;
   bool skip_invalid_ = false, json_ = false, show_tokens_ = false;
 };

@@ -57,7 +57,7 @@ Result<DecodeOptions> ProgramOptions(const HeedEntry& entry) {
   return options;
 }
 
-Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const ParameterBlock& parameters) {
+Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters) {
   Result<Session> session = Session::Make(entry, engine, parameters);
   if (!session) return session.error();
   Decoder decoder(entry, std::move(*session));

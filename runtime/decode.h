@@ -31,7 +31,7 @@ struct Decoded {
 class Decoder {
  public:
   /// An error if the entry needs inputs that are not text.
-  static Result<Decoder> Make(const HeedEntry& entry, Engine& engine, const ParameterBlock& parameters);
+  static Result<Decoder> Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters);
   /// The entry's text arguments but its prompt.
   const std::vector<TextArgument>& sources() const { return sources_; }
   /// The generated one.

@@ -297,7 +297,7 @@ int64_t Engine::ArenaBytes(const HeedFunction& function, std::span<const int64_t
 
 Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& function,
                                                        const std::map<std::string, HostTensor>& inputs,
-                                                       const ParameterBlock& parameters,
+                                                       const Parameters& parameters,
                                                        ParameterBlock* gradients,
                                                        const CallOptions& options) {
   const Result<CheckedInputs> checked = CheckInputs(program_, function, inputs);

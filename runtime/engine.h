@@ -12,6 +12,7 @@
 
 #include "runtime/abi.h"
 #include "runtime/arena.h"
+#include "runtime/kernels/heed_kernels.h"
 #include "runtime/result.h"
 #include "runtime/threads.h"
 
@@ -44,11 +45,32 @@ class HostTensor {
   std::shared_ptr<void> data_;
 };
 
+struct MatrixSize {
+  int64_t columns = 1, terms = 1;
+};
+MatrixSize SizeOf(const HeedPackedMatrix& matrix);
+
+/// Parameters as compiled functions read them: tensors of f32, and matrices in the form in which products
+/// take them.
+class Parameters {
+ public:
+  virtual ~Parameters() = default;
+  /// The first element; null if it is not kept as f32.
+  virtual const float* Plain(int64_t param) const = 0;
+  /// Of the matrices of HeedProgram::packing; lives as long as the parameters.
+  virtual const HeedPackedWeights* Packed(int64_t matrix) const = 0;
+};
+
 /// All parameters of a program, or of something shaped like them (gradients, moments): one flat aligned
-/// block, each tensor at an aligned offset, so that the optimizer is a loop over an array.
-class ParameterBlock {
+/// block, each tensor at an aligned offset, so that the optimizer is a loop over an array. Products read
+/// matrices where they lie, so that they may change.
+class ParameterBlock : public Parameters {
  public:
   explicit ParameterBlock(const HeedProgram& program);  ///< zeros
+  const float* Plain(int64_t param) const override { return tensor(param).data(); }
+  const HeedPackedWeights* Packed(int64_t matrix) const override {
+    return &packed_[static_cast<size_t>(matrix)];
+  }
   std::span<float> tensor(int64_t param);
   std::span<const float> tensor(int64_t param) const;
   std::span<float> all();  ///< alignment gaps are 0 and stay 0
@@ -58,6 +80,7 @@ class ParameterBlock {
   const HeedProgram* program_;
   std::vector<int64_t> offsets_;
   HostTensor block_;
+  std::vector<HeedPackedWeights> packed_;
 };
 /// Fills with the initialisers written in the program: a pure function of (seed, parameter's name, element).
 /// An error names the parameters that have none.
@@ -95,7 +118,7 @@ class Engine {
   /// and lengths over the padded length are errors (checked here, so that compiled code need not).
   Result<std::map<std::string, HostTensor>> Call(const HeedFunction& function,
                                                  const std::map<std::string, HostTensor>& inputs,
-                                                 const ParameterBlock& parameters, ParameterBlock* gradients,
+                                                 const Parameters& parameters, ParameterBlock* gradients,
                                                  const CallOptions& options);
   /// Bytes the arena takes for these extents.
   int64_t ArenaBytes(const HeedFunction& function, std::span<const int64_t> extents) const;

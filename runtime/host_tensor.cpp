@@ -58,10 +58,23 @@ std::span<const int32_t> HostTensor::ints() const {
   return {static_cast<const int32_t*>(data()), static_cast<size_t>(count())};
 }
 
+MatrixSize SizeOf(const HeedPackedMatrix& matrix) {
+  MatrixSize size;
+  for (int64_t i = 0; i < matrix.column_axes + matrix.term_axes; ++i)
+    (i < matrix.column_axes ? size.columns : size.terms) *= matrix.extents[i];
+  return size;
+}
+
 ParameterBlock::ParameterBlock(const HeedProgram& program) : program_(&program) {
   int64_t total = 0;
   offsets_ = Offsets(program, &total);
   block_ = HostTensor(kHeedFloat32, {total});
+  for (int64_t i = 0; program.packing != nullptr && i < program.packing->matrix_count; ++i) {
+    const HeedPackedMatrix& matrix = program.packing->matrices[i];
+    const MatrixSize size = SizeOf(matrix);
+    packed_.push_back(
+        {tensor(matrix.param).data() + matrix.offset, kHeedWeightsPlain, size.terms, size.columns});
+  }
 }
 std::span<float> ParameterBlock::tensor(int64_t param) {
   return all().subspan(static_cast<size_t>(offsets_[static_cast<size_t>(param)]),

@@ -1,7 +1,10 @@
 // --weights of every command: finding them, and telling the user what was found. How parameters are looked up
 // is weights.h's business.
+#include <CLI/CLI.hpp>
+
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
+#include "runtime/packed_parameters.h"
 
 namespace heed {
 
@@ -33,6 +36,30 @@ Status LoadWeights(const std::string& path, const HeedProgram& program, Paramete
   if (!weights) return weights.error();
   CopyParameters(*weights, program, parameters);
   return Done{};
+}
+
+Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
+                                    std::initializer_list<const HeedFunction*> functions,
+                                    const std::string& type, ThreadPool& threads) {
+  std::vector<const HeedFunction*> read;
+  for (const HeedFunction* function : functions)
+    if (function != nullptr) read.push_back(function);
+  if (path.empty() && program.param_count == 0) {
+    return PackedParameters(program, read, *WeightsTypeOf(type), {}, threads);
+  }
+  const Result<Weights> weights = FindWeights(path, program);
+  if (!weights) return weights.error();
+  const ParameterSource source = {
+      [&](int64_t param, int64_t first, std::span<float> to) { weights->Read(param, first, to); },
+      [&](int64_t param, int64_t first, int64_t count) { weights->LetGo(param, first, count); }};
+  return PackedParameters(program, read, *WeightsTypeOf(type), source, threads);
+}
+
+void AddWeightsType(CLI::App& app, std::string& type) {
+  app.add_option("--weights-type", type, "in which matrices of weights are kept: less memory, faster")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
+      ->capture_default_str()
+      ->type_name("TYPE");
 }
 
 }  // namespace heed

@@ -137,7 +137,7 @@ struct Sums {
   double Mean() const { return count != 0 ? loss / count : 0; }
 };
 Result<Sums> Minimize(Engine& engine, const HeedFunction& function, const RawInputs& inputs,
-                      const ParameterBlock& parameters, ParameterBlock* gradients) {
+                      const Parameters& parameters, ParameterBlock* gradients) {
   const auto results = engine.Call(function, inputs.tensors, parameters, gradients, {});
   if (!results) return results.error();
   const auto loss = results->find("loss"), per = results->find("per");
@@ -145,58 +145,22 @@ Result<Sums> Minimize(Engine& engine, const HeedFunction& function, const RawInp
   return Sums{SumOf(loss->second), per == results->end() ? 1 : SumOf(per->second)};
 }
 
-Result<RawResults> CallMinimize(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
-                                ParameterBlock& parameters, const RawOptions& options) {
-  const HeedProgram& program = engine.program();
-  const bool train = options.gradients || options.steps > 0;
-  const HeedFunction* function = train || entry.loss == nullptr ? entry.train : entry.loss;
-  if (function == nullptr) return Error{std::string("entry `") + entry.name + "` has no compiled function"};
-  std::optional<ParameterBlock> gradients;
-  if (function == entry.train) gradients.emplace(program);
-  ParameterBlock* const d = gradients ? &*gradients : nullptr;
-
-  const Result<Sums> sums = Minimize(engine, *function, inputs, parameters, d);
-  if (!sums) return sums.error();
+RawResults LossAndCount(const Sums& sums) {
   RawResults results;
-  results.tensors.push_back({"loss", Scalar(sums->Mean()), {}});
-  results.tensors.push_back({"count", Scalar(sums->count), {}});
-  const auto add_block = [&](const std::string& prefix, const ParameterBlock& block, double divisor) {
-    for (int64_t i = 0; i < program.param_count; ++i) {
-      const HeedParam& param = program.params[i];
-      HostTensor tensor = HostTensor::Unset(kHeedFloat32, {param.shape, param.shape + param.rank});
-      const std::span<const float> from = block.tensor(i);
-      for (size_t e = 0; e < from.size(); ++e) {
-        tensor.floats()[e] =
-            divisor == 1 ? from[e] : static_cast<float>(static_cast<double>(from[e]) / divisor);
-      }
-      results.tensors.push_back({prefix + param.name, tensor, tensor.shape()});
-    }
-  };
-  // A count of 0 makes no loss and no gradient; dividing by 1 leaves the zeros.
-  if (options.gradients) add_block("grad.", *d, sums->count != 0 ? sums->count : 1);
-  if (options.steps > 0) {
-    ParameterBlock m(program), v(program);
-    HostTensor losses(kHeedFloat32, {options.steps});
-    AdamOptions adam = options.adam;
-    adam.total_steps = options.steps;
-    Sums now = *sums;
-    for (int64_t step = 1; step <= options.steps; ++step) {
-      if (step > 1) {
-        const Result<Sums> next = Minimize(engine, *function, inputs, parameters, d);
-        if (!next) return next.error();
-        now = *next;
-      }
-      losses.floats()[static_cast<size_t>(step - 1)] = static_cast<float>(now.Mean());
-      if (now.count != 0) AdamStep(adam, step, 1 / now.count, parameters, *d, m, v, engine.threads());
-    }
-    results.tensors.push_back({"losses", losses, losses.shape()});
-    add_block("after.", parameters, 1);
-  }
+  results.tensors.push_back({"loss", Scalar(sums.Mean()), {}});
+  results.tensors.push_back({"count", Scalar(sums.count), {}});
   return results;
 }
 
+Result<RawResults> CallLoss(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
+                            const Parameters& parameters) {
+  const Result<Sums> sums = Minimize(engine, *entry.loss, inputs, parameters, nullptr);
+  if (!sums) return sums.error();
+  return LossAndCount(*sums);
+}
+
 Result<RawResults> CallForward(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
-                               const ParameterBlock& parameters) {
+                               const Parameters& parameters) {
   if (entry.forward == nullptr)
     return Error{std::string("entry `") + entry.name + "` has no compiled function"};
   auto results = engine.Call(*entry.forward, inputs.tensors, parameters, nullptr, {});
@@ -226,7 +190,7 @@ std::vector<std::vector<int32_t>> RowsOf(const RawInputs& inputs, const std::str
 }
 
 Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
-                                const ParameterBlock& parameters, uint64_t seed) {
+                                const Parameters& parameters, uint64_t seed) {
   Result<Decoder> decoder = Decoder::Make(entry, engine, parameters);
   if (!decoder) return decoder.error();
   Result<DecodeOptions> decode_options = ProgramOptions(entry);
@@ -365,13 +329,58 @@ void ClearPadding(const HeedFunction& function, const HeedTensorInfo& info,
   }
 }
 
-Result<RawResults> CallRaw(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
-                           ParameterBlock& parameters, const RawOptions& options) {
-  if (entry.kind != kHeedEntryMinimize && (options.gradients || options.steps > 0)) {
-    return UsageError(std::string("--grad and --steps need a `minimize` entry; `") + entry.name +
-                      "` is none");
+bool Trains(const HeedEntry& entry, const RawOptions& options) {
+  return entry.kind == kHeedEntryMinimize &&
+         (options.gradients || options.steps > 0 || entry.loss == nullptr);
+}
+
+Result<RawResults> CallRawTraining(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
+                                   ParameterBlock& parameters, const RawOptions& options) {
+  const HeedProgram& program = engine.program();
+  const HeedFunction* const function = entry.train;
+  if (function == nullptr) return Error{std::string("entry `") + entry.name + "` has no compiled function"};
+  ParameterBlock gradients(program);
+  const Result<Sums> sums = Minimize(engine, *function, inputs, parameters, &gradients);
+  if (!sums) return sums.error();
+  RawResults results = LossAndCount(*sums);
+  const auto add_block = [&](const std::string& prefix, const ParameterBlock& block, double divisor) {
+    for (int64_t i = 0; i < program.param_count; ++i) {
+      const HeedParam& param = program.params[i];
+      HostTensor tensor = HostTensor::Unset(kHeedFloat32, {param.shape, param.shape + param.rank});
+      const std::span<const float> from = block.tensor(i);
+      for (size_t e = 0; e < from.size(); ++e) {
+        tensor.floats()[e] =
+            divisor == 1 ? from[e] : static_cast<float>(static_cast<double>(from[e]) / divisor);
+      }
+      results.tensors.push_back({prefix + param.name, tensor, tensor.shape()});
+    }
+  };
+  // A count of 0 makes no loss and no gradient; dividing by 1 leaves the zeros.
+  if (options.gradients) add_block("grad.", gradients, sums->count != 0 ? sums->count : 1);
+  if (options.steps > 0) {
+    ParameterBlock m(program), v(program);
+    HostTensor losses(kHeedFloat32, {options.steps});
+    AdamOptions adam = options.adam;
+    adam.total_steps = options.steps;
+    Sums now = *sums;
+    for (int64_t step = 1; step <= options.steps; ++step) {
+      if (step > 1) {
+        const Result<Sums> next = Minimize(engine, *function, inputs, parameters, &gradients);
+        if (!next) return next.error();
+        now = *next;
+      }
+      losses.floats()[static_cast<size_t>(step - 1)] = static_cast<float>(now.Mean());
+      if (now.count != 0) AdamStep(adam, step, 1 / now.count, parameters, gradients, m, v, engine.threads());
+    }
+    results.tensors.push_back({"losses", losses, losses.shape()});
+    add_block("after.", parameters, 1);
   }
-  if (entry.kind == kHeedEntryMinimize) return CallMinimize(engine, entry, inputs, parameters, options);
+  return results;
+}
+
+Result<RawResults> CallRaw(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
+                           const Parameters& parameters, const RawOptions& options) {
+  if (entry.kind == kHeedEntryMinimize) return CallLoss(engine, entry, inputs, parameters);
   if (entry.kind == kHeedEntryGenerate && !inputs.tensors.contains(entry.variable)) {
     return CallGenerate(engine, entry, inputs, parameters, options.seed);
   }

@@ -44,8 +44,13 @@ struct RawResults {
 };
 /// A value entry gives `result`; a minimize entry `loss` and `count` (and grad.NAME, losses, after.NAME); a
 /// generate entry `result`: the logits if the generated variable is among the inputs, else the ids it
-/// generates and `result.length`. `parameters` change with options.steps.
+/// generates and `result.length`.
 Result<RawResults> CallRaw(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
-                           ParameterBlock& parameters, const RawOptions& options);
+                           const Parameters& parameters, const RawOptions& options);
+/// The same for calls that need gradients (Trains says which); `parameters` change with options.steps.
+Result<RawResults> CallRawTraining(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
+                                   ParameterBlock& parameters, const RawOptions& options);
+/// True if a call runs the function that trains.
+bool Trains(const HeedEntry& entry, const RawOptions& options);
 
 }  // namespace heed

@@ -39,7 +39,7 @@ Error DoesNotFit(const HeedEntry& entry, const std::string& what) {
 
 }  // namespace
 
-Result<Session> Session::Make(const HeedEntry& entry, Engine& engine, const ParameterBlock& parameters) {
+Result<Session> Session::Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters) {
   if (entry.prefill == nullptr || entry.step == nullptr)
     return DoesNotFit(entry, "it has no step of decoding");
   Session session(entry, engine, parameters);

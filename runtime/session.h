@@ -19,7 +19,7 @@ namespace heed {
 class Session {
  public:
   /// `entry` is a `generate` entry. An error if its functions do not fit each other.
-  static Result<Session> Make(const HeedEntry& entry, Engine& engine, const ParameterBlock& parameters);
+  static Result<Session> Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters);
 
   /// Reads prompts: inputs of the prefill by name, checked here. There will be at most `rows` rows (at least
   /// one a prompt), and no text of more than `longest` elements, if that is known (0: it is not).
@@ -50,7 +50,7 @@ class Session {
     char* Row(int64_t row) const { return static_cast<char*>(data.get()) + (by_row ? row * RowBytes() : 0); }
   };
 
-  Session(const HeedEntry& entry, Engine& engine, const ParameterBlock& parameters)
+  Session(const HeedEntry& entry, Engine& engine, const Parameters& parameters)
       : entry_(&entry),
         engine_(&engine),
         prefill_(engine, *entry.prefill, parameters),

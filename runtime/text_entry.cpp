@@ -140,7 +140,7 @@ class LinePrinter {
 
 Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const TextArgument> texts,
                       std::span<const std::string> paths, const Tokenizer& tokenizer,
-                      const ParameterBlock& parameters, const LinesOptions& options, std::FILE* out) {
+                      const Parameters& parameters, const LinesOptions& options, std::FILE* out) {
   if (entry.forward == nullptr || entry.forward->output_count == 0) {
     return Error{std::string("entry `") + entry.name + "` has no result"};
   }

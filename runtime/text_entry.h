@@ -27,6 +27,6 @@ struct LinesOptions {
 /// finite is null.
 Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const TextArgument> texts,
                       std::span<const std::string> paths, const Tokenizer& tokenizer,
-                      const ParameterBlock& parameters, const LinesOptions& options, std::FILE* out);
+                      const Parameters& parameters, const LinesOptions& options, std::FILE* out);
 
 }  // namespace heed

@@ -19,7 +19,7 @@ double Nats(std::span<const float> logits, int32_t id) {
 
 // Of each token of the last text but its first.
 Result<std::vector<double>> NatsOf(const TokenReport& report, const Dataset& data, int64_t example,
-                                   Engine& engine, const ParameterBlock& parameters) {
+                                   Engine& engine, const Parameters& parameters) {
   const HeedFunction& function = *report.logits->forward;
   std::vector<TextArgument> texts(report.texts.begin(), report.texts.end());
   texts.back().name = report.logits->variable;
@@ -71,7 +71,7 @@ const HeedEntry* LogitsEntry(const HeedProgram& program, std::span<const TextArg
 }
 
 Result<std::optional<double>> ReportTokens(const TokenReport& report, const Dataset& data, Engine& engine,
-                                           const ParameterBlock& parameters, std::FILE* out) {
+                                           const Parameters& parameters, std::FILE* out) {
   double sum = 0;
   for (int64_t example = 0; example < data.size(); ++example) {
     std::vector<double> nats;

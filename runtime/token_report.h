@@ -27,6 +27,6 @@ struct TokenReport {
 /// likelihoods, and a blank line between examples of several texts. Returns the sum of the likelihoods in
 /// nats, negative, or nothing without an entry for them.
 Result<std::optional<double>> ReportTokens(const TokenReport& report, const Dataset& data, Engine& engine,
-                                           const ParameterBlock& parameters, std::FILE* out);
+                                           const Parameters& parameters, std::FILE* out);
 
 }  // namespace heed

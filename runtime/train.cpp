@@ -286,7 +286,7 @@ Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& pa
 
 Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<const TextArgument> texts,
                                            const Dataset& data, int64_t budget, Engine& engine,
-                                           const ParameterBlock& parameters,
+                                           const Parameters& parameters,
                                            const std::function<bool()>& interrupted) {
   Evaluation sum;
   for (const Batch& batch : OrderedBatches(data, budget)) {
@@ -307,7 +307,7 @@ Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<con
 
 Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, std::span<const TextArgument> texts,
                                                 const Dataset& data, int64_t budget, Engine& engine,
-                                                const ParameterBlock& parameters,
+                                                const Parameters& parameters,
                                                 const std::function<bool()>& interrupted) {
   Evaluation sum;
   const HeedFunction& function = *entry.forward;

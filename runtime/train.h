@@ -59,13 +59,13 @@ struct Evaluation {
 /// `interrupted` may be empty; if it becomes true the result is nothing.
 Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<const TextArgument> texts,
                                            const Dataset& data, int64_t budget, Engine& engine,
-                                           const ParameterBlock& parameters,
+                                           const Parameters& parameters,
                                            const std::function<bool()>& interrupted);
 /// The same of a value entry that gives log-probabilities: their negative sum over the predicted tokens (all
 /// of the last argument but its first).
 Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, std::span<const TextArgument> texts,
                                                 const Dataset& data, int64_t budget, Engine& engine,
-                                                const ParameterBlock& parameters,
+                                                const Parameters& parameters,
                                                 const std::function<bool()>& interrupted);
 
 }  // namespace heed

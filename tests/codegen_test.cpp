@@ -752,7 +752,7 @@ TEST_P(CodegenTest, Offsets) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Element(result, i, DType::Float), 30 + 10 + i);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CodegenTest, testing::ValuesIn(CpuLevels()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Levels, CodegenTest, testing::ValuesIn(KernelLevels()), [](const auto& info) {
   std::string name = info.param;
   for (char& c : name)
     if (c == '-') c = '_';

@@ -23,8 +23,9 @@ namespace {
 
 const float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kUntouched = -12345.678f;
-constexpr int64_t kTypes[] = {kHeedWeightsF32, kHeedWeightsBF16, kHeedWeightsInt8, kHeedWeightsInt4};
-const char* const kTypeNames[] = {"f32", "bf16", "int8", "int4"};
+constexpr int64_t kTypes[] = {kHeedWeightsF32, kHeedWeightsBF16, kHeedWeightsInt8, kHeedWeightsInt4,
+                              kHeedWeightsPlain};
+const char* const kTypeNames[] = {"f32", "bf16", "int8", "int4", "plain"};
 
 float FromBits(uint32_t bits) {
   float value;
@@ -158,14 +159,18 @@ class Packed {
  public:
   Packed(const PackedKernels& kernels, Matrix& matrix, int64_t type,
          const std::vector<uint16_t>* scales = nullptr)
-      : memory_(kernels.bytes(type, matrix.terms, matrix.columns)) {
+      : memory_(type == kHeedWeightsPlain ? 0 : kernels.bytes(type, matrix.terms, matrix.columns)) {
+    if (type == kHeedWeightsPlain) {
+      weights_ = {matrix.from.data(), type, matrix.terms, matrix.columns};
+      return;
+    }
     HeedPack pack = matrix.pack;
     pack.type = type;
     pack.to = memory_.data();
     if (scales) pack.scales = scales->data();
     Block scratch(kernels.pack_scratch(&pack));
     // In several calls, the last panels first.
-    const int64_t panels = kernels.panels(matrix.columns);
+    const int64_t width = kernels.panel_columns(), panels = (matrix.columns + width - 1) / width;
     for (int64_t end = panels; end > 0;) {
       const int64_t first = std::max<int64_t>(0, end - 3);
       kernels.pack(&pack, first, end, scratch.data());
@@ -182,7 +187,8 @@ class Packed {
 
 /// Rows to multiply, and where results go.
 struct Rows {
-  HeedPackedMatmul matmul = {};
+  HeedPackedMatmul packed = {};
+  HeedMatmul& matmul = packed.matmul;
   std::vector<float> a, c;
   std::vector<int64_t> a_m, a_k, c_m, c_n;
   int64_t rows = 1;
@@ -196,7 +202,8 @@ struct Rows {
     int64_t axis = 0;
     for (int64_t extent : ms) matmul.axes[axis++].extent = extent, rows *= extent;
     for (int64_t i = 0; i < matrix.pack.ns + matrix.pack.ks; ++i) {
-      matmul.axes[axis++].extent = matrix.pack.axes[i].extent;
+      matmul.axes[axis].extent = matrix.pack.axes[i].extent;
+      matmul.axes[axis++].b = matrix.pack.axes[i].stride;
     }
     const int64_t n = matmul.ms, k = n + matmul.ns, end = k + matmul.ks;
     int64_t size = 1;
@@ -227,11 +234,11 @@ struct Rows {
     std::fill(c.begin(), c.end(), kUntouched);
     matmul.a = a.data();
     matmul.c = c.data();
-    matmul.weights = weights;
+    packed.weights = weights;
     matmul.context = epilogue;
     matmul.finish = epilogue ? kernels.finish_epilogue : kernels.finish;
-    Block scratch(kernels.matmul_scratch(&matmul));
-    for (int64_t part = parts; part-- > 0;) kernels.matmul(&matmul, part, parts, scratch.data());
+    Block scratch(kernels.matmul_scratch(&packed));
+    for (int64_t part = parts; part-- > 0;) kernels.matmul(&packed, part, parts, scratch.data());
   }
 
  private:
@@ -319,7 +326,8 @@ void ForAll(const Body& body) {
   }
 }
 
-std::vector<float> UnpackAll(const PackedKernels& kernels, const HeedPackedWeights* weights, int64_t parts) {
+std::vector<float> UnpackAll(const PackedKernels& kernels, const Matrix& matrix,
+                             const HeedPackedWeights* weights, int64_t parts) {
   // Every column once, last first, and one that is not there; terms as the outer axis of the result.
   const int64_t rows = weights->columns + 1;
   std::vector<int32_t> index(rows);
@@ -331,8 +339,9 @@ std::vector<float> UnpackAll(const PackedKernels& kernels, const HeedPackedWeigh
   unpack.index = index.data();
   unpack.out = out.data();
   unpack.ms = unpack.ks = 1;
-  unpack.axes[0] = {rows, 1, 1};
-  unpack.axes[1] = {weights->terms, 0, rows};
+  unpack.axes[0] = {rows, 1, 1, 0};
+  unpack.axes[1] = {weights->terms, 0, rows, matrix.pack.axes[1].stride};
+  unpack.plain_column = matrix.pack.axes[0].stride;
   Block scratch(kernels.unpack_scratch(&unpack));
   for (int64_t part = parts; part-- > 0;) kernels.unpack(&unpack, part, parts, scratch.data());
   return out;
@@ -359,7 +368,7 @@ TEST(KernelsPacked, ColumnsComeBackRounded) {
           const Packed packed(kernels, matrix, type);
           const Rounded rounded = Round(matrix, type);
           for (int64_t parts : {1, 3}) {
-            const std::vector<float> out = UnpackAll(kernels, packed.weights(), parts);
+            const std::vector<float> out = UnpackAll(kernels, matrix, packed.weights(), parts);
             for (int64_t k = 0; k < terms; ++k) {
               for (int64_t n = 0; n < columns; ++n) {
                 ASSERT_EQ(out[k * (columns + 1) + columns - 1 - n], rounded.values[k * columns + n])
@@ -380,7 +389,7 @@ TEST(KernelsPacked, RoundingIsWithinHalfAStep) {
   Matrix matrix({50}, {300}, true, false, random);
   ForAll([&](const PackedKernels& kernels, int64_t type, const std::string& what) {
     const Packed packed(kernels, matrix, type);
-    const std::vector<float> out = UnpackAll(kernels, packed.weights(), 1);
+    const std::vector<float> out = UnpackAll(kernels, matrix, packed.weights(), 1);
     double error = 0, square = 0;
     for (int64_t n = 0; n < 50; ++n) {
       for (int64_t k = 0; k < 300; ++k) {
@@ -390,7 +399,7 @@ TEST(KernelsPacked, RoundingIsWithinHalfAStep) {
       }
     }
     // Normal numbers: 2^-9 / sqrt(3) and less of bfloat16; a step of (largest of the group) / 127 or / 7.
-    const double most[] = {0, 0.002, 0.008, 0.11};
+    const double most[] = {0, 0.002, 0.008, 0.11, 0};
     EXPECT_LE(std::sqrt(error / square), most[type]) << what;
   });
 }
@@ -416,7 +425,7 @@ TEST(KernelsPacked, GivenScalesGiveTheSameNumbersBack) {
     }
     for (const PackedKernels* kernels : AllPackedKernelsAndLevels()) {
       const Packed packed(*kernels, matrix, type, &scale_bits);
-      const std::vector<float> out = UnpackAll(*kernels, packed.weights(), 1);
+      const std::vector<float> out = UnpackAll(*kernels, matrix, packed.weights(), 1);
       for (int64_t n = 0; n < 45; ++n) {
         for (int64_t k = 0; k < 150; ++k) ASSERT_EQ(out[k * 46 + 44 - n], matrix.At(k, n)) << kernels->target;
       }

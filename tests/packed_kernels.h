@@ -36,7 +36,7 @@ inline const std::vector<const PackedKernels*>& AllPackedKernelsAndLevels() {
       const auto get = [&](const char* name, auto& function) {
         function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(jit->Function(name));
       };
-      get("heed_packed_panels", table->panels);
+      get("heed_panel_columns", table->panel_columns);
       get("heed_packed_bytes", table->bytes);
       get("heed_pack_scratch", table->pack_scratch);
       get("heed_pack_weights", table->pack);

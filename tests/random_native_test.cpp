@@ -45,7 +45,7 @@ void Compare(const Graph& graph, const ir::EvalOptions& options, const std::stri
 
 std::vector<std::string> Levels() {
   std::vector<std::string> levels;
-  for (const std::string& cpu : backend::CpuLevels()) {
+  for (const std::string& cpu : backend::KernelLevels()) {
     std::string error;
     Graph graph(heed::testing::TestAxes());
     graph.SetOutput("value", graph.Const(1));

@@ -53,7 +53,8 @@ class TestProgram {
                 0,
                 nullptr,
                 static_cast<int64_t>(consts_.size()),
-                consts_.data()};
+                consts_.data(),
+                nullptr};
   }
   TestProgram(const TestProgram&) = delete;
   TestProgram& operator=(const TestProgram&) = delete;

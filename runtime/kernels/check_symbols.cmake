@@ -1,4 +1,5 @@
-# Kernels may call nothing but the holes that the compiler fills, and memset and memcpy, which optimizers form.
+# Kernels may call nothing but the holes that the compiler fills, the matrix product, and memset and memcpy, which
+# optimizers form.
 # cmake -DNM=llvm-nm -DDIRECTORY=<build>/kernels -P check_symbols.cmake
 file(GLOB FILES ${DIRECTORY}/*.bc)
 if(NOT FILES)
@@ -12,7 +13,7 @@ foreach(file IN LISTS FILES)
   endif()
   string(REGEX MATCHALL "[^\n ]+" symbols "${output}")
   foreach(symbol IN LISTS symbols)
-    if(NOT symbol MATCHES "^(heed_hole_[a-z_]+|memset|memcpy)$")
+    if(NOT symbol MATCHES "^(heed_hole_[a-z_]+|heed_matmul|heed_matmul_scratch|memset|memcpy)$")
       message(SEND_ERROR "${file} needs ${symbol}")
     endif()
   endforeach()

@@ -53,16 +53,18 @@ void heed_matmul(const struct HeedMatmul* matmul, int64_t part, int64_t parts, v
 //   bf16  rounded to nearest
 //   int8  groups of 128 terms: whole numbers in [-127, 127] times a scale of the group and column
 //   int4  groups of 32 terms: in [-8, 7]
-// Scales are bfloat16. A group whose scale is not finite makes the results NaN.
+// Scales are bfloat16. A group whose scale is not finite makes the results NaN. `plain` is not packed: the
+// parameters where they lie, for those that change.
 enum HeedWeightsType {
   kHeedWeightsF32 = 0,
   kHeedWeightsBF16 = 1,
   kHeedWeightsInt8 = 2,
-  kHeedWeightsInt4 = 3
+  kHeedWeightsInt4 = 3,
+  kHeedWeightsPlain = 4
 };
 enum { kHeedInt8Group = 128, kHeedInt4Group = 32 };
 struct HeedPackedWeights {
-  const void* data;  // 64-byte aligned
+  const void* data;  // 64-byte aligned, unless plain
   int64_t type;
   int64_t terms, columns;
 };
@@ -70,29 +72,32 @@ struct HeedPackAxis {
   int64_t extent, stride;
 };
 struct HeedPack {
-  const float* from;
+  const float* from;  // element `first` of what the strides below count in
+  int64_t first;
   void* to;                // of panel 0
   const uint16_t* scales;  // null: chosen; else those the weights are multiples of, [column][group], bfloat16
-  int64_t type;
-  int64_t ns, ks;  // number of axes of each kind, in this order in `axes`; row-major nests
+  int64_t type;            // not plain
+  int64_t ns, ks;          // number of axes of each kind, in this order in `axes`; row-major nests
   struct HeedPackAxis axes[kHeedMaxAxes];
 };
-int64_t heed_packed_panels(int64_t columns);
+int64_t heed_panel_columns(void);
 int64_t heed_packed_bytes(int64_t type, int64_t terms, int64_t columns);
 int64_t heed_pack_scratch(const struct HeedPack* pack);  // bytes a call
 // Panels [first, end): reads the columns in them only.
 void heed_pack_weights(const struct HeedPack* pack, int64_t first, int64_t end, void* scratch);
-// The opposite: columns of the packed matrix as they are multiplied by, out[row, k] = W[k, index[row]]. Rows
-// whose index is outside the columns are 0.
+
+// The opposite: columns of the matrix as they are multiplied by, out[m, k] = W[k, index[m]]. Where the index
+// is outside the columns it is 0.
 struct HeedUnpackAxis {
   int64_t extent;
-  int64_t index, out;  // strides; those the index lacks are 0
+  int64_t index, out, plain;  // strides; those the index or the matrix lacks are 0
 };
 struct HeedUnpack {
   const struct HeedPackedWeights* weights;
   const int32_t* index;
   float* out;
-  int64_t ms, ks;
+  int64_t plain_column;  // stride of a column in plain weights
+  int64_t ms, ks;        // number of axes of each kind, in this order in `axes`
   struct HeedUnpackAxis axes[kHeedMaxAxes];
 };
 int64_t heed_unpack_scratch(const struct HeedUnpack* unpack);
@@ -103,13 +108,8 @@ void heed_unpack(const struct HeedUnpack* unpack, int64_t part, int64_t parts, v
 // row of a is rounded to whole numbers in [-127, 127] times a scale for each group of terms; the products of
 // a group are added exactly, groups by fused multiply-adds in order.
 struct HeedPackedMatmul {
-  const float* a;
   const struct HeedPackedWeights* weights;
-  float* c;
-  const void* context;  // passed to the epilogue
-  HeedFinish finish;
-  int64_t ms, ns, ks;                        // number of axes of each kind, in this order in `axes`
-  struct HeedMatmulAxis axes[kHeedMaxAxes];  // strides of b and mask are not used
+  struct HeedMatmul matmul;  // no loops, no mask; b is null and its strides are those of plain weights
 };
 int64_t heed_packed_matmul_scratch(const struct HeedPackedMatmul* matmul);
 void heed_packed_matmul(const struct HeedPackedMatmul* matmul, int64_t part, int64_t parts, void* scratch);

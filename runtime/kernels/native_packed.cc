@@ -7,6 +7,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/native_packed.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
+#include "runtime/kernels/matmul-inl.h"
 #include "runtime/kernels/packed_matmul-inl.h"
 #include "runtime/kernels/packed_weights-inl.h"
 #include "runtime/kernels/test_epilogue-inl.h"
@@ -16,7 +17,7 @@ namespace heed {
 namespace HWY_NAMESPACE {
 namespace {
 
-int64_t RunPanels(int64_t columns) { return PackedPanels(columns); }
+int64_t RunPanelColumns() { return kPanel; }
 int64_t RunBytes(int64_t type, int64_t terms, int64_t columns) {
   return PackedPanels(columns) * PanelBytes(type, terms);
 }
@@ -28,9 +29,13 @@ int64_t RunUnpackScratch(const HeedUnpack* unpack) { return UnpackScratch(*unpac
 void RunUnpack(const HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch) {
   Unpack(*unpack, part, parts, scratch);
 }
-int64_t RunMatmulScratch(const HeedPackedMatmul* matmul) { return PackedMatmulScratch(*matmul); }
+int64_t RunMatmulScratch(const HeedPackedMatmul* matmul) {
+  if (matmul->weights->type != kHeedWeightsPlain) return PackedMatmulScratch(*matmul);
+  return MatmulScratch(PlainMatmul(*matmul));
+}
 void RunMatmul(const HeedPackedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
-  PackedMatmul(*matmul, part, parts, scratch);
+  if (matmul->weights->type != kHeedWeightsPlain) return PackedMatmul(*matmul, part, parts, scratch);
+  Matmul(PlainMatmul(*matmul), part, parts, scratch);
 }
 
 double RunPeak() {
@@ -68,7 +73,7 @@ constexpr PackedKernels MakeTable() {
 #if HWY_TARGET <= HWY_AVX2
   table.fused = true;
 #endif
-  table.panels = RunPanels;
+  table.panel_columns = RunPanelColumns;
   table.bytes = RunBytes;
   table.pack_scratch = RunPackScratch;
   table.pack = RunPack;

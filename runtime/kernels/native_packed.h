@@ -16,7 +16,7 @@ struct PackedKernels {
   const char* target;
   int64_t lanes;
   bool fused;  // has fused multiply-add
-  int64_t (*panels)(int64_t columns);
+  int64_t (*panel_columns)();
   int64_t (*bytes)(int64_t type, int64_t terms, int64_t columns);
   int64_t (*pack_scratch)(const HeedPack*);
   void (*pack)(const HeedPack*, int64_t first, int64_t end, void* scratch);

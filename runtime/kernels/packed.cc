@@ -1,4 +1,4 @@
-// Packed weights and products with them as bitcode.
+// Packed weights and products with them as bitcode. Those with plain weights are the matrix product's.
 #include "runtime/kernels/level.h"
 #include "runtime/kernels/packed_matmul-inl.h"
 #include "runtime/kernels/packed_weights-inl.h"
@@ -8,7 +8,7 @@ namespace heed {
 namespace HWY_NAMESPACE {
 extern "C" {
 
-int64_t heed_packed_panels(int64_t columns) { return PackedPanels(columns); }
+int64_t heed_panel_columns() { return kPanel; }
 int64_t heed_packed_bytes(int64_t type, int64_t terms, int64_t columns) {
   return PackedPanels(columns) * PanelBytes(type, terms);
 }
@@ -20,9 +20,15 @@ int64_t heed_unpack_scratch(const HeedUnpack* unpack) { return UnpackScratch(*un
 void heed_unpack(const HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch) {
   Unpack(*unpack, part, parts, scratch);
 }
-int64_t heed_packed_matmul_scratch(const HeedPackedMatmul* matmul) { return PackedMatmulScratch(*matmul); }
+int64_t heed_packed_matmul_scratch(const HeedPackedMatmul* matmul) {
+  if (matmul->weights->type != kHeedWeightsPlain) return PackedMatmulScratch(*matmul);
+  const HeedMatmul plain = PlainMatmul(*matmul);
+  return heed_matmul_scratch(&plain);
+}
 void heed_packed_matmul(const HeedPackedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
-  PackedMatmul(*matmul, part, parts, scratch);
+  if (matmul->weights->type != kHeedWeightsPlain) return PackedMatmul(*matmul, part, parts, scratch);
+  const HeedMatmul plain = PlainMatmul(*matmul);
+  heed_matmul(&plain, part, parts, scratch);
 }
 
 }  // extern "C"

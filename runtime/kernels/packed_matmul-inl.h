@@ -29,7 +29,8 @@ namespace HWY_NAMESPACE {
 
 /// A product with its descriptor read.
 struct PackedMatmulState {
-  const HeedPackedMatmul* matmul;
+  const HeedMatmul* matmul;
+  const uint8_t* weights;
   int64_t rows, columns, terms;
   Line a_m, a_k;
   FinishedSums result;
@@ -251,7 +252,6 @@ HWY_NOINLINE void PackedMatmulBlock(const PackedMatmulState& state, int64_t m_fi
   const bool several_tiles = m_end - m_first > height_of(m_end - m_first);
   // Terms for which rows are packed: all, or those of a block.
   const int64_t packed_terms = several_tiles ? Min(state.terms, Rows::kBlock) : state.terms;
-  const uint8_t* const weights = static_cast<const uint8_t*>(state.matmul->weights->data);
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t m_block = m_first; m_block < m_end; m_block += state.block_rows) {
     const int64_t m_block_end = Min(m_end, m_block + state.block_rows);
@@ -274,7 +274,7 @@ HWY_NOINLINE void PackedMatmulBlock(const PackedMatmulState& state, int64_t m_fi
       } while (k < k_end);
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t n = n_first; n < n_end; n += kPanel) {
-        const uint8_t* const panel = weights + n / kPanel * state.panel_bytes;
+        const uint8_t* const panel = state.weights + n / kPanel * state.panel_bytes;
         const int64_t columns = Min(kPanel, n_end - n);
         const uint8_t* a = state.packed;
         k = k_first;
@@ -332,11 +332,20 @@ HWY_INLINE int64_t PackedRowsBytes(int64_t type, int64_t rows, int64_t terms) {
   }
 }
 
+/// The product as one with parameters where they lie, if the weights are plain.
+HWY_INLINE HeedMatmul PlainMatmul(const HeedPackedMatmul& packed) {
+  HeedMatmul matmul = packed.matmul;
+  matmul.b = static_cast<const float*>(packed.weights->data);
+  return matmul;
+}
+
 /// Reads the descriptor. With null scratch only sizes are found out; `bytes` gets what scratch must have.
-HWY_INLINE PackedMatmulState ReadPackedMatmul(const HeedPackedMatmul& matmul, void* scratch, int64_t& bytes) {
+HWY_INLINE PackedMatmulState ReadPackedMatmul(const HeedPackedMatmul& packed, void* scratch, int64_t& bytes) {
   using Axis = HeedMatmulAxis;
+  const HeedMatmul& matmul = packed.matmul;
   PackedMatmulState state;
   state.matmul = &matmul;
+  state.weights = static_cast<const uint8_t*>(packed.weights->data);
   const Axis* const m = matmul.axes;
   const Axis* const n = m + matmul.ms;
   const Axis* const k = n + matmul.ns;
@@ -357,7 +366,7 @@ HWY_INLINE PackedMatmulState ReadPackedMatmul(const HeedPackedMatmul& matmul, vo
   const Line c_n = line(n, matmul.ns, &Axis::c);
   state.a_k = line(k, matmul.ks, &Axis::a);
   state.result = MakeFinishedSums(matmul.c, c_m, c_n, matmul.context);
-  const int64_t type = matmul.weights->type;
+  const int64_t type = packed.weights->type;
   state.panel_bytes = PanelBytes(type, state.terms);
   // Blocks of terms of floats, all terms of whole numbers.
   const bool floats = type == kHeedWeightsF32 || type == kHeedWeightsBF16;
@@ -384,6 +393,7 @@ HWY_INLINE int64_t PackedMatmulScratch(const HeedPackedMatmul& matmul) {
   return RoundUp(bytes, 64);
 }
 
+/// Weights that are not plain.
 HWY_INLINE void PackedMatmul(const HeedPackedMatmul& matmul, int64_t part, int64_t parts, void* scratch) {
   int64_t bytes = 0;
   const PackedMatmulState state = ReadPackedMatmul(matmul, scratch, bytes);

@@ -140,6 +140,7 @@ HWY_INLINE void PackGroup(const float* HWY_RESTRICT from, int64_t depth, const u
 
 struct PackState {
   const HeedPack* pack;
+  const float* from;  // element 0, which need not be there
   int64_t terms, columns;
   Line n, k;
   float* group;      // [kGroup][kPanel]
@@ -150,6 +151,8 @@ HWY_INLINE PackState ReadPack(const HeedPack& pack, void* scratch, int64_t& byte
   using Axis = HeedPackAxis;
   PackState state;
   state.pack = &pack;
+  state.from = reinterpret_cast<const float*>(reinterpret_cast<uintptr_t>(pack.from) -
+                                              sizeof(float) * static_cast<uintptr_t>(pack.first));
   const Axis* const n = pack.axes;
   const Axis* const k = n + pack.ns;
   state.columns = NestSize(n, pack.ns);
@@ -185,7 +188,7 @@ HWY_NOINLINE void PackPanel(const PackState& state, int64_t n, int64_t columns, 
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t group = 0; group < groups; ++group) {
     const int64_t k = group * Form::kGroup, depth = Min(Form::kGroup, state.terms - k);
-    PackColumns(state.pack->from, state.n, state.k, n, columns, k, depth, kPanel, state.group);
+    PackColumns(state.from, state.n, state.k, n, columns, k, depth, kPanel, state.group);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t i = depth * kPanel; i < Steps<Form>(depth) * Form::kStep * kPanel; ++i) state.group[i] = 0;
     if (state.pack->scales) {
@@ -206,7 +209,7 @@ HWY_NOINLINE inline void PackBfloatPanel(const PackState& state, int64_t n, int6
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t k = 0; k < state.terms; k += kTerms) {
     const int64_t depth = Min(kTerms, state.terms - k);
-    PackColumns(state.pack->from, state.n, state.k, n, columns, k, depth, kPanel, state.group);
+    PackColumns(state.from, state.n, state.k, n, columns, k, depth, kPanel, state.group);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t term = 0; term < depth; ++term) {
       const Uints low = RoundToBfloat(PanelRow(state.group, term, 0));
@@ -226,7 +229,8 @@ HWY_INLINE void PackWeights(const HeedPack& pack, int64_t first, int64_t end, vo
     void* const to = static_cast<uint8_t*>(pack.to) + panel * panel_bytes;
     switch (pack.type) {
       case kHeedWeightsF32:
-        PackColumns(pack.from, state.n, state.k, n, columns, 0, state.terms, kPanel, static_cast<float*>(to));
+        PackColumns(state.from, state.n, state.k, n, columns, 0, state.terms, kPanel,
+                    static_cast<float*>(to));
         break;
       case kHeedWeightsBF16:
         PackBfloatPanel(state, n, columns, static_cast<uint32_t*>(to));
@@ -279,6 +283,7 @@ HWY_INLINE void Unpack(const HeedUnpack& unpack, int64_t part, int64_t parts, vo
   const Line index_m = MakeLine(unpack.axes, unpack.ms, &Axis::index, tables);
   const Line out_m = MakeLine(unpack.axes, unpack.ms, &Axis::out, tables);
   const Line out_k = MakeLine(unpack.axes + unpack.ms, unpack.ks, &Axis::out, tables);
+  const Line plain_k = MakeLine(unpack.axes + unpack.ms, unpack.ks, &Axis::plain, tables);
   const HeedPackedWeights& weights = *unpack.weights;
   const int64_t rows = NestSize(unpack.axes, unpack.ms);
 #pragma clang loop unroll(disable) vectorize(disable)
@@ -288,6 +293,12 @@ HWY_INLINE void Unpack(const HeedUnpack& unpack, int64_t part, int64_t parts, vo
     if (n < 0 || n >= weights.columns) {
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t k = 0; k < weights.terms; ++k) out[out_k.At(k)] = 0;
+      continue;
+    }
+    if (weights.type == kHeedWeightsPlain) {
+      const float* const from = static_cast<const float*>(weights.data) + n * unpack.plain_column;
+#pragma clang loop unroll(disable) vectorize(disable)
+      for (int64_t k = 0; k < weights.terms; ++k) out[out_k.At(k)] = from[plain_k.At(k)];
       continue;
     }
     const int64_t column = n % kPanel;

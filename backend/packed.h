@@ -1,0 +1,32 @@
+// Which matrices of parameters a function reads in packed form: those it multiplies by, and tables it looks
+// rows up in. Only functions that do not train do so; what they pack is the runtime's business, which has
+// the table of these matrices. Private to the back end.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "backend/layout.h"
+#include "backend/plan.h"
+
+namespace heed::backend {
+
+/// Smaller matrices are read where they lie.
+constexpr int64_t kLeastPackedTerms = 4, kLeastPackedColumns = 4;
+
+/// Look-ups of parameters that become steps of their own, which read the packed form: for each gather the
+/// product that multiplies by the same matrix, or none if the table is only looked up in.
+std::map<ir::NodeId, ir::NodeId> FindLookups(const ir::Graph& graph);
+
+/// The parameter of which a value is a renaming; none if it is something else.
+ir::NodeId ParamUnderNames(const ir::Graph& graph, ir::NodeId id);
+
+/// The matrix of a parameter that lies as `view` says, its columns `ns` and terms `ks` as nests of extents
+/// and strides; nothing if that is no whole static matrix, or a small one.
+std::optional<PackedMatrix> MakePackedMatrix(const Plan& plan, const View& view,
+                                             const std::vector<std::pair<Size, Size>>& ns,
+                                             const std::vector<std::pair<Size, Size>>& ks);
+/// A buffer that stands for the matrix; equal matrices have one.
+Base PackedBase(Plan& plan, const PackedMatrix& matrix);
+
+}  // namespace heed::backend
