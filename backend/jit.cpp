@@ -119,6 +119,7 @@ HeedPackedWeights OrcPlan::PackedForm(const PackedMatrix& matrix, const float* p
   pack.to = memory.back().data();
   weights.data = pack.to;
   pack.type = type;
+  pack.end_term = weights.terms;
   pack.ns = static_cast<int64_t>(matrix.ns.size());
   pack.ks = static_cast<int64_t>(matrix.ks.size());
   int64_t number = 0;

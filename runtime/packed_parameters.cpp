@@ -12,7 +12,7 @@
 namespace heed {
 namespace {
 
-constexpr int64_t kGroupFloats = 1 << 20;  // read at a time, if that has whole panels
+constexpr int64_t kPartFloats = 1 << 19;   // read at a time, where so few can be packed
 constexpr int64_t kPieceFloats = 1 << 16;  // of that by one thread at a time
 constexpr int64_t kAlignment = 64;
 
@@ -47,6 +47,7 @@ class Packer {
       : packing_(packing),
         matrix_(matrix),
         columns_(weights.columns),
+        terms_(weights.terms),
         width_(packing.panel_columns()),
         panels_((weights.columns + width_ - 1) / width_) {
     pack_.to = to;
@@ -55,56 +56,73 @@ class Packer {
     pack_.ks = matrix.term_axes;
     for (int64_t i = 0; i < pack_.ns + pack_.ks; ++i) {
       pack_.axes[i] = {matrix.extents[i], matrix.strides[i]};
-      if (i >= pack_.ns) terms_span_ += (matrix.extents[i] - 1) * matrix.strides[i];
     }
   }
 
-  /// Panels packed at a time: all, if fewer would not read less.
-  int64_t Group() const {
-    int64_t group = panels_;
-    while (group > 1 && Elements(0, group) > kGroupFloats &&
-           Elements(0, group / 2) <= Elements(0, group) / 3 * 2)
-      group /= 2;
-    return group;
-  }
-  /// The most elements that a group of so many panels reads.
-  int64_t MostElements(int64_t group) const {
+  /// The most elements that are read at a time.
+  int64_t MostElements() {
     int64_t most = 0;
-    for (int64_t first = 0; first < panels_; first += group)
-      most = std::max(most, Elements(first, std::min(panels_, first + group)));
+    ForEachPart([&](int64_t, int64_t, Span reads) { most = std::max(most, reads.Elements()); });
     return most;
   }
-  void Run(const ParameterSource& source, int64_t group, std::span<float> floats, ThreadPool& threads) {
-    for (int64_t first = 0; first < panels_; first += group) {
-      const int64_t end = std::min(panels_, first + group);
-      const Span reads = Reads(first, end);
-      const auto part = floats.subspan(0, static_cast<size_t>(reads.high - reads.low + 1));
+  void Run(const ParameterSource& source, float* floats, ThreadPool& threads) {
+    ForEachPart([&](int64_t first, int64_t end, Span reads) {
+      const std::span<float> part(floats, static_cast<size_t>(reads.Elements()));
       Read(source, matrix_.param, matrix_.offset + reads.low, part, threads);
       pack_.from = part.data();
       pack_.first = reads.low;
       Pack(first, end, threads);
-    }
+    });
   }
 
  private:
   struct Span {
     int64_t low, high;
+    int64_t Elements() const { return high - low + 1; }
   };
-  /// The elements after the matrix' offset that panels [first, end) read lie between these.
-  Span Reads(int64_t first, int64_t end) const {
+  /// Elements of a nest, from `first` to before `end`, lie between these offsets.
+  static Span SpanOf(const HeedPackAxis* axes, int64_t count, int64_t first, int64_t end) {
     Span span{INT64_MAX, INT64_MIN};
-    for (int64_t column = first * width_; column < std::min(end * width_, columns_); ++column) {
-      int64_t offset = 0, rest = column;
-      for (int64_t i = pack_.ns; i-- > 0; rest /= pack_.axes[i].extent)
-        offset += rest % pack_.axes[i].extent * pack_.axes[i].stride;
+    for (int64_t element = first; element < end; ++element) {
+      int64_t offset = 0, rest = element;
+      for (int64_t i = count; i-- > 0; rest /= axes[i].extent)
+        offset += rest % axes[i].extent * axes[i].stride;
       span.low = std::min(span.low, offset);
-      span.high = std::max(span.high, offset + terms_span_);
+      span.high = std::max(span.high, offset);
     }
     return span;
   }
-  int64_t Elements(int64_t first, int64_t end) const {
-    const Span reads = Reads(first, end);
-    return reads.high - reads.low + 1;
+  /// The elements after the matrix' offset that packing panels [first, end) of terms [first_term, end_term)
+  /// reads lie in this.
+  Span Reads(int64_t first, int64_t end, int64_t first_term, int64_t end_term) const {
+    const Span columns = SpanOf(pack_.axes, pack_.ns, first * width_, std::min(end * width_, columns_));
+    const Span terms = SpanOf(pack_.axes + pack_.ns, pack_.ks, first_term, end_term);
+    return {columns.low + terms.low, columns.high + terms.high};
+  }
+
+  /// Panels and terms (in pack_) in parts that read few elements: whichever of them lies apart is split.
+  template <class Body>
+  void ForEachPart(const Body& body) {
+    int64_t panels = panels_, terms = terms_;
+    const auto elements = [&](int64_t p, int64_t t) { return Reads(0, p, 0, t).Elements(); };
+    while (elements(panels, terms) > kPartFloats) {
+      const int64_t now = elements(panels, terms) / 4 * 3;
+      if (const int64_t fewer = (panels + 1) / 2; fewer < panels && elements(fewer, terms) <= now) {
+        panels = fewer;
+      } else if (const int64_t less = RoundUp((terms + 1) / 2, kHeedInt8Group);
+                 less < terms && elements(panels, less) <= now) {
+        terms = less;
+      } else {
+        break;
+      }
+    }
+    for (int64_t first = 0; first < panels_; first += panels) {
+      const int64_t end = std::min(panels_, first + panels);
+      for (pack_.first_term = 0; pack_.first_term < terms_; pack_.first_term += terms) {
+        pack_.end_term = std::min(terms_, pack_.first_term + terms);
+        body(first, end, Reads(first, end, pack_.first_term, pack_.end_term));
+      }
+    }
   }
   void Pack(int64_t first, int64_t end, ThreadPool& threads) {
     struct Context {
@@ -122,8 +140,7 @@ class Packer {
 
   const HeedPacking& packing_;
   const HeedPackedMatrix& matrix_;
-  const int64_t columns_, width_, panels_;
-  int64_t terms_span_ = 0;
+  const int64_t columns_, terms_, width_, panels_;
   HeedPack pack_ = {};
 };
 
@@ -181,8 +198,7 @@ PackedParameters::PackedParameters(const HeedProgram& program, std::span<const H
     packed_at[i] = packed_bytes;
     if (!needs_packed[i]) continue;
     packed_bytes += RoundUp(program.packing->bytes(packed_[i].type, size.terms, size.columns), kAlignment);
-    const Packer packer(*program.packing, matrix, packed_[i], nullptr);
-    staging = std::max(staging, packer.MostElements(packer.Group()));
+    staging = std::max(staging, Packer(*program.packing, matrix, packed_[i], nullptr).MostElements());
   }
   plain_memory_ = AllocateBlock(plain_bytes);
   packed_memory_ = AllocateBlock(packed_bytes);
@@ -194,13 +210,11 @@ PackedParameters::PackedParameters(const HeedProgram& program, std::span<const H
     plain_[i] = to;
     Read(source, static_cast<int64_t>(i), 0, {to, static_cast<size_t>(program.params[i].count)}, threads);
   }
-  const std::shared_ptr<void> floats = AllocateBlock(4 * staging);
+  const auto floats = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(staging));
   for (size_t i = 0; i < needs_packed.size(); ++i) {
     if (!needs_packed[i]) continue;
     void* const to = static_cast<char*>(packed_memory_.get()) + packed_at[i];
-    Packer packer(*program.packing, program.packing->matrices[i], packed_[i], to);
-    packer.Run(source, packer.Group(), {static_cast<float*>(floats.get()), static_cast<size_t>(staging)},
-               threads);
+    Packer(*program.packing, program.packing->matrices[i], packed_[i], to).Run(source, floats.get(), threads);
     packed_[i].data = to;
   }
 }

@@ -124,7 +124,29 @@ struct Rounded {
   std::vector<int32_t> numbers;  // [term][column]
   std::vector<float> scales;     // [group][column]
 };
-Rounded Round(Matrix& matrix, int64_t type, const std::vector<float>* scales = nullptr) {
+/// `of` [terms] on a target with fused multiply-add or without.
+float ChooseScale(const std::vector<float>& of, int64_t type, bool fused) {
+  float largest = 0;
+  for (float value : of) {
+    if (std::abs(value) > std::abs(largest)) largest = value;
+  }
+  if (type == kHeedWeightsInt8) return RoundedToBfloat(std::abs(largest) / 127);
+  float best = RoundedToBfloat(largest / -8), least = std::numeric_limits<float>::infinity();
+  for (float range : {-7.0f, -7.5f, -8.0f, -8.5f, -9.0f}) {
+    const float scale = RoundedToBfloat(largest / range);
+    float error = 0;
+    for (float value : of) {
+      const float ratio = scale == 0 ? 0 : std::clamp(value / scale, -8.0f, 7.0f);
+      const float number = std::nearbyint(ratio);
+      const float difference = fused ? std::fma(-number, scale, value) : value - number * scale;
+      error = fused ? std::fma(difference, difference, error) : difference * difference + error;
+    }
+    if (error < least) best = scale, least = error;
+  }
+  return best;
+}
+
+Rounded Round(Matrix& matrix, int64_t type, bool fused) {
   Rounded rounded{type, matrix.terms, matrix.columns, 0, {}, {}, {}};
   rounded.values.resize(matrix.terms * matrix.columns);
   rounded.numbers.resize(matrix.terms * matrix.columns);
@@ -135,10 +157,10 @@ Rounded Round(Matrix& matrix, int64_t type, const std::vector<float>* scales = n
   for (int64_t n = 0; n < matrix.columns; ++n) {
     for (int64_t group = 0; group < rounded.groups; ++group) {
       const int64_t first = group * group_size, end = std::min(first + group_size, matrix.terms);
-      float largest = 0;
-      for (int64_t k = first; k < end; ++k) largest = std::max(largest, std::abs(matrix.At(k, n)));
-      float& scale = rounded.scales[group * matrix.columns + n];
-      scale = scales ? (*scales)[n * rounded.groups + group] : RoundedToBfloat(largest / high);
+      std::vector<float> of;
+      for (int64_t k = first; k < end; ++k) of.push_back(matrix.At(k, n));
+      const float scale = ChooseScale(of, type, fused);
+      rounded.scales[group * matrix.columns + n] = scale;
       for (int64_t k = first; k < end; ++k) {
         const float ratio = scale == 0 ? 0 : matrix.At(k, n) / scale;
         const int32_t number = static_cast<int32_t>(std::nearbyint(std::clamp(ratio, low, high)));
@@ -169,11 +191,16 @@ class Packed {
     pack.to = memory_.data();
     if (scales) pack.scales = scales->data();
     Block scratch(kernels.pack_scratch(&pack));
-    // In several calls, the last panels first.
+    // In several calls, the last panels and terms first.
     const int64_t width = kernels.panel_columns(), panels = (matrix.columns + width - 1) / width;
     for (int64_t end = panels; end > 0;) {
       const int64_t first = std::max<int64_t>(0, end - 3);
-      kernels.pack(&pack, first, end, scratch.data());
+      pack.end_term = matrix.terms;
+      do {
+        pack.first_term = std::max<int64_t>(0, pack.end_term - 1) / 256 * 256;
+        kernels.pack(&pack, first, end, scratch.data());
+        pack.end_term = pack.first_term;
+      } while (pack.end_term > 0);
       end = first;
     }
     weights_ = {memory_.data(), type, matrix.terms, matrix.columns};
@@ -366,7 +393,7 @@ TEST(KernelsPacked, ColumnsComeBackRounded) {
         }
         ForAll([&](const PackedKernels& kernels, int64_t type, const std::string& what) {
           const Packed packed(kernels, matrix, type);
-          const Rounded rounded = Round(matrix, type);
+          const Rounded rounded = Round(matrix, type, kernels.fused);
           for (int64_t parts : {1, 3}) {
             const std::vector<float> out = UnpackAll(kernels, matrix, packed.weights(), parts);
             for (int64_t k = 0; k < terms; ++k) {
@@ -398,8 +425,9 @@ TEST(KernelsPacked, RoundingIsWithinHalfAStep) {
         square += was * was;
       }
     }
-    // Normal numbers: 2^-9 / sqrt(3) and less of bfloat16; a step of (largest of the group) / 127 or / 7.
-    const double most[] = {0, 0.002, 0.008, 0.11, 0};
+    // Normal numbers: 2^-9 / sqrt(3) and less of bfloat16; a step of about (largest of the group) / 127 or
+    // / 8.
+    const double most[] = {0, 0.002, 0.008, 0.086, 0};
     EXPECT_LE(std::sqrt(error / square), most[type]) << what;
   });
 }
@@ -455,7 +483,8 @@ TEST(KernelsPacked, ProductsOfOddSizes) {
       Rows rows(matrix, {m}, transposed, transposed, random);
       ForAll([&](const PackedKernels& kernels, int64_t type, const std::string& what) {
         const Packed packed(kernels, matrix, type);
-        const std::vector<float> expected = Expected(rows, Round(matrix, type), kernels.fused, nullptr);
+        const std::vector<float> expected =
+            Expected(rows, Round(matrix, type, kernels.fused), kernels.fused, nullptr);
         for (int64_t parts : {1, 2, 3, 7}) {
           rows.Run(kernels, packed.weights(), parts);
           ExpectSame(expected, rows.c,
@@ -480,7 +509,8 @@ TEST(KernelsPacked, NestsOfAxes) {
     Rows rows(matrix, nest(5), random() % 2, random() % 2, random);
     ForAll([&](const PackedKernels& kernels, int64_t type, const std::string& what) {
       const Packed packed(kernels, matrix, type);
-      const std::vector<float> expected = Expected(rows, Round(matrix, type), kernels.fused, nullptr);
+      const std::vector<float> expected =
+          Expected(rows, Round(matrix, type, kernels.fused), kernels.fused, nullptr);
       for (int64_t parts : {1, 2}) {
         rows.Run(kernels, packed.weights(), parts);
         ExpectSame(expected, rows.c, what);
@@ -496,7 +526,8 @@ TEST(KernelsPacked, ManyBlocksOfRowsAndOfTerms) {
   Rows rows(matrix, {400}, false, false, random);
   ForAll([&](const PackedKernels& kernels, int64_t type, const std::string& what) {
     const Packed packed(kernels, matrix, type);
-    const std::vector<float> expected = Expected(rows, Round(matrix, type), kernels.fused, nullptr);
+    const std::vector<float> expected =
+        Expected(rows, Round(matrix, type, kernels.fused), kernels.fused, nullptr);
     for (int64_t parts : {1, 2}) {
       rows.Run(kernels, packed.weights(), parts);
       ExpectSame(expected, rows.c, what);
@@ -573,17 +604,17 @@ TEST(KernelsPacked, WhatIsNotANumberStaysInItsRowAndColumn) {
 TEST(KernelsPacked, ExtremeNumbers) {
   // Rows and weights of denormal and of huge numbers, and zeros, give what the promised sums give.
   std::mt19937 random(10);
-  for (float factor : {0.0f, 1e-44f, 1e-38f, 1e-30f, 1e18f}) {
+  for (float factor : {0.0f, 1e-44f, 1e-38f, 1e-30f, 1e18f, 1e25f}) {
     Matrix matrix({40}, {200}, false, false, random);
     Rows rows(matrix, {6}, false, false, random);
-    for (size_t i = 0; i < rows.a.size(); ++i) rows.a[i] *= factor;
+    for (size_t i = 0; i < rows.a.size() && factor < 1e20f; ++i) rows.a[i] *= factor;
     for (int64_t n = 20; n < 40; ++n) {
       for (int64_t k = 0; k < 200; ++k) matrix.At(k, n) *= factor;
     }
     ForAll([&](const PackedKernels& kernels, int64_t type, const std::string& what) {
       const Packed packed(kernels, matrix, type);
       rows.Run(kernels, packed.weights(), 1);
-      ExpectSame(Expected(rows, Round(matrix, type), kernels.fused, nullptr), rows.c, what);
+      ExpectSame(Expected(rows, Round(matrix, type, kernels.fused), kernels.fused, nullptr), rows.c, what);
     });
     if (HasFatalFailure()) return;
   }
@@ -601,7 +632,8 @@ TEST(KernelsPacked, EpilogueSeesEveryOutputOnce) {
     const TestEpilogue epilogue = {0.5f, 0.25f, bias.data(), residual.data()};
     ForAll([&](const PackedKernels& kernels, int64_t type, const std::string& what) {
       const Packed packed(kernels, matrix, type);
-      const std::vector<float> expected = Expected(rows, Round(matrix, type), kernels.fused, &epilogue);
+      const std::vector<float> expected =
+          Expected(rows, Round(matrix, type, kernels.fused), kernels.fused, &epilogue);
       for (int64_t parts : {1, 2, 5}) {
         rows.Run(kernels, packed.weights(), parts, &epilogue);
         ExpectSame(expected, rows.c, what);

@@ -77,13 +77,15 @@ struct HeedPack {
   void* to;                // of panel 0
   const uint16_t* scales;  // null: chosen; else those the weights are multiples of, [column][group], bfloat16
   int64_t type;            // not plain
-  int64_t ns, ks;          // number of axes of each kind, in this order in `axes`; row-major nests
+  int64_t first_term, end_term;
+  int64_t ns, ks;  // number of axes of each kind, in this order in `axes`; row-major nests
   struct HeedPackAxis axes[kHeedMaxAxes];
 };
 int64_t heed_panel_columns(void);
 int64_t heed_packed_bytes(int64_t type, int64_t terms, int64_t columns);
 int64_t heed_pack_scratch(const struct HeedPack* pack);  // bytes a call
-// Panels [first, end): reads the columns in them only.
+// Panels [first, end) of terms [first_term, end_term): reads no others. first_term is a multiple of 128, and
+// so is end_term, or it is the number of terms.
 void heed_pack_weights(const struct HeedPack* pack, int64_t first, int64_t end, void* scratch);
 
 // The opposite: columns of the matrix as they are multiplied by, out[m, k] = W[k, index[m]]. Where the index

@@ -15,6 +15,8 @@
 #define HEED_RUNTIME_KERNELS_PACKED_WEIGHTS_INL_H_
 #endif
 
+#include <type_traits>
+
 #include "hwy/highway.h"
 #include "runtime/kernels/dot-inl.h"
 #include "runtime/kernels/heed_kernels.h"
@@ -92,17 +94,46 @@ HWY_INLINE Ints Quantize(Floats value, Floats scale) {
   return hn::NearestInt(hn::IfThenElse(hn::Eq(scale, hn::Zero(d)), hn::Zero(d), bounded));
 }
 
-/// Scales, rounded to bfloat16, for `depth` terms of one vector of columns.
+/// Scales, rounded to bfloat16, for `depth` terms of one vector of columns. int8: the largest number becomes
+/// 127. int4: the largest becomes -8, or lies up to an eighth inside or outside of the range: what gives the
+/// least sum of squared errors.
 template <class Form>
 HWY_INLINE Uints ChooseScales(const float* HWY_RESTRICT from, int64_t depth, int v) {
   const FloatTag d;
   const IntTag di;
   Ints largest = hn::Zero(di);  // magnitudes compare as whole numbers do, NaN above all
+  Floats signed_largest = hn::Zero(d);
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t k = 0; k < depth; ++k) {
-    largest = hn::Max(largest, hn::BitCast(di, hn::Abs(PanelRow(from, k, v))));
+    const Floats value = PanelRow(from, k, v);
+    const Ints magnitude = hn::BitCast(di, hn::Abs(value));
+    signed_largest = hn::IfThenElse(hn::RebindMask(d, hn::Gt(magnitude, largest)), value, signed_largest);
+    largest = hn::Max(largest, magnitude);
   }
-  return RoundToBfloat(hn::Div(hn::BitCast(d, largest), hn::Set(d, Form::kHighest)));
+  if constexpr (std::is_same_v<Form, Int8Form>) {
+    return RoundToBfloat(hn::Div(hn::BitCast(d, largest), hn::Set(d, Form::kHighest)));
+  } else {
+    Floats least = hn::Inf(d);
+    Uints best = RoundToBfloat(hn::Div(signed_largest, hn::Set(d, Form::kLowest)));  // if errors overflow
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int candidate = 0; candidate < 5; ++candidate) {
+      const Floats range = hn::Set(d, -7 - 0.5f * static_cast<float>(candidate));
+      const Uints bits = RoundToBfloat(hn::Div(signed_largest, range));
+      const Floats scale = hn::BitCast(d, hn::ShiftLeft<16>(bits));
+      Floats error = hn::Zero(d);
+#pragma clang loop unroll(disable) vectorize(disable)
+      for (int64_t k = 0; k < depth; ++k) {
+        const Floats value = PanelRow(from, k, v);
+        const Floats number = hn::ConvertTo(d, Quantize<Form>(value, scale));
+        const Floats difference = hn::NegMulAdd(number, scale, value);
+        error = hn::MulAdd(difference, difference, error);
+      }
+      const auto better = hn::Lt(error, least);
+      least = hn::IfThenElse(better, error, least);
+      best = hn::IfThenElse(hn::RebindMask(hn::DFromV<Uints>(), better), bits, best);
+    }
+    return best;
+  }
 }
 
 /// One group of a panel. `from` is [term][kPanel], with kGroup terms, those from `depth` on 0.
@@ -186,8 +217,8 @@ template <class Form>
 HWY_NOINLINE void PackPanel(const PackState& state, int64_t n, int64_t columns, uint32_t* HWY_RESTRICT to) {
   const int64_t groups = (state.terms + Form::kGroup - 1) / Form::kGroup;
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t group = 0; group < groups; ++group) {
-    const int64_t k = group * Form::kGroup, depth = Min(Form::kGroup, state.terms - k);
+  for (int64_t k = state.pack->first_term; k < state.pack->end_term; k += Form::kGroup) {
+    const int64_t group = k / Form::kGroup, depth = Min(Form::kGroup, state.terms - k);
     PackColumns(state.from, state.n, state.k, n, columns, k, depth, kPanel, state.group);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t i = depth * kPanel; i < Steps<Form>(depth) * Form::kStep * kPanel; ++i) state.group[i] = 0;
@@ -207,8 +238,8 @@ HWY_NOINLINE inline void PackBfloatPanel(const PackState& state, int64_t n, int6
   const UintTag du;
   constexpr int64_t kTerms = kHeedInt8Group;
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t k = 0; k < state.terms; k += kTerms) {
-    const int64_t depth = Min(kTerms, state.terms - k);
+  for (int64_t k = state.pack->first_term; k < state.pack->end_term; k += kTerms) {
+    const int64_t depth = Min(kTerms, state.pack->end_term - k);
     PackColumns(state.from, state.n, state.k, n, columns, k, depth, kPanel, state.group);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t term = 0; term < depth; ++term) {
@@ -226,11 +257,12 @@ HWY_INLINE void PackWeights(const HeedPack& pack, int64_t first, int64_t end, vo
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t panel = first; panel < end; ++panel) {
     const int64_t n = panel * kPanel, columns = Min(kPanel, state.columns - n);
-    void* const to = static_cast<uint8_t*>(pack.to) + panel * panel_bytes;
+    void* const to =
+        static_cast<uint8_t*>(pack.to) + panel * panel_bytes + PanelBytes(pack.type, pack.first_term);
     switch (pack.type) {
       case kHeedWeightsF32:
-        PackColumns(state.from, state.n, state.k, n, columns, 0, state.terms, kPanel,
-                    static_cast<float*>(to));
+        PackColumns(state.from, state.n, state.k, n, columns, pack.first_term,
+                    pack.end_term - pack.first_term, kPanel, static_cast<float*>(to));
         break;
       case kHeedWeightsBF16:
         PackBfloatPanel(state, n, columns, static_cast<uint32_t*>(to));

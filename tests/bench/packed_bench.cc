@@ -173,6 +173,7 @@ void PackedBench(const PackedKernels& kernels, double float_peak, PackedModel mo
     HeedPack pack = {};
     pack.from = parameters.Floats(product.terms * product.columns);
     pack.type = type;
+    pack.end_term = product.terms;
     pack.ns = pack.ks = 1;
     pack.axes[0] = {product.columns, product.transposed ? product.terms : 1};
     pack.axes[1] = {product.terms, product.transposed ? 1 : product.columns};
