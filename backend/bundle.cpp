@@ -191,6 +191,7 @@ Constant* BundleEmitter::Packing() {
   }
   llvm::Type* const word = builder_.getInt64Ty();
   llvm::Type* const pointer = builder_.getPtrTy();
+  llvm::Type* const none = builder_.getVoidTy();
   const auto kernel = [&](const char* name, llvm::Type* result, std::vector<llvm::Type*> arguments) {
     auto callee = module_.getOrInsertFunction(name, llvm::FunctionType::get(result, arguments, false));
     llvm::cast<llvm::Function>(callee.getCallee())->setVisibility(llvm::GlobalValue::HiddenVisibility);
@@ -200,7 +201,10 @@ Constant* BundleEmitter::Packing() {
       Struct({Number(static_cast<int64_t>(matrices.size())), Array(matrices),
               kernel("heed_panel_columns", word, {}), kernel("heed_packed_bytes", word, {word, word, word}),
               kernel("heed_pack_scratch", word, {pointer}),
-              kernel("heed_pack_weights", builder_.getVoidTy(), {pointer, word, word, pointer})}),
+              kernel("heed_pack_weights", none, {pointer, word, word, pointer}),
+              kernel("heed_unpack_scratch", word, {pointer}),
+              kernel("heed_unpack", none, {pointer, word, word, pointer}),
+              kernel("heed_packed_scales", none, {pointer, pointer})}),
       "packing");
 }
 

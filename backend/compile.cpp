@@ -11,6 +11,7 @@
 #include "backend/kernels.h"
 #include "backend/link.h"
 #include "backend/object.h"
+#include "backend/packed.h"
 #include "backend/plan.h"
 #include "backend/sum_orders.h"
 #include "llvm/IR/LLVMContext.h"
@@ -48,24 +49,43 @@ ir::AxisList OrderOf(const ir::Graph& graph, const std::string& output, const ir
   return order;
 }
 
-CompiledFunction MakeFunction(const ProgramSpec& program, const EntrySpec& entry, const ir::Graph& graph,
-                              const std::string& what, size_t number, SumOrders* sums = nullptr,
-                              OutputOrders orders = {}) {
-  orders.insert(orders.end(), entry.weight_axes.begin(), entry.weight_axes.end());
-  for (const auto& [name, node] : graph.outputs) {
-    if (name == "value" || name == "logits")
-      orders.emplace_back(name, OrderOf(graph, name, entry.result_axes));
-    if (!name.starts_with("d.")) continue;
-    for (const ParamSpec& param : program.params)
-      if ("d." + param.name == name) orders.emplace_back(name, param.axes);
+/// Plans of the program's functions.
+class FunctionMaker {
+ public:
+  explicit FunctionMaker(const ProgramSpec& program) : program_(program) {
+    std::vector<const ir::Graph*> graphs;
+    for (const EntrySpec& entry : program.entries) {
+      for (const auto* graph : {&entry.loss, &entry.forward, &entry.prefill, &entry.step, &entry.weights})
+        if (*graph) graphs.push_back(graph->get());
+    }
+    tables_ = FindTables(graphs);
   }
-  CompiledFunction function;
-  function.plan = MakePlan(graph, what + "/" + entry.name, orders, sums, what != "train");
-  if (const auto said = program.remarks.find(function.plan.name); said != program.remarks.end())
-    function.plan.remarks = said->second;
-  function.symbol = "heed_run_" + std::to_string(number);
-  return function;
-}
+
+  /// `what`: "train", "loss" ...
+  CompiledFunction Make(const EntrySpec& entry, const ir::Graph& graph, const std::string& what,
+                        SumOrders* sums = nullptr, OutputOrders orders = {}) {
+    orders.insert(orders.end(), entry.weight_axes.begin(), entry.weight_axes.end());
+    for (const auto& [name, node] : graph.outputs) {
+      if (name == "value" || name == "logits")
+        orders.emplace_back(name, OrderOf(graph, name, entry.result_axes));
+      if (!name.starts_with("d.")) continue;
+      for (const ParamSpec& param : program_.params)
+        if ("d." + param.name == name) orders.emplace_back(name, param.axes);
+    }
+    CompiledFunction function;
+    function.plan =
+        MakePlan(graph, what + "/" + entry.name, orders, sums, what == "train" ? nullptr : &tables_);
+    if (const auto said = program_.remarks.find(function.plan.name); said != program_.remarks.end())
+      function.plan.remarks = said->second;
+    function.symbol = "heed_run_" + std::to_string(number_++);
+    return function;
+  }
+
+ private:
+  const ProgramSpec& program_;
+  std::set<std::string> tables_;
+  size_t number_ = 0;
+};
 
 std::string Concatenated(const std::vector<ModuleJob>& jobs, const std::vector<std::string>& texts,
                          const std::string& comment) {
@@ -80,22 +100,21 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
   Phases phases(options.times);
   std::vector<CompiledEntry> entries;
   std::vector<const CompiledFunction*> functions;
-  size_t number = 0;
+  FunctionMaker maker(program);
   for (const EntrySpec& entry : program.entries) {
     CompiledEntry& compiled = entries.emplace_back();
-    if (entry.train) compiled.train = MakeFunction(program, entry, *entry.train, "train", number++);
-    if (entry.loss) compiled.loss = MakeFunction(program, entry, *entry.loss, "loss", number++);
+    if (entry.train) compiled.train = maker.Make(entry, *entry.train, "train");
+    if (entry.loss) compiled.loss = maker.Make(entry, *entry.loss, "loss");
     // What decodes adds in the order in which the whole does, and keeps its state as the step reads it.
     SumOrders sums;
-    if (entry.forward)
-      compiled.forward = MakeFunction(program, entry, *entry.forward, "forward", number++, &sums);
+    if (entry.forward) compiled.forward = maker.Make(entry, *entry.forward, "forward", &sums);
     if (entry.step) {
-      compiled.step = MakeFunction(program, entry, *entry.step, "step", number++, &sums);
+      compiled.step = maker.Make(entry, *entry.step, "step", &sums);
       OutputOrders kept;
       for (const TensorInfo& input : compiled.step->plan.inputs) kept.emplace_back(input.name, input.axes);
-      compiled.prefill = MakeFunction(program, entry, *entry.prefill, "prefill", number++, &sums, kept);
+      compiled.prefill = maker.Make(entry, *entry.prefill, "prefill", &sums, kept);
     }
-    if (entry.weights) compiled.weights = MakeFunction(program, entry, *entry.weights, "weights", number++);
+    if (entry.weights) compiled.weights = maker.Make(entry, *entry.weights, "weights");
   }
   for (const CompiledEntry& entry : entries)
     for (const auto* function :

@@ -18,6 +18,7 @@
 #include "backend/kernels.h"
 #include "backend/link.h"
 #include "backend/object.h"
+#include "backend/packed.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -408,7 +409,9 @@ std::unique_ptr<JitFunction> JitFunction::Create(const ir::Graph& graph, const s
   std::map<std::string, ir::AxisList> params;
   for (ir::NodeId id : graph.Order())
     if (graph.op(id) == ir::OpKind::Param) params[graph[id].attributes.name] = graph[id].type.axes;
-  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}, sums, pack), cpu, error);
+  const std::set<std::string> tables = FindTables({&graph});
+  std::unique_ptr<JitPlan> plan =
+      JitPlan::Create(MakePlan(graph, "function", {}, sums, pack ? &tables : nullptr), cpu, error);
   if (!plan) return nullptr;
   return std::make_unique<OrcFunction>(std::move(plan), std::move(params), threads);
 }

@@ -31,9 +31,9 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
   };
   if (table.matmul) whole("matmul", {"heed_matmul", "heed_matmul_scratch"});
   if (table.packed) {
-    whole("packed",
-          {"heed_panel_columns", "heed_packed_bytes", "heed_pack_scratch", "heed_pack_weights",
-           "heed_unpack_scratch", "heed_unpack", "heed_packed_matmul_scratch", "heed_packed_matmul"});
+    whole("packed", {"heed_panel_columns", "heed_packed_bytes", "heed_pack_scratch", "heed_pack_weights",
+                     "heed_unpack_scratch", "heed_unpack", "heed_packed_scales", "heed_packed_matmul_scratch",
+                     "heed_packed_matmul"});
   }
   for (const KernelTable::Finish& finish : table.finishes()) {
     jobs.push_back({finish.symbol, Effort::All, [&](LLVMContext& context, const TargetMachine& machine) {

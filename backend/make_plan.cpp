@@ -29,12 +29,13 @@ const Size kZero{.factor = 0};
 
 class Planner {
  public:
-  Planner(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums, bool pack)
+  Planner(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums,
+          const std::set<std::string>* tables)
       : graph_(graph),
         layout_(graph, plan_, orders),
         sums_(sums),
-        pack_(pack),
-        lookups_(pack ? FindLookups(graph) : std::map<NodeId, NodeId>()),
+        pack_(tables != nullptr),
+        lookups_(tables ? FindLookups(graph, *tables) : std::map<NodeId, NodeId>()),
         fusion_(Fuse(graph, layout_, sums ? *sums : SumOrders(), lookups_)) {
     plan_.name = std::move(name);
   }
@@ -682,9 +683,10 @@ class Planner {
 
 }  // namespace
 
-Plan MakePlan(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums, bool pack) {
+Plan MakePlan(const Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums,
+              const std::set<std::string>* tables) {
   const Graph expanded = Expand(graph);
-  return Planner(expanded, std::move(name), orders, sums, pack).Run();
+  return Planner(expanded, std::move(name), orders, sums, tables).Run();
 }
 
 }  // namespace heed::backend

@@ -41,13 +41,12 @@ std::optional<RenamedParam> RenamedParamOf(const Graph& graph, NodeId id) {
   return renamed;
 }
 
-AxisList Stored(const RenamedParam& renamed, const AxisList& axes) {
-  AxisList stored;
-  for (Axis axis : axes) {
-    const auto found = renamed.stored.find(axis);
-    if (found != renamed.stored.end()) stored.push_back(found->second);
-  }
-  return stored;
+/// A matrix of enough rows, whose other axes are terms.
+bool IsTable(const Graph& graph, const AxisList& axes, Axis row) {
+  int64_t terms = 1;
+  for (Axis axis : axes)
+    if (axis != row) terms *= graph.axes().Bound(axis);
+  return axes.size() > 1 && terms >= kLeastPackedTerms && graph.axes().Bound(row) >= kLeastPackedColumns;
 }
 
 /// Axes that walk a nest as one become one; those of one element go.
@@ -75,40 +74,71 @@ std::optional<std::vector<PackedMatrix::Axis>> Static(const std::vector<std::pai
 
 }  // namespace
 
-std::map<NodeId, NodeId> FindLookups(const Graph& graph) {
-  std::map<NodeId, NodeId> lookups;
-  const std::vector<NodeId> order = graph.Order();
-  for (NodeId id : order) {
-    const Node& gather = graph[id];
-    if (gather.op != OpKind::Gather || IsViewOp(graph, id) || gather.type.dtype != ir::DType::Float) continue;
-    const auto table = RenamedParamOf(graph, gather.inputs[0]);
-    if (!table) continue;
-    const AxisList rest = ir::Minus(graph.axes_of(gather.inputs[0]), {gather.attributes.axis});
-    if (rest.empty() || !ir::Intersection(rest, graph.axes_of(gather.inputs[1])).empty()) continue;
-    int64_t term_count = 1;
-    for (Axis axis : rest) term_count *= graph.axes().Bound(axis);
-    if (term_count < kLeastPackedTerms || graph.axes().Bound(gather.attributes.axis) < kLeastPackedColumns)
-      continue;
-    const AxisList terms = Stored(*table, rest);
-    bool only_looked_up = true;
-    NodeId product;
-    for (NodeId user : order) {
-      const Node& node = graph[user];
-      for (NodeId input : node.inputs) {
-        const auto used = RenamedParamOf(graph, input);
-        if (!used || used->param != table->param || node.op == OpKind::Rename) continue;
-        const AxisList& axes = node.attributes.axes;
-        if (node.op == OpKind::Contract && !ir::MaskOf(node) && !product &&
-            ir::SameSet(Stored(*used, axes), terms)) {
-          product = user;
-        }
-        const bool same_rows =
-            node.op == OpKind::Gather && input == node.inputs[0] &&
-            Stored(*used, {node.attributes.axis}) == Stored(*table, {gather.attributes.axis});
-        only_looked_up &= same_rows;
+namespace {
+
+/// A use of a parameter by a node that is no renaming.
+struct Use {
+  std::string param;
+  Axis row;  ///< in storage, where `node` looks rows up or multiplies by all the others; else none
+  NodeId node;
+  bool lookup = false;
+};
+std::vector<Use> UsesOf(const Graph& graph) {
+  std::vector<Use> uses;
+  for (NodeId id : graph.Order()) {
+    const Node& node = graph[id];
+    if (node.op == OpKind::Rename) continue;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const NodeId param = ParamUnderNames(graph, node.inputs[i]);
+      if (!param) continue;
+      Use use{graph[param].attributes.name, {}, id};
+      const AxisList& axes = graph.axes_of(node.inputs[i]);
+      AxisList row;
+      if (node.op == OpKind::Gather && i == 0 && !IsViewOp(graph, id)) {
+        const AxisList rest = ir::Minus(axes, {node.attributes.axis});
+        if (ir::Intersection(rest, graph.axes_of(node.inputs[1])).empty()) row = {node.attributes.axis};
+        use.lookup = true;
+      } else if (node.op == OpKind::Contract && !ir::MaskOf(node)) {
+        row = ir::Minus(axes, node.attributes.axes);
       }
+      const auto renamed = RenamedParamOf(graph, node.inputs[i]);
+      if (renamed && row.size() == 1 && IsTable(graph, axes, row[0])) use.row = renamed->stored.at(row[0]);
+      uses.push_back(use);
     }
-    if (product || only_looked_up) lookups[id] = product;
+  }
+  return uses;
+}
+
+}  // namespace
+
+std::set<std::string> FindTables(const std::vector<const Graph*>& graphs) {
+  std::map<std::string, Axis> rows;
+  std::set<std::string> looked_up, otherwise;
+  for (const Graph* graph : graphs) {
+    for (const Use& use : UsesOf(*graph)) {
+      if (!use.row || rows.emplace(use.param, use.row).first->second != use.row) otherwise.insert(use.param);
+      if (use.lookup) looked_up.insert(use.param);
+    }
+    // A parameter that is a result is used as it is.
+    for (const auto& [name, value] : graph->outputs) {
+      if (const NodeId param = ParamUnderNames(*graph, value))
+        otherwise.insert((*graph)[param].attributes.name);
+    }
+  }
+  for (const std::string& param : otherwise) looked_up.erase(param);
+  return looked_up;
+}
+
+std::map<NodeId, NodeId> FindLookups(const Graph& graph, const std::set<std::string>& tables) {
+  std::map<NodeId, NodeId> lookups;
+  const std::vector<Use> uses = UsesOf(graph);
+  for (const Use& use : uses) {
+    if (!use.lookup || !tables.count(use.param)) continue;
+    NodeId product;
+    for (const Use& other : uses) {
+      if (!other.lookup && other.param == use.param && !product) product = other.node;
+    }
+    lookups[use.node] = product;
   }
   return lookups;
 }

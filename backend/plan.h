@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -265,9 +266,10 @@ using OutputOrders = std::vector<std::pair<std::string, ir::AxisList>>;
 class SumOrders;
 
 /// Layout, fusion into loops, memory. Sums that `sums` knows are added as it says; it learns the others.
-/// `pack`: parameters do not change while the function is used, so what it multiplies by is packed.
+/// `tables`: parameters do not change while the function is used, so what it multiplies by is packed, and so
+/// are those in which it looks rows up (packed.h); null: it trains.
 Plan MakePlan(const ir::Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums = nullptr,
-              bool pack = false);
+              const std::set<std::string>* tables = nullptr);
 
 /// The plan as text: extents, buffers with lifetimes, one line a step, kernels once.
 std::string Print(const Plan& plan);

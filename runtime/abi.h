@@ -188,14 +188,20 @@ struct HeedPackedMatrix {
   int64_t looked_up;       // 1: some function also reads single columns of it
 };
 struct HeedPack;
+struct HeedPackedWeights;
+struct HeedUnpack;
 struct HeedPacking {
   int64_t matrix_count;
   const struct HeedPackedMatrix* matrices;
-  // The kernels heed_panel_columns, heed_packed_bytes, heed_pack_scratch, heed_pack_weights.
+  // The kernels heed_panel_columns, heed_packed_bytes, heed_pack_scratch, heed_pack_weights,
+  // heed_unpack_scratch, heed_unpack, heed_packed_scales.
   int64_t (*panel_columns)(void);
   int64_t (*bytes)(int64_t type, int64_t terms, int64_t columns);
   int64_t (*scratch)(const struct HeedPack* pack);
   void (*pack)(const struct HeedPack* pack, int64_t first, int64_t end, void* scratch);
+  int64_t (*unpack_scratch)(const struct HeedUnpack* unpack);
+  void (*unpack)(const struct HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch);
+  void (*scales)(const struct HeedPackedWeights* weights, uint16_t* scales);
 };
 
 struct HeedProgram {

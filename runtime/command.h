@@ -58,6 +58,7 @@ void RegisterInit(CommandLine& line);       ///< init
 void RegisterAttention(CommandLine& line);  ///< attention
 void RegisterScore(CommandLine& line);      ///< score
 void RegisterGenerate(CommandLine& line);   ///< one command for each `generate` entry, by its name
+void RegisterQuantize(CommandLine& line);   ///< quantize, if the program multiplies by parameters
 void RegisterCall(CommandLine& line);       ///< call, and one command for each other entry, by its name
 
 /// Everything main() does.
@@ -85,6 +86,7 @@ Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string
 std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind);
 
 class PackedParameters;
+struct ParameterSource;
 class ParameterBlock;
 class ThreadPool;
 class Weights;
@@ -95,10 +97,12 @@ Result<Weights> FindWeights(const std::string& path, const HeedProgram& program)
 /// FindWeights, and copies them. An empty path is fine for a program without parameters.
 Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters);
 /// FindWeights, and keeps what `functions` read (null ones are skipped), matrices in the type named as in
-/// packed_parameters.h. An empty path is fine for a program without parameters.
+/// packed_parameters.h; an empty name: in the file's. An empty path is fine for a program without parameters.
 Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
                                     std::initializer_list<const HeedFunction*> functions,
                                     const std::string& type, ThreadPool& threads);
+/// Reads from `weights`, which must outlive it.
+ParameterSource SourceOf(const Weights& weights);
 /// Option --weights-type of the commands that only read weights.
 void AddWeightsType(CLI::App& app, std::string& type);
 

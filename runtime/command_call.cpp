@@ -71,8 +71,7 @@ class CallCommand final : public Command {
     options.adam.schedule = *ScheduleNamed(schedule_);
     options.seed = seed_;
     const bool trains = Trains(*entry, options);
-    if (trains && weights_type_ != "f32")
-      return UsageError("--weights-type " + weights_type_ + " is for calls that do not train");
+    if (trains && !weights_type_.empty()) return UsageError("--weights-type is for calls that do not train");
     ThreadPool threads(line_.threads());
     Engine engine(program, threads);
     std::optional<ParameterBlock> block;
@@ -195,7 +194,7 @@ class CallCommand final : public Command {
   std::vector<std::string> texts_;
   std::string tokenizer_;
   LinesOptions lines_;
-  std::string name_, weights_, weights_type_ = "f32", inputs_, outputs_, schedule_ = "inverse-sqrt";
+  std::string name_, weights_, weights_type_, inputs_, outputs_, schedule_ = "inverse-sqrt";
   bool gradients_ = false;
   int64_t steps_ = 0;
   uint64_t seed_ = 0;

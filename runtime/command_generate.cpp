@@ -296,7 +296,7 @@ class GenerateCommand final : public Command {
   const HeedEntry& entry_;
   int64_t sources_ = 0;
   TokenizerPtr tokenizer_;
-  std::string weights_, weights_type_ = "f32", tokenizer_name_, prompt_;
+  std::string weights_, weights_type_, tokenizer_name_, prompt_;
   int64_t max_length_ = 0, beam_ = 1, top_k_ = 0, batch_ = 4096, best_ = 1;
   double alpha_ = 0, temperature_ = 1, top_p_ = 1, penalty_ = 1;
   uint64_t seed_ = 1;

@@ -211,6 +211,7 @@ int Main(const HeedProgram& program, int argc, const char* const* argv) {
     RegisterTrain(line);
     RegisterScore(line);
     RegisterGenerate(line);
+    RegisterQuantize(line);
     RegisterCall(line);
     RegisterAttention(line);
     RegisterInit(line);

@@ -88,9 +88,10 @@ class ScoreCommand final : public Command {
         functions.push_back(entry->forward);
       return LoadPacked(weights_, program, functions, type, pool);
     };
-    const auto evaluate = [&](const std::string& type, bool show) -> Result<Evaluation> {
+    const auto evaluate = [&](std::string& type, bool show) -> Result<Evaluation> {
       const Result<PackedParameters> parameters = load(type, show);
       if (!parameters) return parameters.error();
+      type = NameOf(parameters->type());
       const auto result = exact ? EvaluateScore(*entry_, *texts, *data, batch_, engine, *parameters, {})
                                 : Evaluate(*entry_, *texts, *data, batch_, engine, *parameters, {});
       if (!result) return result.error();
@@ -154,7 +155,7 @@ class ScoreCommand final : public Command {
 
   const CommandLine& line_;
   const HeedEntry* entry_;
-  std::string weights_, weights_type_ = "f32", compare_, source_, target_, text_, tokenizer_;
+  std::string weights_, weights_type_, compare_, source_, target_, text_, tokenizer_;
   int64_t batch_ = 4096;
   bool skip_invalid_ = false, json_ = false, show_tokens_ = false;
 };

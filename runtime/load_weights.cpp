@@ -44,21 +44,24 @@ Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& 
   std::vector<const HeedFunction*> read;
   for (const HeedFunction* function : functions)
     if (function != nullptr) read.push_back(function);
-  if (path.empty() && program.param_count == 0) {
-    return PackedParameters(program, read, *WeightsTypeOf(type), {}, threads);
-  }
+  const std::optional<HeedWeightsType> wanted = WeightsTypeOf(type);
+  if (path.empty() && program.param_count == 0)
+    return PackedParameters(program, read, wanted.value_or(kHeedWeightsF32), {}, threads);
   const Result<Weights> weights = FindWeights(path, program);
   if (!weights) return weights.error();
-  const ParameterSource source = {
-      [&](int64_t param, int64_t first, std::span<float> to) { weights->Read(param, first, to); },
-      [&](int64_t param, int64_t first, int64_t count) { weights->LetGo(param, first, count); }};
-  return PackedParameters(program, read, *WeightsTypeOf(type), source, threads);
+  return PackedParameters(program, read, wanted.value_or(weights->type()), SourceOf(*weights), threads);
+}
+
+ParameterSource SourceOf(const Weights& weights) {
+  return {[&weights](int64_t param, int64_t first, std::span<float> to) { weights.Read(param, first, to); },
+          [&weights](int64_t param, int64_t first, int64_t count) { weights.LetGo(param, first, count); },
+          [&weights](int64_t param, HeedWeightsType of) { return weights.Scales(param, of); }};
 }
 
 void AddWeightsType(CLI::App& app, std::string& type) {
-  app.add_option("--weights-type", type, "in which matrices of weights are kept: less memory, faster")
+  app.add_option("--weights-type", type,
+                 "f32, bf16, int8 or int4: how matrices are kept in memory; without it as the file has them")
       ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
-      ->capture_default_str()
       ->type_name("TYPE");
 }
 

@@ -66,6 +66,9 @@ class Packer {
     return most;
   }
   void Run(const ParameterSource& source, float* floats, ThreadPool& threads) {
+    std::vector<uint16_t> scales;
+    if (source.scales) scales = source.scales(matrix_.param, static_cast<HeedWeightsType>(pack_.type));
+    pack_.scales = scales.empty() ? nullptr : scales.data();
     ForEachPart([&](int64_t first, int64_t end, Span reads) {
       const std::span<float> part(floats, static_cast<size_t>(reads.Elements()));
       Read(source, matrix_.param, matrix_.offset + reads.low, part, threads);
@@ -170,7 +173,8 @@ const char* NameOf(HeedWeightsType type) {
 HeedWeightsType TypeOf(const HeedPackedMatrix&, HeedWeightsType wanted) { return wanted; }
 
 PackedParameters::PackedParameters(const HeedProgram& program, std::span<const HeedFunction* const> functions,
-                                   HeedWeightsType type, const ParameterSource& source, ThreadPool& threads) {
+                                   HeedWeightsType type, const ParameterSource& source, ThreadPool& threads)
+    : type_(type) {
   const int64_t matrices = program.packing != nullptr ? program.packing->matrix_count : 0;
   std::vector<char> needs_plain(static_cast<size_t>(program.param_count), 0);
   std::vector<char> needs_packed(static_cast<size_t>(matrices), 0);

@@ -26,6 +26,9 @@ struct ParameterSource {
   std::function<void(int64_t param, int64_t first, std::span<float> to)> read;
   /// They are not needed any more. May be empty.
   std::function<void(int64_t param, int64_t first, int64_t count)> let_go;
+  /// Scales of which a parameter's values are multiples, [column][group] of its matrix, if it is known to
+  /// have some of this type; else nothing. May be empty.
+  std::function<std::vector<uint16_t>(int64_t param, HeedWeightsType type)> scales;
 };
 
 class PackedParameters : public Parameters {
@@ -41,12 +44,14 @@ class PackedParameters : public Parameters {
   }
   /// Of everything that is kept.
   int64_t bytes() const { return bytes_; }
+  HeedWeightsType type() const { return type_; }
 
  private:
   std::vector<const float*> plain_;  // null: not read
   std::vector<HeedPackedWeights> packed_;
   std::shared_ptr<void> plain_memory_, packed_memory_;
   int64_t bytes_ = 0;
+  HeedWeightsType type_;
 };
 
 /// The type in which a matrix is kept when `wanted` is asked for.

@@ -68,17 +68,17 @@ class Finder {
       : file_(file), program_(program), config_(config), report_(report) {}
 
   /// An entry for each parameter; null where there is a problem.
-  std::vector<const SafetensorsFile::Entry*> Find() {
+  std::vector<StoredParameter> Find() {
     report_.prefix = BestPrefix(file_, program_, &found_);
     for (const auto& [name, entry] : file_.tensors()) {
       if (!IsOptimizerState(name)) names_.push_back(name);
     }
     CountLayers();
-    std::vector<const SafetensorsFile::Entry*> entries;
-    for (int64_t i = 0; i < program_.param_count; ++i) entries.push_back(FindOne(program_.params[i]));
+    std::vector<StoredParameter> stored;
+    for (int64_t i = 0; i < program_.param_count; ++i) stored.push_back(FindOne(program_.params[i]));
     LookAtRest();
     if (problems_.empty()) CompareConfig();
-    return entries;
+    return stored;
   }
   bool ok() const { return problems_.empty(); }
   /// Sizes with which there would be no problem; nothing if they are not what is wrong.
@@ -104,7 +104,7 @@ class Finder {
     return found == file_.tensors().end() ? nullptr : &found->second;
   }
 
-  const SafetensorsFile::Entry* FindOne(const HeedParam& param) {
+  StoredParameter FindOne(const HeedParam& param) {
     std::string name = report_.prefix + param.name;
     const SafetensorsFile::Entry* entry = Tensor(name);
     if (entry == nullptr) {  // a prefix is often that of the model without its output matrix
@@ -122,9 +122,10 @@ class Finder {
     if (entry == nullptr) {
       explained_ = explained_ && BeyondFile(param.name);
       problems_.Missing(report_.prefix + param.name, names_);
-      return nullptr;
+      return {};
     }
     used_.insert(name);
+    if (entry->dtype == "I8" || entry->dtype == "U8") return FindQuantized(param, name, *entry);
     if (entry->shape.size() == static_cast<size_t>(param.rank)) {
       shapes_.push_back({&param - program_.params, entry->shape});
     } else {
@@ -133,14 +134,44 @@ class Finder {
     if (entry->shape != std::vector<int64_t>(param.shape, param.shape + param.rank)) {
       explained_ = explained_ && !IsTransposed(param, *entry);
       problems_.Differs(param.name, Mismatch(program_, param, *entry));
-      return nullptr;
+      return {};
     }
     if (!IsFloat(entry->dtype)) {
       explained_ = false;
       problems_.Differs(param.name, "the file has " + entry->dtype + "; it must be F32, F16, BF16 or F64");
-      return nullptr;
+      return {};
     }
-    return entry;
+    return {entry, nullptr, {}};
+  }
+
+  // Whole numbers with scales beside them.
+  StoredParameter FindQuantized(const HeedParam& param, const std::string& name,
+                                const SafetensorsFile::Entry& entry) {
+    explained_ = false;
+    const std::string scale_name = name + ".scale";
+    const SafetensorsFile::Entry* const scales = Tensor(scale_name);
+    if (scales == nullptr) {
+      problems_.Differs(param.name, "the file has " + entry.dtype + " without " + scale_name);
+      return {};
+    }
+    used_.insert(scale_name);
+    const HeedWeightsType type = entry.dtype == "I8" ? kHeedWeightsInt8 : kHeedWeightsInt4;
+    const auto form = QuantizedFormOf(program_, &param - program_.params, type);
+    if (!form || form->type != type) {
+      problems_.Differs(param.name, "the file has " + entry.dtype +
+                                        "; the program does not multiply by it as one matrix, so it must be "
+                                        "F32, F16, BF16 or F64");
+      return {};
+    }
+    if (entry.shape != form->number_shape || scales->shape != form->scale_shape || scales->dtype != "BF16") {
+      problems_.Differs(param.name, "the file has " + entry.dtype + " " + ShapeText(entry.shape) + " with " +
+                                        scales->dtype + " " + ShapeText(scales->shape) + " of scales; as " +
+                                        NameOf(type) + " it must be " + form->NumberType() + " " +
+                                        ShapeText(form->number_shape) + " with BF16 " +
+                                        ShapeText(form->scale_shape));
+      return {};
+    }
+    return {&entry, scales, form};
   }
 
   // The file's name of the only other parameter with the same storage axes: the embedding.
@@ -279,9 +310,33 @@ Result<Weights> Weights::Find(SafetensorsFile file, const HeedProgram& program, 
   Weights weights;
   weights.file_ = std::move(file);
   Finder finder(weights.file_, program, config, weights.report_);
-  weights.entries_ = finder.Find();
+  weights.stored_ = finder.Find();
   if (!finder.ok()) return finder.Message();
+  const auto said = weights.file_.metadata().find("weights_type");
+  if (said != weights.file_.metadata().end())
+    weights.type_ = WeightsTypeOf(said->second).value_or(kHeedWeightsF32);
   return weights;
+}
+
+void Weights::Read(int64_t param, int64_t first, std::span<float> to) const {
+  const StoredParameter& stored = stored_[static_cast<size_t>(param)];
+  if (stored.form) {
+    Dequantize(*stored.form, stored.entry->data, stored.scales->data, first, to);
+  } else {
+    ConvertToFloat(*stored.entry, first, to);
+  }
+}
+
+void Weights::LetGo(int64_t param, int64_t first, int64_t count) const {
+  const StoredParameter& stored = stored_[static_cast<size_t>(param)];
+  const bool halves = stored.form && stored.form->type == kHeedWeightsInt4;
+  heed::LetGo(*stored.entry, halves ? first / 2 : first, halves ? count / 2 : count);
+}
+
+std::vector<uint16_t> Weights::Scales(int64_t param, HeedWeightsType type) const {
+  const StoredParameter& stored = stored_[static_cast<size_t>(param)];
+  if (!stored.form || stored.form->type != type) return {};
+  return ScalesByColumn(*stored.form, stored.scales->data);
 }
 
 Result<Fit> FitWeights(const SafetensorsFile& file, const HeedProgram& program, const ModelConfig& config) {

@@ -4,12 +4,14 @@
 // business.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/abi.h"
 #include "runtime/fit.h"
 #include "runtime/model_config.h"
+#include "runtime/quantized.h"
 #include "runtime/safetensors.h"
 
 namespace heed {
@@ -20,6 +22,13 @@ struct LoadReport {
   std::vector<std::string> extra;   ///< tensors the program does not have, layers folded: "h.*.bias (12)"
   std::vector<std::string> unused;  ///< further ones, which do matter: biases beside a weight of the program
   std::vector<std::string> notes;   ///< sentences: tied embeddings, sizes that config.json contradicts
+};
+
+/// A parameter in a file: floats, or whole numbers and scales.
+struct StoredParameter {
+  const SafetensorsFile::Entry* entry = nullptr;
+  const SafetensorsFile::Entry* scales = nullptr;  ///< with `form`
+  std::optional<QuantizedForm> form;
 };
 
 class Weights {
@@ -36,18 +45,20 @@ class Weights {
 
   /// Elements [first, first + to.size()) of a parameter, row-major in its storage dimensions, as f32. May be
   /// called from several threads.
-  void Read(int64_t param, int64_t first, std::span<float> to) const {
-    ConvertToFloat(*entries_[static_cast<size_t>(param)], first, to);
-  }
+  void Read(int64_t param, int64_t first, std::span<float> to) const;
   /// Lets the file's pages under these elements go, once they are not needed any more.
-  void LetGo(int64_t param, int64_t first, int64_t count) const {
-    heed::LetGo(*entries_[static_cast<size_t>(param)], first, count);
-  }
+  void LetGo(int64_t param, int64_t first, int64_t count) const;
+  /// The type in which the file has matrices: f32 if it does not say.
+  HeedWeightsType type() const { return type_; }
+  /// As ParameterSource::scales.
+  std::vector<uint16_t> Scales(int64_t param, HeedWeightsType type) const;
+  const SafetensorsFile& file() const { return file_; }
 
  private:
   Weights() = default;
   SafetensorsFile file_;
-  std::vector<const SafetensorsFile::Entry*> entries_;  // of each parameter
+  std::vector<StoredParameter> stored_;  // of each parameter
+  HeedWeightsType type_ = kHeedWeightsF32;
   LoadReport report_;
 };
 

@@ -42,6 +42,7 @@ inline const std::vector<const PackedKernels*>& AllPackedKernelsAndLevels() {
       get("heed_pack_weights", table->pack);
       get("heed_unpack_scratch", table->unpack_scratch);
       get("heed_unpack", table->unpack);
+      get("heed_packed_scales", table->scales);
       get("heed_packed_matmul_scratch", table->matmul_scratch);
       get("heed_packed_matmul", table->matmul);
       kernels.push_back(table);

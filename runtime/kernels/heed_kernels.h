@@ -104,6 +104,8 @@ struct HeedUnpack {
 };
 int64_t heed_unpack_scratch(const struct HeedUnpack* unpack);
 void heed_unpack(const struct HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch);
+// The scales of int8 and int4, [column][group], bfloat16.
+void heed_packed_scales(const struct HeedPackedWeights* weights, uint16_t* scales);
 
 // ---- Product with packed weights: c[m, n] = epilogue(sum over k of a[m, k] * W[k, n])
 // f32: what the matrix product computes, bit for bit. bf16: the same with the rounded weights. int8, int4: a

@@ -29,6 +29,7 @@ int64_t RunUnpackScratch(const HeedUnpack* unpack) { return UnpackScratch(*unpac
 void RunUnpack(const HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch) {
   Unpack(*unpack, part, parts, scratch);
 }
+void RunScales(const HeedPackedWeights* weights, uint16_t* scales) { PackedScales(*weights, scales); }
 int64_t RunMatmulScratch(const HeedPackedMatmul* matmul) {
   if (matmul->weights->type != kHeedWeightsPlain) return PackedMatmulScratch(*matmul);
   return MatmulScratch(PlainMatmul(*matmul));
@@ -79,6 +80,7 @@ constexpr PackedKernels MakeTable() {
   table.pack = RunPack;
   table.unpack_scratch = RunUnpackScratch;
   table.unpack = RunUnpack;
+  table.scales = RunScales;
   table.matmul_scratch = RunMatmulScratch;
   table.matmul = RunMatmul;
   table.finish = RunFinish<NoEpilogue>;

@@ -22,6 +22,7 @@ struct PackedKernels {
   void (*pack)(const HeedPack*, int64_t first, int64_t end, void* scratch);
   int64_t (*unpack_scratch)(const HeedUnpack*);
   void (*unpack)(const HeedUnpack*, int64_t part, int64_t parts, void* scratch);
+  void (*scales)(const HeedPackedWeights*, uint16_t*);
   int64_t (*matmul_scratch)(const HeedPackedMatmul*);
   void (*matmul)(const HeedPackedMatmul*, int64_t part, int64_t parts, void* scratch);
   HeedFinish finish, finish_epilogue;  // the latter with TestEpilogue as context

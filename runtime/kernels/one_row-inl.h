@@ -30,8 +30,8 @@ HWY_INLINE void AddRows(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b
 #pragma clang loop unroll(disable) vectorize(disable)
   for (; j + kLanes <= columns; j += kLanes) {
     Floats sum = kFirst ? hn::Zero(d) : hn::Load(d, sums + j);
-    Unroll<kTerms>(
-        [&](auto t) HWY_ATTR { sum = hn::MulAdd(factor[t], hn::LoadU(d, b + t * b_stride + j), sum); });
+    Unroll<kTerms>([&](auto t)
+                       HWY_ATTR { sum = hn::MulAdd(factor[t], hn::LoadU(d, b + t * b_stride + j), sum); });
     hn::Store(sum, d, sums + j);
   }
   if (j < columns) {

@@ -20,6 +20,9 @@ int64_t heed_unpack_scratch(const HeedUnpack* unpack) { return UnpackScratch(*un
 void heed_unpack(const HeedUnpack* unpack, int64_t part, int64_t parts, void* scratch) {
   Unpack(*unpack, part, parts, scratch);
 }
+void heed_packed_scales(const HeedPackedWeights* weights, uint16_t* scales) {
+  PackedScales(*weights, scales);
+}
 int64_t heed_packed_matmul_scratch(const HeedPackedMatmul* matmul) {
   if (matmul->weights->type != kHeedWeightsPlain) return PackedMatmulScratch(*matmul);
   const HeedMatmul plain = PlainMatmul(*matmul);

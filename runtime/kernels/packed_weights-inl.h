@@ -304,6 +304,26 @@ HWY_INLINE void UnpackColumn(const uint32_t* HWY_RESTRICT panel, int64_t column,
   }
 }
 
+template <class Form>
+HWY_INLINE void ReadScales(const HeedPackedWeights& weights, uint16_t* HWY_RESTRICT scales) {
+  const uint8_t* const data = static_cast<const uint8_t*>(weights.data);
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t n = 0; n < weights.columns; ++n) {
+    const void* const panel = data + n / kPanel * PanelBytes(weights.type, weights.terms);
+    const uint32_t* words = static_cast<const uint32_t*>(panel);
+    const int64_t column = n % kPanel;
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int64_t k = 0; k < weights.terms; k += Form::kGroup) {
+      *scales++ = static_cast<uint16_t>(words[column % kLanes] >> (16 * (column / kLanes)));
+      words += PanelWords<Form>(Min(Form::kGroup, weights.terms - k));
+    }
+  }
+}
+HWY_INLINE void PackedScales(const HeedPackedWeights& weights, uint16_t* scales) {
+  if (weights.type == kHeedWeightsInt8) ReadScales<Int8Form>(weights, scales);
+  if (weights.type == kHeedWeightsInt4) ReadScales<Int4Form>(weights, scales);
+}
+
 HWY_INLINE int64_t UnpackScratch(const HeedUnpack& unpack) {
   return RoundUp((NestSize(unpack.axes, unpack.ms) * 2 + NestSize(unpack.axes + unpack.ms, unpack.ks)) * 8,
                  64);
