@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,11 @@ std::vector<std::string> CpuLevels();
 /// Those of them that have kernels of their own, rather than another level's and other dot products only.
 std::vector<std::string> KernelLevels();
 
+/// Names of parameters in which functions only look rows up, all along the same axis, or which they multiply
+/// by without that axis. Only of those are look-ups packed, in all functions: so a row is rounded everywhere
+/// or nowhere, and nobody needs the parameter as it is. `graphs`: of every function that does not train.
+std::set<std::string> FindTables(const std::vector<const ir::Graph*>& graphs);
+
 /// One compiled graph in this process, for tests: compiled with the JIT and called through the runtime's ABI.
 struct HostValue {
   std::vector<int64_t> shape;  ///< in the order of `axes`
@@ -79,11 +85,11 @@ class SumOrders;
 class JitFunction {
  public:
   /// `threads` of the pool used by Call; `cpu` as in CompileOptions. `sums` (sum_orders.h) is handed from one
-  /// function of an entry to the next, so that they add alike. `pack`: as functions that do not train are
-  /// compiled.
+  /// function of an entry to the next, so that they add alike. `tables`: FindTables of all functions that
+  /// share parameters and do not train, this one among them; null: it trains.
   static std::unique_ptr<JitFunction> Create(const ir::Graph& graph, const std::string& cpu, int threads,
                                              std::string* error, SumOrders* sums = nullptr,
-                                             bool pack = false);
+                                             const std::set<std::string>* tables = nullptr);
   virtual ~JitFunction() = default;
   /// From the next Call on.
   virtual void UseThreads(int threads) = 0;

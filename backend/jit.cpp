@@ -18,7 +18,6 @@
 #include "backend/kernels.h"
 #include "backend/link.h"
 #include "backend/object.h"
-#include "backend/packed.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -405,13 +404,12 @@ class OrcFunction : public JitFunction {
 }  // namespace
 
 std::unique_ptr<JitFunction> JitFunction::Create(const ir::Graph& graph, const std::string& cpu, int threads,
-                                                 std::string* error, SumOrders* sums, bool pack) {
+                                                 std::string* error, SumOrders* sums,
+                                                 const std::set<std::string>* tables) {
   std::map<std::string, ir::AxisList> params;
   for (ir::NodeId id : graph.Order())
     if (graph.op(id) == ir::OpKind::Param) params[graph[id].attributes.name] = graph[id].type.axes;
-  const std::set<std::string> tables = FindTables({&graph});
-  std::unique_ptr<JitPlan> plan =
-      JitPlan::Create(MakePlan(graph, "function", {}, sums, pack ? &tables : nullptr), cpu, error);
+  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}, sums, tables), cpu, error);
   if (!plan) return nullptr;
   return std::make_unique<OrcFunction>(std::move(plan), std::move(params), threads);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend/compile.h"
 #include "ir/op.h"
 
 namespace heed::backend {

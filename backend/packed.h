@@ -17,11 +17,6 @@ namespace heed::backend {
 /// Smaller matrices are read where they lie.
 constexpr int64_t kLeastPackedTerms = 4, kLeastPackedColumns = 4;
 
-/// Names of parameters in which functions only look rows up, all along the same axis, or which they multiply
-/// by without that axis. Only of those are look-ups packed, in all functions: so a row is rounded everywhere
-/// or nowhere, and nobody needs the parameter as it is. `graphs`: of every function that does not train.
-std::set<std::string> FindTables(const std::vector<const ir::Graph*>& graphs);
-
 /// Look-ups in `tables` that become steps of their own: for each gather the product that multiplies by the
 /// same matrix, or none if there is none.
 std::map<ir::NodeId, ir::NodeId> FindLookups(const ir::Graph& graph, const std::set<std::string>& tables);

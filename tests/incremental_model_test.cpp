@@ -1,7 +1,9 @@
 // Native code: prefill and steps equal recomputation bit for bit on every program that generates, in a ragged
-// batch with rows that move, on the best CPU level; each example equals itself alone; threads change nothing.
+// batch with rows that move, on the best CPU level, with packed parameters as well; each example equals
+// itself alone; threads change nothing.
 #include "backend/compile.h"
 #include "backend/sum_orders.h"
+#include "runtime/kernels/heed_kernels.h"
 #include "tests/incremental_support.h"
 
 namespace heed::test {
@@ -22,12 +24,16 @@ class Native {
   Native(const Graph& graph, int64_t ring_step) {
     passes::PassOptions options;
     options.ring_step = ring_step;
+    std::vector<const Graph*> all;
     for (const Variant variant : {Variant::Forward, Variant::Prefill, Variant::Step}) {
       graphs_.push_back(std::make_unique<Graph>(passes::RunPipeline(graph, variant, options)));
+      all.push_back(graphs_.back().get());
+    }
+    const std::set<std::string> tables = backend::FindTables(all);
+    for (const auto& one : graphs_) {
       std::string error;
-      functions_[graphs_.back().get()] =
-          backend::JitFunction::Create(*graphs_.back(), "native", 1, &error, &sums_);
-      EXPECT_NE(functions_[graphs_.back().get()], nullptr) << error;
+      functions_[one.get()] = backend::JitFunction::Create(*one, "native", 1, &error, &sums_, &tables);
+      EXPECT_NE(functions_[one.get()], nullptr) << error;
     }
   }
   const Graph& forward() const { return *graphs_[0]; }
@@ -35,6 +41,10 @@ class Native {
   const Graph& step() const { return *graphs_[2]; }
   void UseThreads(int threads) {
     for (auto& [graph, function] : functions_) function->UseThreads(threads);
+  }
+  /// A HeedWeightsType.
+  void UseWeights(int type) {
+    for (auto& [graph, function] : functions_) function->UseWeights(type);
   }
 
   EvaluateGraph Evaluator(const Values& parameters, Axis grows) {
@@ -83,58 +93,62 @@ void ExpectStepsToEqualTheWhole(const frontend::Program& program) {
     const Graph& graph = *entry.infer;
     const Axis axis = graph.generate->axis, batch("batch"), vocabulary(entry.result_axes.back());
     Native native(graph, 0);
-    const EvaluateGraph evaluate = native.Evaluator(parameters, axis.root());
-    const int64_t bound = graph.axes().Bound(axis), classes = graph.axes().Bound(vocabulary);
-    std::mt19937_64 random(7);
-    std::vector<Lengths> lengths;
-    std::vector<Values> examples;
-    std::vector<int64_t> counts = {2, 5, 1};
-    for (const int64_t n : counts) {
-      Lengths one;
-      for (Axis root : Roots(graph))
-        one[root] = root == axis.root() ? n : 2 + static_cast<int64_t>(random() % 5);
-      examples.push_back(Rounded(RandomInputs(graph, one, random)));
-      lengths.push_back(one);
-    }
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    Session session(native.prefill(), native.step(), evaluate);
-    Tensor logits = session.Start(Pack(native.prefill(), examples, lengths, nan), counts);
-    for (int64_t round = 0;; ++round) {
-      logits = Transposed(logits, AxisList{batch, vocabulary});
-      for (size_t b = 0; b < counts.size(); ++b) {
-        const Batched whole = Pack(native.forward(), {examples[b]}, {lengths[b]}, nan, 2);
-        const Tensor all = Transposed(evaluate(native.forward(), whole.values, whole.extents).at("logits"),
-                                      AxisList{batch, axis, vocabulary});
-        for (int64_t v = 0; v < classes; ++v) {
-          const double want = all.data[(counts[b] - 1) * classes + v];
-          ASSERT_TRUE(std::isfinite(want));
-          ASSERT_TRUE(SameBits(logits.data[static_cast<int64_t>(b) * classes + v], want))
-              << "round " << round << ", example " << b << ", " << v << ": "
-              << logits.data[static_cast<int64_t>(b) * classes + v] << " is not " << want;
+    for (const int type : {kHeedWeightsPlain, kHeedWeightsF32, kHeedWeightsInt8, kHeedWeightsInt4}) {
+      SCOPED_TRACE("weights type " + std::to_string(type));
+      native.UseWeights(type);
+      const EvaluateGraph evaluate = native.Evaluator(parameters, axis.root());
+      const int64_t bound = graph.axes().Bound(axis), classes = graph.axes().Bound(vocabulary);
+      std::mt19937_64 random(7);
+      std::vector<Lengths> lengths;
+      std::vector<Values> examples;
+      std::vector<int64_t> counts = {2, 5, 1};
+      for (const int64_t n : counts) {
+        Lengths one;
+        for (Axis root : Roots(graph))
+          one[root] = root == axis.root() ? n : 2 + static_cast<int64_t>(random() % 5);
+        examples.push_back(Rounded(RandomInputs(graph, one, random)));
+        lengths.push_back(one);
+      }
+      const double nan = std::numeric_limits<double>::quiet_NaN();
+      Session session(native.prefill(), native.step(), evaluate);
+      Tensor logits = session.Start(Pack(native.prefill(), examples, lengths, nan), counts);
+      for (int64_t round = 0;; ++round) {
+        logits = Transposed(logits, AxisList{batch, vocabulary});
+        for (size_t b = 0; b < counts.size(); ++b) {
+          const Batched whole = Pack(native.forward(), {examples[b]}, {lengths[b]}, nan, 2);
+          const Tensor all = Transposed(evaluate(native.forward(), whole.values, whole.extents).at("logits"),
+                                        AxisList{batch, axis, vocabulary});
+          for (int64_t v = 0; v < classes; ++v) {
+            const double want = all.data[(counts[b] - 1) * classes + v];
+            ASSERT_TRUE(std::isfinite(want));
+            ASSERT_TRUE(SameBits(logits.data[static_cast<int64_t>(b) * classes + v], want))
+                << "round " << round << ", example " << b << ", " << v << ": "
+                << logits.data[static_cast<int64_t>(b) * classes + v] << " is not " << want;
+          }
         }
-      }
-      if (*std::max_element(counts.begin(), counts.end()) == bound) break;
-      if (round % 3 == 2) {
-        std::vector<int64_t> parents;
-        for (size_t b = 0; b < counts.size(); ++b)
-          parents.push_back(static_cast<int64_t>(random() % counts.size()));
-        session.Reorder(parents);
-        const auto old = std::tuple(examples, lengths, counts);
-        for (size_t b = 0; b < parents.size(); ++b) {
-          examples[b] = std::get<0>(old)[parents[b]];
-          lengths[b] = std::get<1>(old)[parents[b]];
-          counts[b] = std::get<2>(old)[parents[b]];
+        if (*std::max_element(counts.begin(), counts.end()) == bound) break;
+        if (round % 3 == 2) {
+          std::vector<int64_t> parents;
+          for (size_t b = 0; b < counts.size(); ++b)
+            parents.push_back(static_cast<int64_t>(random() % counts.size()));
+          session.Reorder(parents);
+          const auto old = std::tuple(examples, lengths, counts);
+          for (size_t b = 0; b < parents.size(); ++b) {
+            examples[b] = std::get<0>(old)[parents[b]];
+            lengths[b] = std::get<1>(old)[parents[b]];
+            counts[b] = std::get<2>(old)[parents[b]];
+          }
         }
+        std::vector<double> ids;
+        for (size_t b = 0; b < counts.size(); ++b) {
+          ids.push_back(static_cast<double>(random() % classes));
+          Tensor& text = examples[b].at(graph.generate->variable);
+          text.data.push_back(ids.back());
+          lengths[b][axis] = text.shape[0] = ++counts[b];
+        }
+        native.UseThreads(round % 2 ? 3 : 1);
+        logits = session.Add(ids);
       }
-      std::vector<double> ids;
-      for (size_t b = 0; b < counts.size(); ++b) {
-        ids.push_back(static_cast<double>(random() % classes));
-        Tensor& text = examples[b].at(graph.generate->variable);
-        text.data.push_back(ids.back());
-        lengths[b][axis] = text.shape[0] = ++counts[b];
-      }
-      native.UseThreads(round % 2 ? 3 : 1);
-      logits = session.Add(ids);
     }
   }
 }

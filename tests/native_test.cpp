@@ -165,7 +165,9 @@ void ExpectAgreementAndLaws(const std::string& program_name, const frontend::Pro
     Interpreter interpreter(c.graph, Options(parameters, batch.values, batch.extents));
     for (const std::string& cpu : backend::KernelLevels()) {
       std::string error;
-      const auto native = backend::JitFunction::Create(c.graph, cpu, 1, &error, nullptr, !c.trains);
+      const std::set<std::string> tables = backend::FindTables({&c.graph});
+      const auto native =
+          backend::JitFunction::Create(c.graph, cpu, 1, &error, nullptr, c.trains ? nullptr : &tables);
       if (!native && error.find("this machine") != std::string::npos) continue;
       const std::string what = program_name + " " + c.name + " " + cpu;
       ASSERT_NE(native, nullptr) << what << ": " << error;
