@@ -132,7 +132,9 @@ HWY_INLINE Uints ChooseScales(const float* HWY_RESTRICT from, int64_t depth, int
       least = hn::IfThenElse(better, error, least);
       best = hn::IfThenElse(hn::RebindMask(hn::DFromV<Uints>(), better), bits, best);
     }
-    return best;
+    // Of nothing but zeros it is 0, not -0.
+    const UintTag du;
+    return hn::IfThenElse(hn::Eq(hn::ShiftLeft<17>(best), hn::Zero(du)), hn::Zero(du), best);
   }
 }
 
