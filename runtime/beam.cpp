@@ -188,7 +188,7 @@ Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOption
     for (const Search& search : searches)
       for (const Hypothesis& hypothesis : search.alive)
         next_ids[static_cast<size_t>(hypothesis.row)] = hypothesis.ids.back();
-    session_.Add(next_ids);
+    Add(next_ids);
   }
 
   for (Search& search : searches) {

@@ -65,6 +65,7 @@ class GenerateCommand final : public Command {
         ->check(WholeNumber(1));
     if (sources_ > 0)
       app.add_flag("--skip-long", skip_long_, "a line over the axis' bound gives an empty line");
+    app.add_flag("--timings", timings_, "tokens a second of each batch, on the standard error");
     app.add_flag("--skip-invalid", skip_invalid_, "a line that is not valid UTF-8 counts as empty");
   }
 
@@ -85,6 +86,7 @@ class GenerateCommand final : public Command {
     Engine engine(program, pool);
     Result<Decoder> decoder = Decoder::Make(entry_, engine, *parameters);
     if (!decoder) return decoder.error();
+    if (timings_) decoder->on_times = PrintTimes;
     std::vector<TextArgument> texts = decoder->sources();
     texts.push_back(decoder->variable());
     if (Status ok = CheckTokenizer(*tokenizer_, texts); !ok) return ok.error();
@@ -146,6 +148,18 @@ class GenerateCommand final : public Command {
                                            : "always the likeliest token is taken"));
     }
     return options;
+  }
+
+  static void PrintTimes(const DecodeTimes& times) {
+    const auto rate = [](int64_t tokens, double seconds) {
+      return static_cast<double>(tokens) / std::max(seconds, 1e-9);
+    };
+    std::fprintf(stderr,
+                 "%lld %s: %lld tokens read in %.4f s (%.1f a second), %lld made in %.4f s (%.1f a second)\n",
+                 static_cast<long long>(times.rows), times.rows == 1 ? "text" : "texts",
+                 static_cast<long long>(times.read_tokens), times.read_seconds,
+                 rate(times.read_tokens, times.read_seconds), static_cast<long long>(times.made_tokens),
+                 times.make_seconds, rate(times.made_tokens, times.make_seconds));
   }
 
   /// A score as it is printed: the same digits for the same number.
@@ -301,7 +315,7 @@ class GenerateCommand final : public Command {
   double alpha_ = 0, temperature_ = 1, top_p_ = 1, penalty_ = 1;
   uint64_t seed_ = 1;
   bool bos_ = false, no_echo_ = false, greedy_ = false, scores_ = false, skip_long_ = false,
-       skip_invalid_ = false;
+       skip_invalid_ = false, timings_ = false;
   CLI::Option *prompt_option_ = nullptr, *beam_option_ = nullptr, *alpha_option_ = nullptr,
               *temperature_option_ = nullptr, *top_k_option_ = nullptr, *top_p_option_ = nullptr,
               *penalty_option_ = nullptr;

@@ -112,18 +112,33 @@ Status Decoder::Start(std::span<const DecodeRequest> requests, std::span<const s
     longest = std::max(longest, Limit(request, options));
     known = known && (request.max_new > 0 || options.max_new > 0);
   }
-  return session_.Start(TextInputs(*entry_->prefill, texts, columns, numbers),
-                        copies * static_cast<int64_t>(which.size()), known ? longest : 0);
+  const auto start = Clock::now();
+  Status ok = session_.Start(TextInputs(*entry_->prefill, texts, columns, numbers),
+                             copies * static_cast<int64_t>(which.size()), known ? longest : 0);
+  times_.read_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  times_.rows = static_cast<int64_t>(which.size());
+  for (const Rows& column : columns)
+    for (const auto& row : column) times_.read_tokens += static_cast<int64_t>(row.size());
+  return ok;
 }
 
 Result<std::vector<std::vector<Decoded>>> Decoder::Decode(std::span<const DecodeRequest> requests,
                                                           const DecodeOptions& options,
                                                           const OnToken& on_token) {
+  times_ = {};
+  const auto start = Clock::now();
   Results results(requests.size());
   const bool beam = options.beam > 1 && !options.sample;
   Status ok = beam ? Beam(requests, options, results) : Sample(requests, options, on_token, results);
   if (!ok) return ok.error();
+  times_.make_seconds = std::chrono::duration<double>(Clock::now() - start).count() - times_.read_seconds;
+  if (on_times && times_.rows > 0) on_times(times_);
   return results;
+}
+
+void Decoder::Add(std::span<const int32_t> ids) {
+  session_.Add(ids);
+  times_.made_tokens += static_cast<int64_t>(ids.size());
 }
 
 Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
@@ -218,7 +233,7 @@ Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOpti
     }
     next.clear();
     for (const Row& row : rows) next.push_back(row.ids.back());
-    session_.Add(next);
+    Add(next);
   }
   if (copies > 1 && options.scores)
     for (std::vector<Decoded>& all : results)

@@ -3,6 +3,7 @@
 // are the commands' business.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <vector>
 
@@ -28,6 +29,14 @@ struct Decoded {
   double score = 0;
 };
 
+/// What a batch of requests took.
+struct DecodeTimes {
+  int64_t rows = 0;         ///< at the start
+  int64_t read_tokens = 0;  ///< of prompts, by the prefill
+  int64_t made_tokens = 0;  ///< rows of all steps: what texts got, but for the last token of each
+  double read_seconds = 0, make_seconds = 0;
+};
+
 class Decoder {
  public:
   /// An error if the entry needs inputs that are not text.
@@ -40,6 +49,8 @@ class Decoder {
   using OnToken = std::function<void(size_t request, std::span<const int32_t> ids)>;
   /// Asked before every step; if it says true, Decode stops and returns what there is.
   std::function<bool()> interrupted;
+  /// Told after each Decode that started.
+  std::function<void(const DecodeTimes&)> on_times;
   /// For each request its results, the best first: DecodeOptions::best of them (fewer, if beam search found
   /// fewer). Prefixes must not be longer than the axis' bound. `on_token` is not called by beam search, nor
   /// if there are several results.
@@ -48,6 +59,7 @@ class Decoder {
                                                    const OnToken& on_token = {});
 
  private:
+  using Clock = std::chrono::steady_clock;
   Decoder(const HeedEntry& entry, Session session) : entry_(&entry), session_(std::move(session)) {}
   using Results = std::vector<std::vector<Decoded>>;
   /// The most elements a text of this request may have.
@@ -55,6 +67,8 @@ class Decoder {
   /// Prefills the requests `which`, one row each, in this order; `copies` rows may be needed of each.
   Status Start(std::span<const DecodeRequest> requests, std::span<const size_t> which,
                const DecodeOptions& options, int64_t copies);
+  /// Session::Add, counted.
+  void Add(std::span<const int32_t> ids);
   Status Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
                 const OnToken& on_token, Results& results);
   Status Beam(std::span<const DecodeRequest> requests, const DecodeOptions& options, Results& results);
@@ -64,6 +78,7 @@ class Decoder {
   Session session_;
   std::vector<TextArgument> sources_;
   TextArgument variable_;
+  DecodeTimes times_;
 };
 
 /// Options of the program (`with beam = 4, alpha = 0.6`): beam, alpha, temperature, top_k, top_p,
