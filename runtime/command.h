@@ -3,7 +3,6 @@
 // Ctrl-C) is here; what a command does is in command_NAME.cpp. Nothing here computes.
 #pragma once
 
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -99,7 +98,7 @@ Status LoadWeights(const std::string& path, const HeedProgram& program, Paramete
 /// FindWeights, and keeps what `functions` read (null ones are skipped), matrices in the type named as in
 /// packed_parameters.h; an empty name: in the file's. An empty path is fine for a program without parameters.
 Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
-                                    std::initializer_list<const HeedFunction*> functions,
+                                    const std::vector<const HeedFunction*>& functions,
                                     const std::string& type, ThreadPool& threads);
 /// Reads from `weights`, which must outlive it.
 ParameterSource SourceOf(const Weights& weights);

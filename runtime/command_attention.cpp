@@ -12,6 +12,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/labels.h"
 #include "runtime/option_checks.h"
+#include "runtime/packed_parameters.h"
 #include "runtime/table.h"
 #include "runtime/text_command.h"
 #include "runtime/utf8.h"
@@ -55,7 +56,9 @@ class AttentionCommand final : public Command {
   std::string Summary() const override { return "draw what the words of a sentence attend to"; }
 
   void Declare(CLI::App& app) override {
-    app.add_option("--weights", weights_, "checkpoint")->type_name("W.safetensors");
+    app.add_option("--weights", weights_, "checkpoint: a file, an index of files, or a folder")
+        ->type_name("W");
+    AddWeightsType(app, weights_type_);
     app.add_option("--entry", entry_name_, "which entry, if the program was built with several");
     app.add_option("--tokenizer", tokenizer_name_, "instead of the checkpoint's: a file, or bytes")
         ->type_name("FILE");
@@ -92,10 +95,17 @@ class AttentionCommand final : public Command {
   Result<int> Run() override {
     if (Status ok = ChooseEntry(); !ok) return ok.error();
     if (Status ok = CheckOptions(); !ok) return ok.error();
-    ParameterBlock parameters(program_);
-    if (Status ok = LoadWeights(weights_, program_, parameters); !ok) return ok.error();
+    if (weights_.empty() && program_.param_count > 0)
+      return UsageError("name the checkpoint with --weights W.safetensors");
     if (weights_.empty() && tokenizer_name_.empty())
       return UsageError("name a tokenizer with --tokenizer FILE");
+    ThreadPool threads(line_.threads());
+    std::vector<const HeedFunction*> functions{entry_->weights};
+    for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryGenerate))
+      if (texts_.size() == 2) functions.insert(functions.end(), {entry->prefill, entry->step});
+    const Result<PackedParameters> parameters =
+        LoadPacked(weights_, program_, functions, weights_type_, threads);
+    if (!parameters) return parameters.error();
     const Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_name_, weights_);
     if (!tokenizer) return tokenizer.error();
     tokenizer_ = *tokenizer;
@@ -103,10 +113,9 @@ class AttentionCommand final : public Command {
     if (!out_.empty() && out_ != "-") {
       if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     }
-    ThreadPool threads(line_.threads());
     Engine engine(program_, threads);
     std::vector<AttentionMap> drawn;
-    const auto each = [&](const Sentence& sentence) { return Look(engine, parameters, sentence, drawn); };
+    const auto each = [&](const Sentence& sentence) { return Look(engine, *parameters, sentence, drawn); };
     if (Status ok = ForEachSentence(each); !ok) return ok.error();
     if (out_.empty()) return kExitDone;
     if (drawn.empty()) return Error{"there is no sentence to draw"};
@@ -211,7 +220,7 @@ class AttentionCommand final : public Command {
     }
   }
 
-  Status Look(Engine& engine, const ParameterBlock& parameters, Sentence sentence,
+  Status Look(Engine& engine, const Parameters& parameters, Sentence sentence,
               std::vector<AttentionMap>& drawn) {
     std::vector<std::vector<int32_t>> ids;
     AxisLabels labels;
@@ -271,7 +280,7 @@ class AttentionCommand final : public Command {
   }
 
   /// The likeliest translation, by an entry that generates along the second text's axis from the first.
-  Status Translate(Engine& engine, const ParameterBlock& parameters, Sentence& sentence) {
+  Status Translate(Engine& engine, const Parameters& parameters, Sentence& sentence) {
     for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryGenerate)) {
       Result<Decoder> decoder = Decoder::Make(*entry, engine, parameters);
       if (!decoder || decoder->sources().size() != 1 || decoder->sources()[0].axis != texts_[0].axis ||
@@ -355,8 +364,8 @@ class AttentionCommand final : public Command {
 
   const CommandLine& line_;
   const HeedProgram& program_;
-  std::string weights_, entry_name_, tokenizer_name_, text_, source_, target_, sites_, layers_, heads_, from_,
-      to_, style_ = "heat", out_;
+  std::string weights_, weights_type_, entry_name_, tokenizer_name_, text_, source_, target_, sites_, layers_,
+      heads_, from_, to_, style_ = "heat", out_;
   std::vector<CLI::Option*> given_;  // --text, --source, --target
   TextEnds ends_;
   bool json_ = false;

@@ -58,6 +58,10 @@ class ScoreCommand final : public Command {
     }
     if (weights_.empty() && program.param_count > 0)
       return UsageError("name the checkpoint with --weights W");
+    ThreadPool pool(line_.threads());
+    Engine engine(program, pool);
+    Result<PackedParameters> parameters = Load(*texts, weights_type_, show_tokens_, pool);
+    if (!parameters) return parameters.error();
     Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
     if (!tokenizer) return tokenizer.error();
     if (Status ok = CheckTokenizer(**tokenizer, *texts); !ok) return ok.error();
@@ -75,45 +79,46 @@ class ScoreCommand final : public Command {
     if (!data) return data.error();
     if (const std::string skipped = SkippedNotice(*data, "pairs"); !skipped.empty()) PrintWarning(skipped);
 
-    ThreadPool pool(line_.threads());
-    Engine engine(program, pool);
-    const bool exact = entry_->kind == kHeedEntryValue;
-    if (!exact) {
+    if (!Exact()) {
       PrintNote("the program has no value entry `score`: this is the loss of entry `" +
                 std::string(entry_->name) + "`, with its label smoothing if it has any");
     }
-    const auto load = [&](const std::string& type, bool logits) {
-      std::vector<const HeedFunction*> functions = {exact ? entry_->forward : entry_->loss};
-      if (const HeedEntry* entry = logits ? LogitsEntry(program, *texts) : nullptr)
-        functions.push_back(entry->forward);
-      return LoadPacked(weights_, program, functions, type, pool);
+    const auto evaluate = [&] {
+      return Exact() ? EvaluateScore(*entry_, *texts, *data, batch_, engine, *parameters, {})
+                     : Evaluate(*entry_, *texts, *data, batch_, engine, *parameters, {});
     };
-    const auto evaluate = [&](std::string& type, bool show) -> Result<Evaluation> {
-      const Result<PackedParameters> parameters = load(type, show);
-      if (!parameters) return parameters.error();
-      type = NameOf(parameters->type());
-      const auto result = exact ? EvaluateScore(*entry_, *texts, *data, batch_, engine, *parameters, {})
-                                : Evaluate(*entry_, *texts, *data, batch_, engine, *parameters, {});
-      if (!result) return result.error();
-      if (show) {
-        if (Status ok = ShowTokens(*texts, **tokenizer, *data, **result, engine, *parameters); !ok)
-          return ok.error();
-      }
-      return **result;
-    };
-    const Result<Evaluation> result = evaluate(weights_type_, show_tokens_);
+    const auto result = evaluate();
     if (!result) return result.error();
+    weights_type_ = NameOf(parameters->type());
+    if (show_tokens_) {
+      if (Status ok = ShowTokens(*texts, **tokenizer, *data, **result, engine, *parameters); !ok)
+        return ok.error();
+    }
     std::optional<Evaluation> compared;
     if (!compare_.empty()) {
-      const Result<Evaluation> other = evaluate(compare_, false);
+      parameters = Error{""};  // one copy of the weights is enough
+      parameters = Load(*texts, compare_, false, pool);
+      if (!parameters) return parameters.error();
+      const auto other = evaluate();
       if (!other) return other.error();
-      compared = *other;
+      compared = **other;
     }
-    Print(*result, compared, *data);
+    Print(**result, compared, *data);
     return kExitDone;
   }
 
  private:
+  /// The likelihoods themselves, not a loss.
+  bool Exact() const { return entry_->kind == kHeedEntryValue; }
+
+  Result<PackedParameters> Load(std::span<const TextArgument> texts, const std::string& type, bool tokens,
+                                ThreadPool& pool) const {
+    std::vector<const HeedFunction*> functions = {Exact() ? entry_->forward : entry_->loss};
+    if (const HeedEntry* entry = tokens ? LogitsEntry(line_.program(), texts) : nullptr)
+      functions.push_back(entry->forward);
+    return LoadPacked(weights_, line_.program(), functions, type, pool);
+  }
+
   Status ShowTokens(std::span<const TextArgument> texts, const Tokenizer& tokenizer, const Dataset& data,
                     const Evaluation& result, Engine& engine, const Parameters& parameters) const {
     const HeedEntry* logits = LogitsEntry(line_.program(), texts);

@@ -39,7 +39,7 @@ Status LoadWeights(const std::string& path, const HeedProgram& program, Paramete
 }
 
 Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
-                                    std::initializer_list<const HeedFunction*> functions,
+                                    const std::vector<const HeedFunction*>& functions,
                                     const std::string& type, ThreadPool& threads) {
   std::vector<const HeedFunction*> read;
   for (const HeedFunction* function : functions)

@@ -170,8 +170,6 @@ const char* NameOf(HeedWeightsType type) {
   return "plain";
 }
 
-HeedWeightsType TypeOf(const HeedPackedMatrix&, HeedWeightsType wanted) { return wanted; }
-
 PackedParameters::PackedParameters(const HeedProgram& program, std::span<const HeedFunction* const> functions,
                                    HeedWeightsType type, const ParameterSource& source, ThreadPool& threads)
     : type_(type) {
@@ -198,7 +196,7 @@ PackedParameters::PackedParameters(const HeedProgram& program, std::span<const H
   for (size_t i = 0; i < needs_packed.size(); ++i) {
     const HeedPackedMatrix& matrix = program.packing->matrices[i];
     const MatrixSize size = SizeOf(matrix);
-    packed_[i] = {nullptr, TypeOf(matrix, type), size.terms, size.columns};
+    packed_[i] = {nullptr, type, size.terms, size.columns};
     packed_at[i] = packed_bytes;
     if (!needs_packed[i]) continue;
     packed_bytes += RoundUp(program.packing->bytes(packed_[i].type, size.terms, size.columns), kAlignment);

@@ -33,7 +33,7 @@ struct ParameterSource {
 
 class PackedParameters : public Parameters {
  public:
-  /// What `functions` read. `type` is that of matrices, but for small exceptions: see TypeOf.
+  /// What `functions` read. `type` is that of matrices.
   PackedParameters(const HeedProgram& program, std::span<const HeedFunction* const> functions,
                    HeedWeightsType type, const ParameterSource& source, ThreadPool& threads);
   PackedParameters(PackedParameters&&) = default;
@@ -53,8 +53,5 @@ class PackedParameters : public Parameters {
   int64_t bytes_ = 0;
   HeedWeightsType type_;
 };
-
-/// The type in which a matrix is kept when `wanted` is asked for.
-HeedWeightsType TypeOf(const HeedPackedMatrix& matrix, HeedWeightsType wanted);
 
 }  // namespace heed

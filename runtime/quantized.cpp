@@ -48,7 +48,7 @@ std::optional<QuantizedForm> QuantizedFormOf(const HeedProgram& program, int64_t
     const MatrixSize size = SizeOf(matrix);
     if (matrix.param != param || matrix.offset != 0 || size.columns * size.terms != stored.count) continue;
     QuantizedForm form;
-    form.type = TypeOf(matrix, wanted);
+    form.type = wanted;
     if (form.type != kHeedWeightsInt8 && form.type != kHeedWeightsInt4) continue;
     form.matrix = i;
     form.terms = size.terms;

@@ -204,7 +204,7 @@ TEST_F(ProgramFaults, WrongCommandLinesAre2AndSayWhatIsWanted) {
 
 TEST_F(ProgramFaults, CpuLevels) {
   const ProcessResult result = Run("mt", {"info"}, {.variables = {"HEED_TARGET=nothing"}});
-  ExpectMessage(result, 1, "HEED_TARGET=nothing is not in this program; it was compiled for x86-64");
+  ExpectMessage(result, 1, "HEED_TARGET=nothing is not in this program; it was compiled for ");
   EXPECT_EQ(Run("mt", {"info"}, {.variables = {"HEED_TARGET="}}).status, 0);
 }
 

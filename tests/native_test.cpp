@@ -30,7 +30,7 @@ std::vector<Case> CasesOf(const frontend::Program& program) {
     }
     Graph weights = passes::RunPipeline(*entry.infer, Variant::Weights, {});
     if (!weights.outputs.empty())
-      cases.push_back({entry.name + "/weights", std::move(weights), *entry.graph});
+      cases.push_back({entry.name + "/weights", std::move(weights), *entry.graph, false});
   }
   return cases;
 }
