@@ -43,7 +43,8 @@ class Planner {
   Plan Run() {
     FindStored();
     FindEpilogues();
-    for (const Item& item : fusion_.items) {
+    for (size_t i = 0; i < fusion_.items.size(); ++i) {
+      const Item& item = fusion_.items[i];
       switch (item.kind) {
         case Item::Kind::Loop:
           if (!absorbed_.count(&item)) Loop(item);
@@ -61,8 +62,9 @@ class Planner {
           Lookup(item.nodes[0]);
           break;
       }
+      CopyOutputs(static_cast<int>(i));
     }
-    CopyOutputs();
+    CopyOutputs(-1);
     PlaceLifetimes();
     return std::move(plan_);
   }
@@ -94,11 +96,13 @@ class Planner {
       };
       for (NodeId id : fusion_.items[i].nodes) visit(id);
     }
-    for (const auto& [name, value] : graph_.outputs) {
-      NodeId id = value;
+    for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+      NodeId id = graph_.outputs[i].second;
       while (item_of.find(id) == item_of.end() && IsViewOp(graph_, id)) id = graph_[id].inputs[0];
       stored_.insert(id);
       readers_[id].insert(-1);
+      const auto item = item_of.find(id);
+      outputs_after_[item == item_of.end() ? -1 : item->second].push_back(i);
     }
   }
 
@@ -609,8 +613,10 @@ class Planner {
     plan_.steps.push_back(std::move(step));
   }
 
-  void CopyOutputs() {
-    for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+  /// Outputs that are made of what item `item` computes (-1: of inputs), at once, so that nothing waits for
+  /// them in memory.
+  void CopyOutputs(int item) {
+    for (const size_t i : outputs_after_[item]) {
       const auto& [name, value] = graph_.outputs[i];
       const int index = layout_.OutputNumber(name);
       if (index < 0) continue;
@@ -676,9 +682,10 @@ class Planner {
   Fusion fusion_;
   std::set<NodeId> stored_;
   std::map<NodeId, int> item_of_;
-  std::map<NodeId, std::set<int>> readers_;  // items that read a stored value; -1: an output
-  std::map<NodeId, const Item*> epilogues_;  // candidates, by product
-  std::set<const Item*> absorbed_;           // loops that became epilogues
+  std::map<NodeId, std::set<int>> readers_;           // items that read a stored value; -1: an output
+  std::map<int, std::vector<size_t>> outputs_after_;  // numbers of outputs, by the item they are made of
+  std::map<NodeId, const Item*> epilogues_;           // candidates, by product
+  std::set<const Item*> absorbed_;                    // loops that became epilogues
 };
 
 }  // namespace
