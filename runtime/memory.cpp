@@ -2,6 +2,7 @@
 // business.
 #include "runtime/memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
@@ -18,7 +19,8 @@ namespace {
 
 constexpr int64_t kMapped = 1 << 20;
 constexpr int64_t kHugePage = 2 << 20;
-constexpr int64_t kKept = int64_t{1} << 30;  // bytes that may lie idle
+constexpr int64_t kWholePages = 8 * kHugePage;  // from here on sizes are multiples of huge pages
+constexpr int64_t kKept = int64_t{1} << 30;     // bytes that may lie idle
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -42,7 +44,11 @@ struct Recycler {
     std::lock_guard lock(mutex);
     idle.emplace(size, data);
     idle_bytes += size;
-    while (idle_bytes > kKept) {
+    Shrink(kKept);
+  }
+  // The lock is held.
+  void Shrink(int64_t most) {
+    while (idle_bytes > most) {
       const auto largest = std::prev(idle.end());
       munmap(largest->second, static_cast<size_t>(largest->first));
       idle_bytes -= largest->first;
@@ -90,7 +96,7 @@ std::shared_ptr<void> Allocate(int64_t bytes, bool zeros) {
     if (zeros) std::memset(data, 0, size);
     return {data, [](void* p) { std::free(p); }};
   }
-  int64_t size = RoundUp(bytes, bytes >= kHugePage ? kHugePage : 4096);
+  int64_t size = RoundUp(bytes, bytes >= kWholePages ? kHugePage : 4096);
   void* data = TheRecycler().Take(size, &size);
   if (data == nullptr) {
     data = Map(size);
@@ -115,6 +121,13 @@ int64_t AvailableBytes() {
     std::fclose(file);
   }
   return kilobytes < 0 ? MachineBytes() : std::min(MachineBytes(), kilobytes * 1024);
+}
+
+void ReleaseIdleBlocks() {
+  malloc_trim(0);
+  Recycler& recycler = TheRecycler();
+  std::lock_guard lock(recycler.mutex);
+  recycler.Shrink(0);
 }
 
 std::shared_ptr<void> AllocateBlock(int64_t bytes) { return Allocate(bytes, false); }

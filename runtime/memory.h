@@ -13,6 +13,9 @@ std::shared_ptr<void> AllocateBlock(int64_t bytes);
 /// The same, filled with zeros.
 std::shared_ptr<void> AllocateZeros(int64_t bytes);
 
+/// Gives the memory of blocks that nobody holds back to the system.
+void ReleaseIdleBlocks();
+
 /// What the machine could still give, without ending other programs. Linux grants more than that and ends the
 /// process when it is used: whoever needs much asks before.
 int64_t AvailableBytes();

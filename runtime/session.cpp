@@ -244,6 +244,7 @@ void Session::Grow(int64_t positions) {
     }
     memory = std::move(larger);
     step_.SetInput(memory.input, memory.data.get());
+    ReleaseIdleBlocks();  // no other cache has use for the smaller one
   }
   // The extents only grew: what a machine can address was settled by the memory itself.
   if (!Reserve()) throw std::bad_alloc();
