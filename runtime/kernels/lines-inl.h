@@ -103,6 +103,21 @@ HWY_INLINE Line MakeLine(const Axis* axes, int64_t count, int64_t Axis::* stride
   return line;
 }
 
+/// Reads the lines of a descriptor; without memory for tables only counts their entries.
+template <class Axis>
+struct LineReader {
+  int64_t* tables;  // behind those written
+  int64_t entries = 0;
+
+  HWY_INLINE Line operator()(const Axis* axes, int64_t count, int64_t Axis::* stride) {
+    if (tables) return MakeLine(axes, count, stride, tables);
+    bool collapses;
+    const Line collapsed = CollapseLine(axes, count, stride, &collapses);
+    if (!collapses) entries += NestSize(axes, count);
+    return collapsed;
+  }
+};
+
 /// Walks the elements of a loop nest in row-major order, keeping the offsets of kCount operands.
 template <class Axis, int kCount>
 struct LoopWalk {

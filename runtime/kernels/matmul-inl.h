@@ -216,15 +216,7 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
   state.rows = NestSize(m, matmul.ms);
   state.columns = NestSize(n, matmul.ns);
   state.terms = NestSize(k, matmul.ks);
-  int64_t* tables = static_cast<int64_t*>(scratch);
-  int64_t entries = 0;
-  auto line = [&](const Axis* axes, int64_t count, int64_t Axis::* stride) HWY_ATTR {
-    if (scratch) return MakeLine(axes, count, stride, tables);
-    bool collapses;
-    const Line collapsed = CollapseLine(axes, count, stride, &collapses);
-    if (!collapses) entries += NestSize(axes, count);
-    return collapsed;
-  };
+  LineReader<Axis> line{static_cast<int64_t*>(scratch)};
   state.a_m = line(m, matmul.ms, &Axis::a);
   const Line c_m = line(m, matmul.ms, &Axis::c);
   state.b_n = line(n, matmul.ns, &Axis::b);
@@ -233,11 +225,11 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
   state.a_k = line(k, matmul.ks, &Axis::a);
   state.b_k = line(k, matmul.ks, &Axis::b);
   state.mask_k = matmul.mask ? line(k, matmul.ks, &Axis::mask) : Line();
-  state.present_a = tables;
-  state.present_b = scratch ? tables + state.terms : nullptr;
+  state.present_a = line.tables;
+  state.present_b = scratch ? line.tables + state.terms : nullptr;
   if (matmul.mask) {
-    entries += 2 * state.terms;
-    if (scratch) tables += 2 * state.terms;
+    line.entries += 2 * state.terms;
+    if (scratch) line.tables += 2 * state.terms;
   }
   const int64_t depth = Min(state.terms, kBlockDepth);
   // Rows of the last tile may be padded, and a part may have a single row.
@@ -249,11 +241,11 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
   const int64_t single_panel = state.rows % kTileRows == 1 ? kSingleRowVectors * kLanes : 0;
   const int64_t b_floats = Max(single_panel, panels) * depth;
   if (scratch) {
-    const uintptr_t end = reinterpret_cast<uintptr_t>(tables);
+    const uintptr_t end = reinterpret_cast<uintptr_t>(line.tables);
     state.packed_a = reinterpret_cast<float*>(end + (64 - end % 64) % 64);
     state.packed_b = state.packed_a + a_floats;
   }
-  bytes = RoundUp(entries * 8, 64) + (a_floats + b_floats + kLanes) * 4;
+  bytes = RoundUp(line.entries * 8, 64) + (a_floats + b_floats + kLanes) * 4;
   return state;
 }
 

@@ -316,20 +316,14 @@ const NativeKernels* Table() {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "runtime/kernels/each_target.h"
+
 namespace heed {
 HWY_EXPORT(Table);
 
 std::vector<const NativeKernels*> AllNativeKernels() {
   std::vector<const NativeKernels*> all;
-  const int64_t supported = hwy::SupportedTargets() & HWY_TARGETS;
-  for (int64_t bit = 1; bit <= supported && bit > 0; bit <<= 1) {  // lower bits are better
-    if ((supported & bit) == 0) continue;
-    hwy::SetSupportedTargetsForTest(bit);
-    hwy::GetChosenTarget().Update(bit);
-    all.push_back(HWY_DYNAMIC_DISPATCH(Table)());
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(supported);
+  ForEachTarget([&] { all.push_back(HWY_DYNAMIC_DISPATCH(Table)()); });
   return all;
 }
 

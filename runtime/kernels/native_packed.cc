@@ -102,20 +102,14 @@ const PackedKernels* PackedTable() {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "runtime/kernels/each_target.h"
+
 namespace heed {
 HWY_EXPORT(PackedTable);
 
 std::vector<const PackedKernels*> AllPackedKernels() {
   std::vector<const PackedKernels*> all;
-  const int64_t supported = hwy::SupportedTargets() & HWY_TARGETS;
-  for (int64_t bit = 1; bit <= supported && bit > 0; bit <<= 1) {  // lower bits are better
-    if ((supported & bit) == 0) continue;
-    hwy::SetSupportedTargetsForTest(bit);
-    hwy::GetChosenTarget().Update(bit);
-    all.push_back(HWY_DYNAMIC_DISPATCH(PackedTable)());
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(supported);
+  ForEachTarget([&] { all.push_back(HWY_DYNAMIC_DISPATCH(PackedTable)()); });
   return all;
 }
 

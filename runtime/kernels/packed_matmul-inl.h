@@ -352,15 +352,7 @@ HWY_INLINE PackedMatmulState ReadPackedMatmul(const HeedPackedMatmul& packed, vo
   state.rows = NestSize(m, matmul.ms);
   state.columns = NestSize(n, matmul.ns);
   state.terms = NestSize(k, matmul.ks);
-  int64_t* tables = static_cast<int64_t*>(scratch);
-  int64_t entries = 0;
-  auto line = [&](const Axis* axes, int64_t count, int64_t Axis::* stride) HWY_ATTR {
-    if (scratch) return MakeLine(axes, count, stride, tables);
-    bool collapses;
-    const Line collapsed = CollapseLine(axes, count, stride, &collapses);
-    if (!collapses) entries += NestSize(axes, count);
-    return collapsed;
-  };
+  LineReader<Axis> line{static_cast<int64_t*>(scratch)};
   state.a_m = line(m, matmul.ms, &Axis::a);
   const Line c_m = line(m, matmul.ms, &Axis::c);
   const Line c_n = line(n, matmul.ns, &Axis::c);
@@ -380,10 +372,10 @@ HWY_INLINE PackedMatmulState ReadPackedMatmul(const HeedPackedMatmul& packed, vo
   const int64_t one = PackedRowsBytes(type, kTileRows, state.terms);
   const int64_t block = PackedRowsBytes(type, Min(state.block_rows, state.rows) + kTileRows, depth);
   if (scratch) {
-    const uintptr_t end = reinterpret_cast<uintptr_t>(tables);
+    const uintptr_t end = reinterpret_cast<uintptr_t>(line.tables);
     state.packed = reinterpret_cast<uint8_t*>(end + (64 - end % 64) % 64);
   }
-  bytes = RoundUp(entries * 8, 64) + Max(one, block) + kLanes * 4 + 64;
+  bytes = RoundUp(line.entries * 8, 64) + Max(one, block) + kLanes * 4 + 64;
   return state;
 }
 

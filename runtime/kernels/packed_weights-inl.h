@@ -190,23 +190,15 @@ HWY_INLINE PackState ReadPack(const HeedPack& pack, void* scratch, int64_t& byte
   const Axis* const k = n + pack.ns;
   state.columns = NestSize(n, pack.ns);
   state.terms = NestSize(k, pack.ks);
-  int64_t* tables = static_cast<int64_t*>(scratch);
-  int64_t entries = 0;
-  auto line = [&](const Axis* axes, int64_t count) HWY_ATTR {
-    if (scratch) return MakeLine(axes, count, &Axis::stride, tables);
-    bool collapses;
-    const Line collapsed = CollapseLine(axes, count, &Axis::stride, &collapses);
-    if (!collapses) entries += NestSize(axes, count);
-    return collapsed;
-  };
-  state.n = line(n, pack.ns);
-  state.k = line(k, pack.ks);
+  LineReader<Axis> line{static_cast<int64_t*>(scratch)};
+  state.n = line(n, pack.ns, &Axis::stride);
+  state.k = line(k, pack.ks, &Axis::stride);
   if (scratch) {
-    const uintptr_t end = reinterpret_cast<uintptr_t>(tables);
+    const uintptr_t end = reinterpret_cast<uintptr_t>(line.tables);
     state.group = reinterpret_cast<float*>(end + (64 - end % 64) % 64);
     state.scales = reinterpret_cast<uint32_t*>(state.group + kHeedInt8Group * kPanel);
   }
-  bytes = RoundUp(entries * 8, 64) + (kHeedInt8Group + 1) * kPanel * 4 + 64;
+  bytes = RoundUp(line.entries * 8, 64) + (kHeedInt8Group + 1) * kPanel * 4 + 64;
   return state;
 }
 HWY_INLINE int64_t PackScratch(const HeedPack& pack) {
