@@ -98,24 +98,15 @@ void ExpectStepsToEqualTheWhole(const frontend::Program& program) {
       native.UseWeights(type);
       const EvaluateGraph evaluate = native.Evaluator(parameters, axis.root());
       const int64_t bound = graph.axes().Bound(axis), classes = graph.axes().Bound(vocabulary);
-      std::mt19937_64 random(7);
-      std::vector<Lengths> lengths;
-      std::vector<Values> examples;
-      std::vector<int64_t> counts = {2, 5, 1};
-      for (const int64_t n : counts) {
-        Lengths one;
-        for (Axis root : Roots(graph))
-          one[root] = root == axis.root() ? n : 2 + static_cast<int64_t>(random() % 5);
-        examples.push_back(Rounded(RandomInputs(graph, one, random)));
-        lengths.push_back(one);
-      }
+      GrowingTexts texts(graph, [](Values values) { return Rounded(std::move(values)); });
+      const std::vector<int64_t>& counts = texts.counts;
       const double nan = std::numeric_limits<double>::quiet_NaN();
       Session session(native.prefill(), native.step(), evaluate);
-      Tensor logits = session.Start(Pack(native.prefill(), examples, lengths, nan), counts);
+      Tensor logits = session.Start(Pack(native.prefill(), texts.examples, texts.lengths, nan), counts);
       for (int64_t round = 0;; ++round) {
         logits = Transposed(logits, AxisList{batch, vocabulary});
         for (size_t b = 0; b < counts.size(); ++b) {
-          const Batched whole = Pack(native.forward(), {examples[b]}, {lengths[b]}, nan, 2);
+          const Batched whole = Pack(native.forward(), {texts.examples[b]}, {texts.lengths[b]}, nan, 2);
           const Tensor all = Transposed(evaluate(native.forward(), whole.values, whole.extents).at("logits"),
                                         AxisList{batch, axis, vocabulary});
           for (int64_t v = 0; v < classes; ++v) {
@@ -126,28 +117,10 @@ void ExpectStepsToEqualTheWhole(const frontend::Program& program) {
                 << logits.data[static_cast<int64_t>(b) * classes + v] << " is not " << want;
           }
         }
-        if (*std::max_element(counts.begin(), counts.end()) == bound) break;
-        if (round % 3 == 2) {
-          std::vector<int64_t> parents;
-          for (size_t b = 0; b < counts.size(); ++b)
-            parents.push_back(static_cast<int64_t>(random() % counts.size()));
-          session.Reorder(parents);
-          const auto old = std::tuple(examples, lengths, counts);
-          for (size_t b = 0; b < parents.size(); ++b) {
-            examples[b] = std::get<0>(old)[parents[b]];
-            lengths[b] = std::get<1>(old)[parents[b]];
-            counts[b] = std::get<2>(old)[parents[b]];
-          }
-        }
-        std::vector<double> ids;
-        for (size_t b = 0; b < counts.size(); ++b) {
-          ids.push_back(static_cast<double>(random() % classes));
-          Tensor& text = examples[b].at(graph.generate->variable);
-          text.data.push_back(ids.back());
-          lengths[b][axis] = text.shape[0] = ++counts[b];
-        }
+        if (texts.Longest() == bound) break;
+        if (round % 3 == 2) texts.Reorder(session);
         native.UseThreads(round % 2 ? 3 : 1);
-        logits = session.Add(ids);
+        logits = texts.Grow(session, classes);
       }
     }
   }

@@ -215,4 +215,50 @@ inline std::string RandomProgram(uint64_t seed) {
          "entry complete(p: vocab[seq]) = generate y: vocab[seq] from p by net(y)\n";
 }
 
+/// Texts of a batch that grow at random while a session of them does.
+struct GrowingTexts {
+  const Graph& graph;
+  std::mt19937_64 random{7};
+  std::vector<int64_t> counts = {2, 5, 1};  ///< elements of each text
+  std::vector<Lengths> lengths;
+  std::vector<Values> examples;
+
+  /// `prepare` what each example has.
+  explicit GrowingTexts(const Graph& of, Values (*prepare)(Values) = nullptr) : graph(of) {
+    for (const int64_t n : counts) {
+      Lengths one;
+      for (Axis root : Roots(graph))
+        one[root] = root == graph.generate->axis.root() ? n : 2 + static_cast<int64_t>(random() % 5);
+      Values values = RandomInputs(graph, one, random);
+      examples.push_back(prepare ? prepare(std::move(values)) : std::move(values));
+      lengths.push_back(one);
+    }
+  }
+  int64_t Longest() const { return *std::max_element(counts.begin(), counts.end()); }
+  /// Rows are moved about, some twice and some lost.
+  void Reorder(Session& session) {
+    std::vector<int64_t> parents;
+    for (size_t b = 0; b < counts.size(); ++b)
+      parents.push_back(static_cast<int64_t>(random() % counts.size()));
+    session.Reorder(parents);
+    const auto old = std::tuple(examples, lengths, counts);
+    for (size_t b = 0; b < parents.size(); ++b) {
+      examples[b] = std::get<0>(old)[parents[b]];
+      lengths[b] = std::get<1>(old)[parents[b]];
+      counts[b] = std::get<2>(old)[parents[b]];
+    }
+  }
+  /// One more element each, of `classes`; the logits after it.
+  Tensor Grow(Session& session, int64_t classes) {
+    std::vector<double> ids;
+    for (size_t b = 0; b < counts.size(); ++b) {
+      ids.push_back(static_cast<double>(random() % classes));
+      Tensor& text = examples[b].at(graph.generate->variable);
+      text.data.push_back(ids.back());
+      lengths[b][graph.generate->axis] = text.shape[0] = ++counts[b];
+    }
+    return session.Add(ids);
+  }
+};
+
 }  // namespace heed::test

@@ -19,49 +19,10 @@
 #include <vector>
 
 #include "runtime/kernels/native.h"
+#include "tests/bench/bench_support.h"
 
 namespace heed {
 namespace {
-
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Seconds this thread has computed: others on the machine don't count.
-double ThreadSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-std::string filter;
-double seconds_each = 0.2;
-
-/// On huge pages where there are some, as generated programs have it.
-float* Allocate(int64_t count) {
-  constexpr size_t kPage = 2 << 20;
-  const size_t bytes = (static_cast<size_t>(count) * 4 + kPage - 1) / kPage * kPage;
-  float* const data = static_cast<float*>(aligned_alloc(kPage, bytes));
-  madvise(data, bytes, MADV_HUGEPAGE);
-  uint32_t state = 12345;
-  for (int64_t i = 0; i < count; ++i) {
-    state = state * 1664525 + 1013904223;
-    data[i] = static_cast<float>(state >> 8) * 0x1p-23f - 1;
-  }
-  return data;
-}
-
-struct Buffers {
-  std::vector<void*> all;
-  float* Floats(int64_t count) {
-    float* const data = Allocate(count);
-    all.push_back(data);
-    return data;
-  }
-  ~Buffers() {
-    for (void* data : all) free(data);
-  }
-};
 
 /// One call of `threads` parts, in processor time of its slowest thread, and the peak of all threads around
 /// it.
@@ -90,12 +51,12 @@ Sample Once(int threads, const std::function<double(int64_t steps)>& peak,
   return sample;
 }
 
-/// Samples of at least `seconds_each`.
+/// Samples of at least `options.seconds`.
 std::vector<Sample> Measure(int threads, const std::function<double(int64_t steps)>& peak,
                             const std::function<void(int64_t part)>& run) {
   Once(threads, peak, run);
   std::vector<Sample> samples;
-  const double end = Now() + seconds_each;
+  const double end = Now() + options.seconds;
   while (samples.size() < 5 || Now() < end) samples.push_back(Once(threads, peak, run));
   return samples;
 }
@@ -106,14 +67,9 @@ double BestSeconds(int threads, const std::function<void(int64_t part)>& run) {
   return best;
 }
 
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 void Report(const NativeKernels& kernels, const std::string& name, double flops,
             const std::function<void(int64_t part, int64_t parts)>& run) {
-  if (!filter.empty() && name.find(filter) == std::string::npos) return;
+  if (!options.Wants(name)) return;
   for (int threads = 1; threads <= 2; ++threads) {
     std::vector<double> seconds, shares;
     for (const Sample& sample : Measure(threads, kernels.peak, [&](int64_t part) { run(part, threads); })) {
@@ -134,7 +90,7 @@ void MatmulBench(const NativeKernels& kernels, int64_t loops, int64_t m, int64_t
   const std::string name = "matmul " + (loops > 1 ? std::to_string(loops) + "*" : "") + std::to_string(m) +
                            "x" + std::to_string(n) + "x" + std::to_string(k) + (a_transposed ? " At.B" : "") +
                            (b_transposed ? " A.Bt" : "");
-  if (!filter.empty() && name.find(filter) == std::string::npos) return;
+  if (!options.Wants(name)) return;
   Buffers buffers;
   HeedMatmul matmul = {};
   matmul.a = buffers.Floats(loops * m * k);
@@ -196,7 +152,7 @@ void AttentionBench(const NativeKernels& kernels, int64_t heads, int64_t queries
 }
 
 void FunctionBench(const NativeKernels& kernels, const char* name, void (*f)(const float*, float*, int64_t)) {
-  if (!filter.empty() && std::string("function ").append(name).find(filter) == std::string::npos) return;
+  if (!options.Wants(std::string("function ") + name)) return;
   Buffers buffers;
   constexpr int64_t kCount = 4096;
   float *x = buffers.Floats(kCount), *y = buffers.Floats(kCount);
@@ -208,7 +164,7 @@ void FunctionBench(const NativeKernels& kernels, const char* name, void (*f)(con
 }
 
 void ScatterBench(const NativeKernels& kernels, int64_t vocabulary, int64_t rows, int64_t dim) {
-  if (!filter.empty() && std::string("scatter").find(filter) == std::string::npos) return;
+  if (!options.Wants("scatter")) return;
   Buffers buffers;
   HeedScatter scatter = {};
   scatter.out = buffers.Floats(vocabulary * dim);
@@ -233,22 +189,9 @@ void ScatterBench(const NativeKernels& kernels, int64_t vocabulary, int64_t rows
 }
 
 int Main(int argc, char** argv) {
-  std::string target;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument.rfind("--target=", 0) == 0) {
-      target = argument.substr(9);
-    } else if (argument.rfind("--filter=", 0) == 0) {
-      filter = argument.substr(9);
-    } else if (argument.rfind("--seconds=", 0) == 0) {
-      seconds_each = atof(argument.c_str() + 10);
-    } else {
-      fprintf(stderr, "usage: %s [--target=AVX3] [--filter=text] [--seconds=0.2]\n", argv[0]);
-      return 2;
-    }
-  }
+  if (!ReadBenchOptions(argc, argv, "AVX3")) return 2;
   for (const NativeKernels* kernels : AllNativeKernels()) {
-    if (!target.empty() && target != kernels->target) continue;
+    if (!options.WantsTarget(kernels->target)) continue;
     printf("{\"target\": \"%s\", \"name\": \"peak\", \"gflops\": %.1f}\n", kernels->target,
            kernels->peak(200000));
     for (auto [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>(1024, 1024, 1024),

@@ -19,47 +19,11 @@
 #include <vector>
 
 #include "runtime/kernels/native.h"
+#include "tests/bench/bench_support.h"
 #include "tests/packed_kernels.h"
 
 namespace heed {
 namespace {
-
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Seconds this thread has computed: others on the machine don't count.
-double ThreadSeconds() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-std::string filter;
-double seconds_each = 0.2;
-
-float* Allocate(int64_t count) {
-  const size_t bytes = (static_cast<size_t>(count) * 4 + 4095) / 4096 * 4096;
-  float* const data = static_cast<float*>(aligned_alloc(4096, bytes));
-  uint32_t state = 12345;
-  for (int64_t i = 0; i < count; ++i) {
-    state = state * 1664525 + 1013904223;
-    data[i] = static_cast<float>(state >> 8) * 0x1p-23f - 1;
-  }
-  return data;
-}
-
-struct Buffers {
-  std::vector<void*> all;
-  float* Floats(int64_t count) {
-    float* const data = Allocate(count);
-    all.push_back(data);
-    return data;
-  }
-  ~Buffers() {
-    for (void* data : all) free(data);
-  }
-};
 
 /// Best time of a call that runs `threads` parts: of the slowest thread, in processor time.
 double Measure(int threads, const std::function<void(int64_t part)>& run) {
@@ -77,7 +41,7 @@ double Measure(int threads, const std::function<void(int64_t part)>& run) {
     return *std::max_element(spent.begin(), spent.end());
   };
   double best = once();
-  const double end = Now() + seconds_each;
+  const double end = Now() + options.seconds;
   for (int repeat = 0; repeat < 5 || Now() < end; ++repeat) best = std::min(best, once());
   return best;
 }
@@ -151,7 +115,7 @@ void PackedBench(const PackedKernels& kernels, double float_peak, PackedModel mo
   static const char* const kNames[] = {"f32", "bf16", "int8", "int4"};
   const std::string name =
       std::string(model.name) + " " + kNames[type] + " " + std::to_string(rows) + " rows";
-  if (!filter.empty() && name.find(filter) == std::string::npos) return;
+  if (!options.Wants(name)) return;
   Buffers buffers;
   int64_t total = 0, most_scratch = 64, most_terms = 0, most_columns = 0;
   double flops = 0;
@@ -229,23 +193,9 @@ void PackedBench(const PackedKernels& kernels, double float_peak, PackedModel mo
 }
 
 int Main(int argc, char** argv) {
-  std::string target;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument.rfind("--target=", 0) == 0) {
-      target = argument.substr(9);
-    } else if (argument.rfind("--filter=", 0) == 0) {
-      filter = argument.substr(9);
-    } else if (argument.rfind("--seconds=", 0) == 0) {
-      seconds_each = atof(argument.c_str() + 10);
-    } else {
-      fprintf(stderr, "usage: %s [--target=\"level cascadelake\"] [--filter=text] [--seconds=0.2]\n",
-              argv[0]);
-      return 2;
-    }
-  }
+  if (!ReadBenchOptions(argc, argv, "\"level cascadelake\"")) return 2;
   for (const PackedKernels* kernels : AllPackedKernelsAndLevels()) {
-    if (!target.empty() && target != kernels->target) continue;
+    if (!options.WantsTarget(kernels->target)) continue;
     double float_peak = 0;
     for (const NativeKernels* native : AllNativeKernels()) {
       if (native->lanes == kernels->lanes) float_peak = native->peak(200000);
