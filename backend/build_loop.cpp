@@ -132,6 +132,7 @@ class Unfolder {
       throw InternalError("no loop for " + std::string(ir::Info(node.op).name) + " at " + node.origin.where);
     }
     std::vector<int> arguments;
+    arguments.reserve(node.inputs.size());
     for (NodeId input : node.inputs) arguments.push_back(Value(input, map));
     return Op(node.op, node.type.dtype, std::move(arguments));
   }

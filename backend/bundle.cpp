@@ -192,7 +192,7 @@ Constant* BundleEmitter::Packing() {
   llvm::Type* const word = builder_.getInt64Ty();
   llvm::Type* const pointer = builder_.getPtrTy();
   llvm::Type* const none = builder_.getVoidTy();
-  const auto kernel = [&](const char* name, llvm::Type* result, std::vector<llvm::Type*> arguments) {
+  const auto kernel = [&](const char* name, llvm::Type* result, const std::vector<llvm::Type*>& arguments) {
     auto callee = module_.getOrInsertFunction(name, llvm::FunctionType::get(result, arguments, false));
     llvm::cast<llvm::Function>(callee.getCallee())->setVisibility(llvm::GlobalValue::HiddenVisibility);
     return llvm::cast<Constant>(callee.getCallee());

@@ -16,7 +16,6 @@
 
 namespace heed::backend {
 
-using ir::DType;
 using ir::InternalError;
 using ir::OpKind;
 using llvm::BasicBlock;

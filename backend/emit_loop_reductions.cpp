@@ -9,7 +9,6 @@ namespace heed::backend {
 using ir::DType;
 using ir::InternalError;
 using ir::OpKind;
-using llvm::BasicBlock;
 using llvm::Value;
 
 void LoopEmitter::StartReductions(const LoopStage& stage, int accumulators) {

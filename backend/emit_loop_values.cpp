@@ -6,8 +6,6 @@ namespace heed::backend {
 
 using ir::DType;
 using ir::InternalError;
-using ir::OpKind;
-using llvm::BasicBlock;
 using llvm::Value;
 
 void LoopEmitter::Restore(Saved saved) {

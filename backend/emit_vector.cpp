@@ -124,7 +124,7 @@ Value* VectorBuilder::Larger(Value* x, Value* largest) {
   return b_.CreateSelect(replaces, x, largest);
 }
 
-Value* VectorBuilder::Math(const char* name, std::vector<Datum> arguments) {
+Value* VectorBuilder::Math(const char* name, const std::vector<Datum>& arguments) {
   bool vector = false;
   for (const Datum& argument : arguments) vector |= argument.vector();
   std::vector<Value*> values;

@@ -76,7 +76,7 @@ class VectorBuilder {
   /// Calls a vector function of random bits with `more` after the site; `off` where `dropout` is 0.
   Datum Random(const char* name, Datum example, Datum element, llvm::Value* site, llvm::Value* key,
                llvm::Value* dropout, std::vector<llvm::Value*> more, double off);
-  llvm::Value* Math(const char* name, std::vector<Datum> arguments);
+  llvm::Value* Math(const char* name, const std::vector<Datum>& arguments);
   llvm::Value* Compare(ir::OpKind op, llvm::Value* a, llvm::Value* b, ir::DType dtype);
   llvm::Value* IntMod(llvm::Value* a, llvm::Value* b);
   llvm::Value* FloatMod(llvm::Value* a, llvm::Value* b);

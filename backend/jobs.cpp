@@ -23,7 +23,7 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
                       }});
     }
   }
-  const auto whole = [&](const std::string& family, std::vector<std::string> keep) {
+  const auto whole = [&](const std::string& family, const std::vector<std::string>& keep) {
     jobs.push_back({family, Effort::Generate,
                     [&library, family, keep](LLVMContext& context, const TargetMachine& machine) {
                       return library.Whole(context, machine, family, keep);

@@ -17,8 +17,6 @@
 #include <filesystem>
 #include <fstream>
 
-extern char** environ;
-
 namespace heed::backend {
 namespace fs = std::filesystem;
 namespace {
@@ -190,12 +188,12 @@ std::optional<std::string> WriteFile(const std::string& path, const std::string&
   const std::string temporary = TemporaryName(path);
   Remember(unfinished.output, unfinished.has_output, temporary);
   if (!WriteInPlace(temporary, bytes)) {
-    const std::string problem = CannotWrite(path);
+    std::string problem = CannotWrite(path);
     unlink(temporary.c_str());
     return problem;
   }
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const std::string problem = CannotWrite(path);
+    std::string problem = CannotWrite(path);
     unlink(temporary.c_str());
     return problem;
   }
@@ -256,7 +254,7 @@ std::optional<std::string> Link(const std::vector<std::string>& objects, LinkKin
            "): " + messages + "the command was\n" + line;
   }
   if (std::rename(temporary.c_str(), output.c_str()) != 0) {
-    const std::string problem = CannotWrite(output);
+    std::string problem = CannotWrite(output);
     unlink(temporary.c_str());
     return problem;
   }

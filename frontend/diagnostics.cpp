@@ -228,15 +228,15 @@ class Renderer {
         mark.begin = std::max(mark.begin - first_column, 0) + dots;
         mark.end = std::max(std::min(mark.end, last_column) - first_column + dots, mark.begin + 1);
       }
-      Lines(lead, blank, text, std::move(kept));
+      Lines(lead, blank, text, kept);
       if (!rest.marks.empty()) Snippet(rest, main_file, primary);
       return;
     }
-    Lines(lead, blank, text, std::move(marks));
+    Lines(lead, blank, text, marks);
   }
 
   void Lines(const std::string& lead, const std::string& blank, const std::string& text,
-             std::vector<Mark> marks) {
+             const std::vector<Mark>& marks) {
     out_ += Paint(colors_.gutter, lead) + text + "\n";
     // Long marks first, so that shorter ones inside them stay visible.
     std::vector<const Mark*> by_length;

@@ -20,8 +20,6 @@
 #include "frontend/files.h"
 #include "ir/graph.h"
 
-extern char** environ;
-
 namespace heed::frontend {
 
 namespace {

@@ -142,7 +142,7 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
 bool Elaborator::Minimize(const EntryDecl& decl, Frame& frame) {
   const auto number = [&](const ExprPtr& expr, const char* what) -> Value {
     if (!expr) return {};
-    const Value value = Eval(*expr, frame);
+    Value value = Eval(*expr, frame);
     if (!Check(frame, value, Need::Number, expr->loc, std::string("minimize's ") + what)) return {};
     if (!value.order.empty()) {
       Diagnostic& d = Report(
@@ -601,11 +601,11 @@ NumberScope Elaborator::NumbersIn(const Frame& frame) {
   return scope;
 }
 
-Value Elaborator::Tensor(NodeId node, AxisList order) const {
+Value Elaborator::Tensor(NodeId node, const AxisList& order) const {
   Value value;
   value.kind = Value::Kind::Tensor;
   value.node = node;
-  value.order = ir::SameSet(order, graph_->axes_of(node)) ? std::move(order) : graph_->axes_of(node);
+  value.order = ir::SameSet(order, graph_->axes_of(node)) ? order : graph_->axes_of(node);
   return value;
 }
 
@@ -616,7 +616,7 @@ Value Elaborator::Pointwise(OpKind op, const std::vector<Value>& arguments) cons
     nodes.push_back(value.node);
     order = ir::ContainsAll(value.order, order) ? value.order : ir::Union(order, value.order);
   }
-  return Tensor(graph_->Pointwise(op, std::move(nodes)), std::move(order));
+  return Tensor(graph_->Pointwise(op, std::move(nodes)), order);
 }
 
 bool Elaborator::Check(const Frame& frame, const Value& value, Need need, Loc loc, const std::string& who) {

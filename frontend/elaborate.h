@@ -136,7 +136,7 @@ class Elaborator {
   std::string Show(const Frame& frame, const ir::AxisList& axes) const;  ///< "[heads, key]"
   std::string ShowType(const Frame& frame, const Value& value) const;    ///< "vocab[seq]", "float[key]"
   NumberScope NumbersIn(const Frame& frame);
-  Value Tensor(ir::NodeId node, ir::AxisList order) const;
+  Value Tensor(ir::NodeId node, const ir::AxisList& order) const;
   Value Pointwise(ir::OpKind op, const std::vector<Value>& arguments) const;
   /// Number, truth value or both, else reports; false for poison too.
   enum class Need { Number, Bool, Any };

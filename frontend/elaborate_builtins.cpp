@@ -228,7 +228,7 @@ Value Elaborator::Stack(const Expr& expr, Axis axis, const std::vector<Value>& a
   order.insert(order.begin(), axis);
   ir::Attributes attributes;
   attributes.axis = axis;
-  return Tensor(graph_->Make(OpKind::Stack, nodes, attributes), std::move(order));
+  return Tensor(graph_->Make(OpKind::Stack, nodes, attributes), order);
 }
 
 Value Elaborator::UnpackAxis(const Expr& expr, Axis axis, const Value& x, Frame& frame) {
@@ -285,7 +285,7 @@ Value Elaborator::Onehot(const Expr& expr, Axis axis, const Value& index, Frame&
   order.push_back(axis);
   ir::Attributes attributes;
   attributes.axis = axis;
-  return Tensor(graph_->Make(OpKind::Onehot, {index.node}, attributes), std::move(order));
+  return Tensor(graph_->Make(OpKind::Onehot, {index.node}, attributes), order);
 }
 
 Value Elaborator::AxisElement(const Expr& expr, const std::string& name, Frame& frame) {

@@ -13,7 +13,6 @@ namespace heed::frontend {
 using ir::Axis;
 using ir::AxisList;
 using ir::DType;
-using ir::NodeId;
 
 namespace {
 
@@ -329,7 +328,7 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
       }
       const Axis element = value.element;
       SetOrigin(caller, call_loc);
-      value = Tensor(graph_->Rename(value.node, renames), std::move(order));
+      value = Tensor(graph_->Rename(value.node, renames), order);
       value.element = element;
     }
     frame.variables[param.name.text] = std::move(value);
@@ -396,7 +395,7 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   }
   const Axis kept = result.element;
   SetOrigin(frame, result_loc);
-  result = Tensor(graph_->Rename(result.node, renames), std::move(outside));
+  result = Tensor(graph_->Rename(result.node, renames), outside);
   result.element = kept;
   return result;
 }

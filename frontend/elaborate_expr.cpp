@@ -215,7 +215,7 @@ Value Elaborator::Rename(const Expr& expr, Frame& frame) {
       *std::find(order.begin(), order.end(), (*from)[i]) = (*to)[i];
     }
     // Swaps find an axis twice on the way; fall back on the graph's own order then.
-    return Tensor(graph_->Rename(x.node, renames), std::move(order));
+    return Tensor(graph_->Rename(x.node, renames), order);
   }
   for (const AxisList* side : {&*from, &*to}) {
     for (Axis axis : *side) {
@@ -277,7 +277,7 @@ Value Elaborator::Regroup(const Value& x, const AxisList& from, const AxisList& 
     attributes.to = to;
     node = graph_->Make(OpKind::Split, {node}, attributes);
   }
-  return Tensor(node, std::move(order));
+  return Tensor(node, order);
 }
 
 Value Elaborator::Index(const Expr& expr, Frame& frame) {
@@ -351,7 +351,7 @@ Value Elaborator::Index(const Expr& expr, Frame& frame) {
     ir::Attributes attributes;
     attributes.axis = axis;
     attributes.index = *constant;
-    return Tensor(graph_->Make(OpKind::Slice, {x.node}, attributes), std::move(order));
+    return Tensor(graph_->Make(OpKind::Slice, {x.node}, attributes), order);
   }
   // The axis read and the axes of the index never share a name.
   NodeId node = x.node;
@@ -364,7 +364,7 @@ Value Elaborator::Index(const Expr& expr, Frame& frame) {
   }
   ir::Attributes attributes;
   attributes.axis = axis;
-  return Tensor(graph_->Make(OpKind::Gather, {node, i.node}, attributes), std::move(order));
+  return Tensor(graph_->Make(OpKind::Gather, {node, i.node}, attributes), order);
 }
 
 }  // namespace heed::frontend

@@ -47,7 +47,7 @@ using passes::Variant;
 
 /// Something wrong with a file: prints, and is the status.
 int Fail(const std::string& message) {
-  std::cerr << "heed: error: " << message << std::endl;
+  std::cerr << "heed: error: " << message << '\n';
   return 1;
 }
 
@@ -268,7 +268,7 @@ const ir::Graph& Source(const frontend::Entry& entry, Variant variant) {
   return variant == Variant::Train ? *entry.graph : *entry.infer;
 }
 
-passes::PassOptions MakePassOptions(const Options& options, Timer& timer, std::string what) {
+passes::PassOptions MakePassOptions(const Options& options, Timer& timer, const std::string& what) {
   passes::PassOptions result;
   result.print_after = options.print_after;
   result.bisect = options.bisect;

@@ -21,7 +21,7 @@ void Append(std::string& key, const void* bytes, size_t size) {
 
 template <typename T>
 void AppendValue(std::string& key, T value) {
-  Append(key, &value, sizeof value);
+  Append(key, static_cast<const void*>(&value), sizeof(T));
 }
 
 void AppendAxes(std::string& key, const AxisList& axes) {
@@ -49,7 +49,7 @@ std::string Key(OpKind op, const std::vector<NodeId>& inputs, const Attributes& 
   AppendValue(key, attributes.index);
   AppendValue(key, attributes.captures);
   AppendValue(key, attributes.query.id());
-  AppendValue(key, attributes.regions.get());
+  AppendValue(key, reinterpret_cast<uintptr_t>(attributes.regions.get()));
   return key + attributes.name;
 }
 

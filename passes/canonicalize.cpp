@@ -15,7 +15,6 @@ namespace heed::passes {
 namespace {
 
 using ir::DType;
-using ir::Family;
 
 // ---- Helpers
 

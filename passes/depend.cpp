@@ -76,7 +76,8 @@ class Analysis {
         for (NodeId mask : Masks(node)) ahead = std::min(ahead, Ahead(mask, gone, row));
       }
       if (ahead <= 0) continue;
-      const std::string call = Call(node), later = gone.text();
+      const std::string call = Call(node);
+      const std::string& later = gone.text();
       if (!stays) {
         complain(call + " joins all positions of `" + y + "`",
                  {"logits at position " + t + " would depend on `" + y + "` after " + t});

@@ -228,7 +228,7 @@ class GenerateCommand final : public Command {
   }
 
   /// At a terminal: a line in, its continuation out. Ctrl-C stops an answer, Ctrl-D ends.
-  Result<int> Talk(Decoder& decoder, LineJob job) {
+  Result<int> Talk(Decoder& decoder, const LineJob& job) {
     CatchInterrupts();
     decoder.interrupted = Interrupted;
     LineReader reader(STDIN_FILENO);

@@ -62,8 +62,8 @@ class QuantizeCommand final : public Command {
     std::vector<std::shared_ptr<void>> kept;
     int64_t before = 0, after = 0;
     const auto add = [&](const std::string& name, const char* dtype, std::vector<int64_t> shape,
-                         auto&& elements) {
-      auto data = std::make_shared<std::decay_t<decltype(elements)>>(std::move(elements));
+                         auto elements) {
+      auto data = std::make_shared<decltype(elements)>(std::move(elements));
       after += static_cast<int64_t>(data->size() * sizeof((*data)[0]));
       tensors.push_back({name, dtype, std::move(shape), data->data()});
       kept.push_back(std::move(data));

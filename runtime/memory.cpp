@@ -69,7 +69,8 @@ void* Map(int64_t size) {
   if (mapped == MAP_FAILED) throw std::bad_alloc();
   if (slack == 0) return mapped;
   char* const begin = static_cast<char*>(mapped);
-  char* const aligned = reinterpret_cast<char*>(RoundUp(reinterpret_cast<intptr_t>(begin), kHugePage));
+  const auto address = reinterpret_cast<intptr_t>(begin);
+  char* const aligned = begin + (RoundUp(address, kHugePage) - address);
   if (aligned > begin) munmap(begin, static_cast<size_t>(aligned - begin));
   char* const end = begin + size + slack;
   if (end > aligned + size) munmap(aligned + size, static_cast<size_t>(end - aligned - size));

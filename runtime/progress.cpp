@@ -49,7 +49,7 @@ void Progress::Finish() {
 
 std::string DurationText(double seconds) {
   if (!(seconds >= 0) || seconds > 1e9) return "?";
-  const auto whole = static_cast<long>(std::lround(seconds));
+  const long whole = std::lround(seconds);
   char text[64];
   if (whole < 60) {
     std::snprintf(text, sizeof text, "%ld s", whole);
