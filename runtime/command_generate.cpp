@@ -236,17 +236,17 @@ class GenerateCommand final : public Command {
       std::fputs("> ", stdout);
       std::fflush(stdout);
     };
-    reader.on_signal = [&] {
+    reader.on_interrupt = [&] {
       ForgetInterrupt();
       std::fputc('\n', stdout);
       ask();
     };
     for (int64_t number = 0;; ++number) {
+      ForgetInterrupt();  // it stopped the answer
       ask();
       Result<std::vector<std::string>> line = reader.Read(1, true);
       if (!line) return line.error();
       if (line->empty()) break;
-      ForgetInterrupt();
       if ((*line)[0].empty()) continue;
       Result<int> done = CompleteOne(decoder, job, (*line)[0], number);
       // A prompt that is too long is no reason to end.

@@ -2,6 +2,7 @@
 #include "runtime/text_command.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -225,16 +226,31 @@ Result<LineResults> CompleteLines(Decoder& decoder, const LineJob& job, std::spa
   return results;
 }
 
+void LineReader::AwaitInput() const {
+  sigset_t interrupt, before;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  // Only ppoll lets one through, so that none is missed between looking and waiting.
+  pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+  for (;;) {
+    if (Interrupted()) on_interrupt();
+    pollfd ready{descriptor_, POLLIN, 0};
+    if (ppoll(&ready, 1, nullptr, &before) >= 0 || errno != EINTR) break;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 bool LineReader::Fill(bool wait) {
   if (ended_) return false;
   if (!wait) {
     pollfd ready{descriptor_, POLLIN, 0};
     if (poll(&ready, 1, 0) <= 0 || (ready.revents & (POLLIN | POLLHUP)) == 0) return false;
   }
+  if (wait && on_interrupt) AwaitInput();
   char block[1 << 16];
   ssize_t count;
-  while ((count = read(descriptor_, block, sizeof block)) < 0 && errno == EINTR)
-    if (on_signal) on_signal();
+  do count = read(descriptor_, block, sizeof block);
+  while (count < 0 && errno == EINTR);
   if (count <= 0) {
     if (count < 0) failure_ = errno;
     ended_ = true;

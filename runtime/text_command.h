@@ -85,10 +85,12 @@ class LineReader {
   /// empties it.
   Result<std::vector<std::string>> Read(size_t at_most, bool skip_invalid);
   int64_t skipped() const { return skipped_; }
-  /// Called when a signal ends the wait for input.
-  std::function<void()> on_signal;
+  /// Called for a Ctrl-C (see CatchInterrupts) that comes before the input or while it is awaited; forgets
+  /// it.
+  std::function<void()> on_interrupt;
 
  private:
+  void AwaitInput() const;
   bool Fill(bool wait);  // false: nothing to be had (now, or ever)
   int descriptor_;
   std::string buffer_;

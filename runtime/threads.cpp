@@ -6,6 +6,7 @@
 #include "runtime/threads.h"
 
 #include <sched.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -134,6 +135,10 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
                     [](void* pool, HeedTask task, const void* context, int64_t parts, int64_t bytes) {
                       static_cast<ThreadPool*>(pool)->Parallel(task, context, parts, bytes);
                     }};
+  // Signals are the business of the thread that made the pool: it may be waiting for one.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   for (int i = 1; i < state.threads; ++i) {
     try {
       state.workers.emplace_back([&state, i] { state.WorkerLoop(i); });
@@ -141,6 +146,7 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
       break;  // the system refuses more threads; the parts are the same, fewer hands do them
     }
   }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 ThreadPool::~ThreadPool() {
