@@ -1,9 +1,8 @@
 // Parameters saved as whole numbers and scales: how they lie in a file, and back to f32. Only parameters that
 // a program multiplies by as one matrix are saved so, because scales belong to groups of its terms.
 //
-//   NAME        I8, the parameter's shape; or, for int4, U8 with two numbers a byte in storage order, the
-//   first
-//               in the low half, 8 added to each: [..., last / 2], or [(count + 1) / 2] if `last` is odd
+//   NAME        I8, the parameter's shape; for int4 U8 with two numbers a byte in storage order, the first in
+//               the low half, 8 added to each: [..., last / 2], or [(count + 1) / 2] if `last` is odd
 //   NAME.scale  BF16, the parameter's shape with a dimension of groups in place of the summed ones: 128 of
 //               their elements (int8) or 32 (int4) have one scale
 #pragma once

@@ -6,21 +6,13 @@
 #include <regex>
 #include <sstream>
 
+#include "tests/expect.h"
 #include "tests/model_support.h"
 
 namespace heed::test {
 namespace {
 
 using Json = nlohmann::json;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
-std::vector<std::string> Lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
 
 /// With initial weights and a tokenizer of the example texts in File("weights.safetensors").
 const BuiltProgram& Translator() {

@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "runtime_toy.h"
+#include "tests/expect.h"
 
 namespace heed {
 namespace {
@@ -47,8 +48,6 @@ class CheckpointTest : public testing::Test {
   }
   fs::path folder_;
 };
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 TEST_F(CheckpointTest, RoundTrip) {
   const float f[] = {1.5f, -0.0f, std::nanf(""), INFINITY, 1e-42f, 6};

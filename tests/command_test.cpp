@@ -16,14 +16,13 @@
 #include "runtime/checkpoint.h"
 #include "runtime/cpu.h"
 #include "runtime_toy.h"
+#include "tests/expect.h"
 
 namespace heed {
 namespace {
 
 namespace fs = std::filesystem;
 using test::kToy;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 struct Outcome {
   int code;

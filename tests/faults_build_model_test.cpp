@@ -4,6 +4,7 @@
 // few of these are here to see the whole way from file to message.
 #include <gtest/gtest.h>
 
+#include "tests/expect.h"
 #include "tests/faults_support.h"
 #include "tests/paths.h"
 
@@ -14,8 +15,6 @@ namespace fs = std::filesystem;
 using test::Child;
 using test::ProcessResult;
 using test::Setting;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 class HeedFaults : public testing::Test {
  protected:

@@ -13,6 +13,7 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/memory.h"
+#include "tests/expect.h"
 #include "tests/faults_support.h"
 #include "tests/paths.h"
 
@@ -24,8 +25,6 @@ using test::Child;
 using test::Parts;
 using test::ProcessResult;
 using test::Setting;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 class ProgramFaults : public testing::Test {
  protected:

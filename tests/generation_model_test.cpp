@@ -9,6 +9,7 @@
 #include <random>
 #include <sstream>
 
+#include "tests/expect.h"
 #include "tests/model_support.h"
 
 namespace heed::test {
@@ -83,13 +84,6 @@ class Generation : public testing::Test {
     return Run(Model(), std::move(arguments), input);
   }
 };
-
-std::vector<std::string> Lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
 
 TEST_F(Generation, EqualsTheWholeTokenByToken) {
   const BuiltProgram& program = Model();

@@ -13,14 +13,13 @@
 #include "runtime/kernels/native_packed.h"
 #include "runtime/quantized.h"
 #include "runtime/weights.h"
+#include "tests/expect.h"
 #include "tests/process.h"
 
 namespace heed {
 namespace {
 
 using test::TemporaryFolder;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 /// The tables of a program with parameters of some shapes, of which functions read matrices.
 class TestProgram {

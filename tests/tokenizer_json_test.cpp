@@ -8,6 +8,7 @@
 
 #include "runtime/base64.h"
 #include "runtime/checkpoint.h"
+#include "tests/expect.h"
 #include "tests/paths.h"
 #include "tests/process.h"
 
@@ -18,8 +19,6 @@ using Json = nlohmann::ordered_json;
 using test::FileBytes;
 using test::TemporaryFolder;
 using test::WriteBytes;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 const std::vector<std::string> kFamilies{"gpt2", "llama3", "qwen2", "llama2", "marks", "falcon"};
 std::string FileOf(const std::string& family) { return test::Source("tests/tokenizers/" + family + ".json"); }

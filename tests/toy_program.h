@@ -309,7 +309,7 @@ struct Tables {
     entries[2].forward = &score;
     program = {
         kHeedAbiVersion, "test", "examples/toy.heed", "any", 2, axes, 2, params, pairs ? 3 : 2, entries, 0,
-        nullptr, nullptr};
+        nullptr,         nullptr};
   }
 };
 

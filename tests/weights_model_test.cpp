@@ -9,14 +9,13 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/expect.h"
 #include "tests/model_support.h"
 
 namespace heed::test {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 std::string Tokenizer(const std::string& family) { return Source("tests/tokenizers/" + family + ".json"); }
 

@@ -12,6 +12,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/float_mode.h"
 #include "runtime/weights_mismatch.h"
+#include "tests/expect.h"
 #include "tests/process.h"
 
 namespace heed {
@@ -19,8 +20,6 @@ namespace {
 
 using test::TemporaryFolder;
 using test::WriteBytes;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 /// The tables of a program with these axes, constants and parameters, as the compiler would write them.
 class TestProgram {

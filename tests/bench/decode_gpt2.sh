@@ -24,9 +24,12 @@ import re, statistics, sys
 rates = [float(m) for m in re.findall(sys.argv[1] + r" in \S+ s \(([0-9.]+) a second", sys.stdin.read())]
 print("%.1f" % statistics.median(rates[1:]))' "$1"
 }
-peak() {
-  prompt 64 | /usr/bin/time -f %M "$work/gpt2" complete --weights "$work/w.safetensors" --tokenizer bytes \
-    --weights-type "$1" --greedy --max-length 128 --threads "$threads" 2>&1 >/dev/null | tail -1
+peak() { # KiB
+  prompt 64 | python3 -c '
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdin=sys.stdin, stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$work/gpt2" complete --weights "$work/w.safetensors" \
+    --tokenizer bytes --weights-type "$1" --greedy --max-length 128 --threads "$threads"
 }
 # peer FIELD PROGRAM...: the value of a metric in the peer's JSON lines.
 peer() {
