@@ -643,6 +643,20 @@ TEST(KernelsAttention, LargeScoresStayAccurate) {
   }
 }
 
+TEST(KernelsAttention, EnormousScoresPickTheLargest) {
+  for (const NativeKernels* kernels : AllNativeKernels()) {
+    for (float scale : {1e6f, 1e8f, 1e20f, 1e36f}) {
+      Problem p = Build({1, 1, 1, 40, 300, 16, 16}, 100);
+      TestScore test;
+      test.scale = scale;
+      const Reference reference = Compute(p, test);
+      RunParts(*kernels, p, test, 1, 0);
+      ExpectClose(reference.o, p.o, 1e-6, kernels->target + std::string(" scale ") + std::to_string(scale));
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST(KernelsAttention, PlainHolesGiveTheSame) {
   for (const NativeKernels* kernels : AllNativeKernels()) {
     Problem p = Build({1, 2, 1, 130, 130, 64, 64, true}, 99);

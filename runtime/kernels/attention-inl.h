@@ -7,7 +7,8 @@
 // by term in the order of keys. A tile of which nothing is there changes no bit (factor 1, terms left out or
 // 0), so skipping it is free to depend on the neighbours; a row's result is not.
 //
-// The softmax runs in base 2: probabilities are 2^(score * log2 e - maximum).
+// The softmax runs in base 2: probabilities are 2^(score * log2 e - maximum), the maximum rounded to a whole
+// number. So one rounding gives both parts of the exponent, and rescaling is exact.
 #if defined(HEED_RUNTIME_KERNELS_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_RUNTIME_KERNELS_ATTENTION_INL_H_
 #undef HEED_RUNTIME_KERNELS_ATTENTION_INL_H_
@@ -31,6 +32,7 @@ namespace HWY_NAMESPACE {
 constexpr int64_t kKeyTile = 256;  // part of the results
 constexpr int64_t kKeyTileVectors = kKeyTile / kLanes;
 constexpr int64_t kQueryBlock = 8 * kTileRows;  // rows that share a tile of keys while it is in the cache
+constexpr float kLargestExact = 2097152;  // 2^21: of the maxima from which scores are subtracted exactly
 constexpr int kRowPanels =
     4;  // panels of keys that a single row takes at once: hides the latency of additions
 
@@ -47,7 +49,7 @@ struct AttentionState {
   float* q_rows;      // [kQueryBlock][dots_padded]
   float* out;         // [kQueryBlock][values_padded], to be divided by the sum
   float* row_sum;     // [kQueryBlock][kLanes]
-  float* row_max;     // [kQueryBlock], base 2
+  float* row_max;     // [kQueryBlock], base 2, whole
   float* inverse;     // [kQueryBlock]
   float* scores;      // [kTileRows][kKeyTile]
   float* tile_max;    // [kLanes][kLanes], of the rows of a tile
@@ -207,6 +209,32 @@ HWY_INLINE void ScoreRows(const AttentionState& state, const uint8_t* HWY_RESTRI
   }
 }
 
+/// One row of SoftmaxRows: `probability` of a score.
+template <class Holes, class Probability>
+HWY_INLINE void SoftmaxRow(const AttentionState& state, const uint8_t* HWY_RESTRICT classes, int64_t query,
+                           int64_t key, int64_t count, float* HWY_RESTRICT row, Floats old_sum,
+                           float* HWY_RESTRICT row_sum, const Probability& probability) {
+  const FloatTag d;
+  const void* const context = state.attention->context;
+  Floats sum[kPanelVectors];
+  sum[0] = old_sum;
+  sum[1] = hn::Zero(d);
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t first = 0; first < count; first += kPanel) {
+    Unroll<kPanelVectors>([&](auto v) HWY_ATTR {
+      const int64_t j = first + v * kLanes, lanes = Min(kLanes, count - j);
+      if (lanes <= 0 || classes[j / kLanes] == kNone) return;
+      const Floats p = probability(hn::Load(d, row + j));
+      sum[v] = hn::Add(sum[v], p);
+      Floats weighted = hn::Mul(p, Wrap(Holes::Weight(state.loop, query, key + j, lanes, context)));
+      // Whatever the weight of a masked pair is, NaN included.
+      if (classes[j / kLanes] == kMixed) weighted = hn::IfThenZeroElse(hn::Eq(p, hn::Zero(d)), weighted);
+      hn::Store(weighted, d, row + j);
+    });
+  }
+  hn::Store(hn::Add(sum[0], sum[1]), d, row_sum);
+}
+
 /// Turns the scores of a tile into weighted probabilities and adds the latter's sums; `factors` are the rows'
 /// rescalings.
 template <class Holes>
@@ -214,31 +242,21 @@ HWY_NOINLINE void SoftmaxRows(const AttentionState& state, const uint8_t* HWY_RE
                               int64_t rows, int64_t key, int64_t count, const float* HWY_RESTRICT row_max,
                               float* HWY_RESTRICT row_sum, const float* HWY_RESTRICT factors) {
   const FloatTag d;
-  const void* const context = state.attention->context;
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) {
     float* const row = state.scores + i * kKeyTile;
-    const Floats maximum = hn::Set(d, row_max[i]);
-    Floats sum[kPanelVectors];
-    sum[0] = hn::Mul(hn::Load(d, row_sum + i * kLanes), hn::Set(d, factors[i]));
-    sum[1] = hn::Zero(d);
-#pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t first = 0; first < count; first += kPanel) {
-      Unroll<kPanelVectors>([&](auto v) HWY_ATTR {
-        const int64_t j = first + v * kLanes, lanes = Min(kLanes, count - j);
-        if (lanes <= 0 || classes[j / kLanes] == kNone) return;
-        const Floats score = hn::Load(d, row + j);
-        const Floats probability = Exp2(hn::MulSub(score, hn::Set(d, kLog2E), maximum));
-        sum[v] = hn::Add(sum[v], probability);
-        Floats weighted =
-            hn::Mul(probability, Wrap(Holes::Weight(state.loop, query + i, key + j, lanes, context)));
-        // Whatever the weight of a masked pair is, NaN included.
-        if (classes[j / kLanes] == kMixed)
-          weighted = hn::IfThenZeroElse(hn::Eq(probability, hn::Zero(d)), weighted);
-        hn::Store(weighted, d, row + j);
+    float* const sum = row_sum + i * kLanes;
+    const Floats old_sum = hn::Mul(hn::Load(d, sum), hn::Set(d, factors[i]));
+    const float maximum = row_max[i];
+    if (HWY_LIKELY(maximum >= -kLargestExact && maximum <= kLargestExact)) {
+      const Floats shift = hn::Set(d, kExponentShift - maximum);
+      SoftmaxRow<Holes>(state, classes, query + i, key, count, row, old_sum, sum,
+                        [&](Floats score) HWY_ATTR { return Exp2OfDifference(score, kLog2E, shift); });
+    } else {  // rounded as the maximum was: at most 0, however large the score is
+      SoftmaxRow<Holes>(state, classes, query + i, key, count, row, old_sum, sum, [&](Floats score) HWY_ATTR {
+        return Exp2(hn::Sub(hn::Mul(score, hn::Set(d, kLog2E)), hn::Set(d, maximum)));
       });
     }
-    hn::Store(hn::Add(sum[0], sum[1]), d, row_sum + i * kLanes);
   }
 }
 
@@ -274,7 +292,7 @@ HWY_NOINLINE void AttentionTile(const AttentionState& state, int64_t query, int6
   float* const row_max = state.row_max + slot;
   {
     const Floats old = hn::LoadU(d, row_max);
-    const Floats highest = hn::Mul(MaxOfRows(state.tile_max, rows), hn::Set(d, kLog2E));
+    const Floats highest = hn::Round(hn::Mul(MaxOfRows(state.tile_max, rows), hn::Set(d, kLog2E)));
     const Floats now = hn::IfThenElse(hn::Gt(highest, old), highest, old);
     StoreFirst(now, row_max, rows);
     hn::Store(Exp2(hn::Sub(old, now)), d, factors);

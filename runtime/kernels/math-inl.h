@@ -57,7 +57,7 @@ HWY_INLINE Floats Exp(Floats x) {
   return ScaleByPowerOfTwo(p, n);
 }
 
-/// 2^r on [-0.5, 0.5], minimax, error 2.6e-9.
+/// 2^r on [-0.5, 0.5], minimax: relative errors 2.6e-9 and 9.2e-8, both exact at 0.
 constexpr float kPowersOfTwo[] = {1.0f,
                                   6.931472150e-01f,
                                   2.402265278e-01f,
@@ -65,21 +65,39 @@ constexpr float kPowersOfTwo[] = {1.0f,
                                   9.617692975e-03f,
                                   1.340664391e-03f,
                                   1.559467760e-04f};
+constexpr float kShortPowersOfTwo[] = {
+    1.0f, 6.931470037e-01f, 2.402224243e-01f, 5.550733581e-02f, 9.671513923e-03f, 1.326472964e-03f};
 
-/// 2^y for attention, 1.5 ulp for results that are normal numbers, exactly 0 below y = -126, so that a masked
-/// score
-/// (-infinity) weighs nothing. Not meant for y > 127.
-HWY_INLINE Floats Exp2(Floats y) {
+/// Adding it to a float below 2^22 in magnitude rounds that to a whole number n, in the low bits of the sum;
+/// with the second they are n + 127, the exponent's bits of 2^n.
+constexpr float kRoundingShift = 12582912.0f;  // 1.5 * 2^23
+constexpr float kExponentShift = kRoundingShift + 127;
+
+/// 2^(n + r) for shifted = n + kExponentShift, n whole, and |r| <= 0.5; exactly 0 for n below -125 or minus
+/// infinity, whatever r is.
+HWY_INLINE Floats Exp2OfParts(Floats shifted, Floats r) {
   const FloatTag d;
   const UintTag du;
-  const Floats lowest = hn::Set(d, -126.0f);
-  const Floats magic =
-      hn::Set(d, 12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
-  const Floats rounded = hn::Add(y, magic);
-  const Floats r = hn::Sub(y, hn::Sub(rounded, magic));
-  const Floats p = Polynomial(r, kPowersOfTwo);
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(du, rounded));
-  return hn::IfThenZeroElse(hn::Lt(y, lowest), hn::BitCast(d, hn::Add(hn::BitCast(du, p), exponent)));
+  const Floats power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted)));
+  const auto nothing = hn::Lt(shifted, hn::Set(d, kExponentShift - 125));
+  return hn::IfThenZeroElse(nothing, hn::Mul(Polynomial(r, kShortPowersOfTwo), power));
+}
+
+/// 2^y for attention, 2.5 ulp, exactly 0 below y = -125.5, so that a masked score (-infinity) weighs nothing.
+/// Not meant for y > 127.
+HWY_INLINE Floats Exp2(Floats y) {
+  const FloatTag d;
+  const Floats shift = hn::Set(d, kExponentShift);
+  const Floats shifted = hn::Add(y, shift);
+  return Exp2OfParts(shifted, hn::Sub(y, hn::Sub(shifted, shift)));
+}
+
+/// 2^(x * scale - whole), as Exp2, rounding once; `shift` is kExponentShift - whole for a whole number of at
+/// most 2^21 in magnitude.
+HWY_INLINE Floats Exp2OfDifference(Floats x, float scale, Floats shift) {
+  const FloatTag d;
+  const Floats shifted = hn::MulAdd(x, hn::Set(d, scale), shift);
+  return Exp2OfParts(shifted, hn::MulSub(x, hn::Set(d, scale), hn::Sub(shifted, shift)));
 }
 
 /// log x, 1 ulp; log 0 = -infinity, of negative numbers NaN. The scheme and figures of fdlibm's logf.
@@ -121,7 +139,7 @@ HWY_INLINE Floats Tanh(Floats x) {
                                    2.06390887954e-2f, -5.70498872745e-3f};
   const Floats near = hn::MulAdd(hn::Mul(magnitude, z), Polynomial(z, kOdd), magnitude);
   // 2^y as in Exp2; beyond 10 the result is 1. NaN takes the other way.
-  const Floats magic = hn::Set(d, 12582912.0f);
+  const Floats magic = hn::Set(d, kRoundingShift);
   const Floats y = hn::Mul(hn::Min(hn::Set(d, 10.0f), magnitude), hn::Set(d, -2.88539008f));
   const Floats rounded = hn::Add(y, magic);
   const Floats power = Polynomial(hn::Sub(y, hn::Sub(rounded, magic)), kPowersOfTwo);
