@@ -351,6 +351,7 @@ void FunctionEmitter::EmitStep(const AttentionStep& step) {
        {&step.queries, &step.keys, &step.dots, &step.values, &step.q_query, &step.q_dot, &step.k_key,
         &step.k_dot, &step.v_key, &step.v_value, &step.o_query, &step.o_value, &step.lse_query})
     Put(slot++, *size);
+  Put(slot++, I64(step.split));
   Put(slot++, I64(static_cast<int64_t>(step.loops.size())));
   std::vector<Size> all = {step.queries, step.keys, step.dots};
   for (const AttentionLoop& loop : step.loops) {

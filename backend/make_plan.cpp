@@ -487,6 +487,7 @@ class Planner {
     attention.lse = lse.base;
     attention.query_axis = query;
     attention.key_axis = key;
+    attention.split = SplitPays(query, key, dots);
     attention.queries = query ? layout_.ExtentOf(query) : Size{};
     attention.keys = layout_.ExtentOf(key);
     attention.dots = layout_.Elements(dots);
@@ -547,6 +548,17 @@ class Planner {
       }
     }
     plan_.steps.push_back(std::move(step));
+  }
+
+  /// Is attention long enough for products of split operands? Not where decoding must give the same bits: it
+  /// goes query by query. The bounds of the axes decide, not the extents of a batch, of which results must
+  /// not depend.
+  bool SplitPays(Axis query, Axis key, const AxisList& dots) const {
+    constexpr int64_t kLong = 128, kWide = 32;
+    const ir::AxisTable& axes = graph_.axes();
+    int64_t width = 1;
+    for (Axis axis : dots) width *= axes.Bound(axis);
+    return !sums_ && query && axes.Bound(query) >= kLong && axes.Bound(key) >= kLong && width >= kWide;
   }
 
   /// The gradient of a capture gets memory in which differences lie adjacent, and keys beside their queries.

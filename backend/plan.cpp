@@ -227,6 +227,7 @@ std::string Print(const Plan& plan) {
             << a.key_axis.text() << " queries " << sizes(a.queries) << " keys " << sizes(a.keys) << " dots "
             << sizes(a.dots) << " values " << sizes(a.values) << " loops";
         for (const AttentionLoop& loop : a.loops) out << " " << loop.axis.text();
+        if (a.split) out << " split";
         out << " captures " << a.captures.size();
         if (!a.gradients.empty()) out << " gradients";
         for (const AttentionGradient& gradient : a.gradients) {

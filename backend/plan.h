@@ -201,6 +201,7 @@ struct AttentionGradient {
 };
 struct AttentionStep {
   bool backward = false;
+  bool split = false;                     ///< on matrix tiles, where there are any (HeedAttention)
   Base q, k, v, o, lse, d_o, dq, dk, dv;  ///< buffer -1: absent
   Size queries, keys, dots, values;
   Size q_query, q_dot, k_key, k_dot, v_key, v_value, o_query, o_value, lse_query;
@@ -265,9 +266,10 @@ using OutputOrders = std::vector<std::pair<std::string, ir::AxisList>>;
 
 class SumOrders;
 
-/// Layout, fusion into loops, memory. Sums that `sums` knows are added as it says; it learns the others.
-/// `tables`: parameters do not change while the function is used, so what it multiplies by is packed, and so
-/// are those in which it looks rows up (packed.h); null: it trains.
+/// Layout, fusion into loops, memory. Sums that `sums` knows are added as it says; it learns the others;
+/// null: no other function has to give the same bits. `tables`: parameters do not change while the function
+/// is used, so what it multiplies by is packed, and so are those in which it looks rows up (packed.h); null:
+/// it trains.
 Plan MakePlan(const ir::Graph& graph, std::string name, const OutputOrders& orders, SumOrders* sums = nullptr,
               const std::set<std::string>* tables = nullptr);
 

@@ -13,6 +13,7 @@
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 #include "llvm/TargetParser/X86TargetParser.h"
+#include "runtime/kernels/tiles.h"
 
 namespace heed::backend {
 
@@ -61,7 +62,7 @@ bool RunsHere(const Target& target) {
   llvm::StringRef(target.features).split(more, ',', -1, false);
   for (llvm::StringRef feature : more)
     if (!has(feature.drop_front())) return false;
-  return true;
+  return !llvm::StringRef(target.features).contains("amx") || AskForTiles();
 }
 
 namespace {

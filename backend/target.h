@@ -17,7 +17,7 @@ struct Target {
   std::string cpu;
   std::string features;  ///< beyond those of `cpu`
   int lanes = 0;         ///< floats in a vector
-  std::string kernels;   ///< level whose kernels it shares, but for those that use dot products
+  std::string kernels;   ///< level whose kernels it shares, but for those of packed weights and attention
 };
 
 /// All levels, best last.

@@ -1,10 +1,12 @@
-// The features of the levels of backend/target.def: those of the x86-64 psABI, and dot products of bytes.
+// The features of the levels of backend/target.def: those of the x86-64 psABI, dot products of bytes, matrix
+// tiles.
 #include "runtime/cpu.h"
 
 #include <cstring>
 #include <string_view>
 #include <vector>
 
+#include "runtime/kernels/tiles.h"
 #include "runtime/names.h"
 
 namespace heed {
@@ -35,11 +37,16 @@ struct Processor {
   std::string_view name;
   int level;              // 0: unknown
   std::string_view more;  // a feature beyond the level's
+  bool tiles = false;     // matrix tiles of bfloat16
 };
 Processor Named(std::string_view name) {
-  static constexpr Processor kProcessors[] = {{"x86-64-v4", 4, ""},        {"x86-64-v3", 3, ""},
-                                              {"x86-64-v2", 2, ""},        {"x86-64", 1, ""},
-                                              {"alderlake", 3, "avxvnni"}, {"cascadelake", 4, "avx512vnni"}};
+  static constexpr Processor kProcessors[] = {{"x86-64-v4", 4, ""},
+                                              {"x86-64-v3", 3, ""},
+                                              {"x86-64-v2", 2, ""},
+                                              {"x86-64", 1, ""},
+                                              {"alderlake", 3, "avxvnni"},
+                                              {"cascadelake", 4, "avx512vnni"},
+                                              {"sapphirerapids", 4, "avx512vnni", true}};
   for (const Processor& processor : kProcessors) {
     if (name == processor.name) return processor;
   }
@@ -53,6 +60,7 @@ std::vector<std::string> Missing(std::string_view level) {
     const bool needed = feature.level <= processor.level || feature.name == processor.more;
     if (needed && !feature.present) missing.push_back(feature.name);
   }
+  if (missing.empty() && processor.tiles && !AskForTiles()) missing.push_back("amx-bf16");
   return missing;
 }
 #else

@@ -18,16 +18,16 @@ namespace {
 /// A program whose attention is drawn from `random`.
 class Draw {
  public:
-  explicit Draw(uint64_t seed) : random_(seed) {}
+  Draw(uint64_t seed, int64_t width) : random_(seed), width_(width) {}
 
   std::string Program() {
     const std::string score = Score(2), mask = Mask(), weights = Weights(mask);
-    std::string text =
-        "axis model = 6, heads = 2, key = 5, val = 3, seq <= 400\n"
-        "const far = 4\n"
-        "axis dist = 2 * far + 1\n\n"
-        "module Net(x[seq, model], doc: int[seq], n: int) -> [seq, heads, val] {\n"
-        "  param Wq[heads, key, model], Wk[heads, key, model], Wv[heads, val, model]\n";
+    std::string text = "axis model = 6, heads = 2, key = " + std::to_string(width_) +
+                       ", val = 3, seq <= 400\n"
+                       "const far = 4\n"
+                       "axis dist = 2 * far + 1\n\n"
+                       "module Net(x[seq, model], doc: int[seq], n: int) -> [seq, heads, val] {\n"
+                       "  param Wq[heads, key, model], Wk[heads, key, model], Wv[heads, val, model]\n";
     for (const auto& [name, axes] : {std::pair{"slope", "heads"},
                                      {"gate", "heads"},
                                      {"table", "heads, dist"},
@@ -168,6 +168,7 @@ class Draw {
   }
 
   std::mt19937_64 random_;
+  int64_t width_;  // of a head
   std::set<std::string> uses_;
 };
 
@@ -177,8 +178,8 @@ Values Rounded(Values values) {
   return values;
 }
 
-void Check(uint64_t seed, const std::vector<int64_t>& sizes) {
-  const std::string text = Draw(seed).Program();
+void Check(uint64_t seed, const std::vector<int64_t>& sizes, int64_t width) {
+  const std::string text = Draw(seed, width).Program();
   SCOPED_TRACE("seed " + std::to_string(seed) + "\n" + text);
   const auto program = CompileText("random.heed", text, {});
   ASSERT_NE(program, nullptr);
@@ -241,14 +242,15 @@ void Check(uint64_t seed, const std::vector<int64_t>& sizes) {
 
 TEST(RandomAttention, FusedEqualsUnfused) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
-    Check(seed, {1, 19, 36});
+    Check(seed, {1, 19, 36}, 5);
     if (HasFatalFailure()) return;
   }
 }
 
 TEST(RandomAttention, OverSeveralTiles) {
   for (uint64_t seed = 101; seed <= 104; ++seed) {
-    Check(seed, {285});
+    Check(seed, {285}, 5);
+    Check(seed, {285}, 40);  // wide and long enough for matrix tiles
     if (HasFatalFailure()) return;
   }
 }

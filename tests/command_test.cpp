@@ -15,6 +15,7 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/cpu.h"
+#include "runtime/kernels/tiles.h"
 #include "runtime_toy.h"
 #include "tests/expect.h"
 
@@ -365,6 +366,11 @@ TEST(Cpu, MissingFeaturesAreNamed) {
   EXPECT_TRUE(CheckCpu("x86-64,x86-64-v4", "x86-64"));
   // Several levels: one that runs is enough.
   EXPECT_TRUE(CheckCpu("x86-64-v4,x86-64", ""));
+  if (__builtin_cpu_supports("avx512vnni")) {
+    const Status status = CheckCpu("sapphirerapids", "");
+    ASSERT_EQ(static_cast<bool>(status), AskForTiles());
+    if (!status) EXPECT_HAS(status.error().message, "sapphirerapids needs amx-bf16");
+  }
   if (!__builtin_cpu_supports("avx512f")) {
     const Status status = CheckCpu("x86-64-v4", "");
     ASSERT_FALSE(status);

@@ -132,17 +132,18 @@ HWY_NOINLINE void ScoreTile(const AttentionState& state, RowsOf q, KeyPanel pane
   });
 }
 
-/// Scores of `vectors` vectors of keys, in place of the products; updates the rows' maxima. `count`: keys
-/// from the first vector on.
+/// Scores of `vectors` vectors of keys, in place of the products; updates the rows' maxima. `stride`: between
+/// rows of scores; `count`: keys from the first vector on.
 template <class Holes>
-HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT scores, int64_t query,
-                               int64_t rows, int64_t key, int64_t vectors, int64_t count, bool mixed) {
+HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT scores, int64_t stride,
+                               int64_t query, int64_t rows, int64_t key, int64_t vectors, int64_t count,
+                               bool mixed) {
   const FloatTag d;
   const void* const context = state.attention->context;
   const Floats nothing = hn::Neg(hn::Inf(d));
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) {
-    float* const row = scores + i * kKeyTile;
+    float* const row = scores + i * stride;
     Floats highest = hn::Load(d, state.tile_max + i * kLanes);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t j = 0; j < vectors * kLanes; j += kLanes) {
@@ -204,35 +205,34 @@ HWY_INLINE void ScoreRows(const AttentionState& state, const uint8_t* HWY_RESTRI
       ProductTile<kRows, kPanelVectors, Start::kZero>(attention.dots, q, panel.at, panel.term_stride, scores,
                                                       kKeyTile, nullptr);
     }
-    ScoreVectors<Holes>(state, scores, query, rows, key + first + at, vectors.count, count - first - at,
-                        vectors.mixed);
+    ScoreVectors<Holes>(state, scores, kKeyTile, query, rows, key + first + at, vectors.count,
+                        count - first - at, vectors.mixed);
   }
 }
 
-/// One row of SoftmaxRows: `probability` of a score.
-template <class Holes, class Probability>
-HWY_INLINE void SoftmaxRow(const AttentionState& state, const uint8_t* HWY_RESTRICT classes, int64_t query,
-                           int64_t key, int64_t count, float* HWY_RESTRICT row, Floats old_sum,
-                           float* HWY_RESTRICT row_sum, const Probability& probability) {
+/// A row's probabilities, from scores and the row's maximum: calls body(probability), where
+/// probability(scores) are 2^(score log2 e - maximum).
+template <class Body>
+HWY_INLINE void WithProbability(float maximum, const Body& body) {
   const FloatTag d;
-  const void* const context = state.attention->context;
-  Floats sum[kPanelVectors];
-  sum[0] = old_sum;
-  sum[1] = hn::Zero(d);
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t first = 0; first < count; first += kPanel) {
-    Unroll<kPanelVectors>([&](auto v) HWY_ATTR {
-      const int64_t j = first + v * kLanes, lanes = Min(kLanes, count - j);
-      if (lanes <= 0 || classes[j / kLanes] == kNone) return;
-      const Floats p = probability(hn::Load(d, row + j));
-      sum[v] = hn::Add(sum[v], p);
-      Floats weighted = hn::Mul(p, Wrap(Holes::Weight(state.loop, query, key + j, lanes, context)));
-      // Whatever the weight of a masked pair is, NaN included.
-      if (classes[j / kLanes] == kMixed) weighted = hn::IfThenZeroElse(hn::Eq(p, hn::Zero(d)), weighted);
-      hn::Store(weighted, d, row + j);
-    });
+  if (HWY_LIKELY(maximum >= -kLargestExact && maximum <= kLargestExact)) {
+    const Floats shift = hn::Set(d, kExponentShift - maximum);
+    body([&](Floats score) HWY_ATTR { return Exp2OfDifference(score, kLog2E, shift); });
+  } else {  // rounded as the maximum was: at most 0, however large the score is
+    body([&](Floats score)
+             HWY_ATTR { return Exp2(hn::Sub(hn::Mul(score, hn::Set(d, kLog2E)), hn::Set(d, maximum))); });
   }
-  hn::Store(hn::Add(sum[0], sum[1]), d, row_sum);
+}
+
+/// Probabilities p, times the weights of the pairs.
+template <class Holes>
+HWY_INLINE Floats Weighted(const AttentionState& state, int64_t query, int64_t key, int64_t lanes, bool mixed,
+                           Floats p) {
+  const FloatTag d;
+  const Floats weighted =
+      hn::Mul(p, Wrap(Holes::Weight(state.loop, query, key, lanes, state.attention->context)));
+  // Whatever the weight of a masked pair is, NaN included.
+  return mixed ? hn::IfThenZeroElse(hn::Eq(p, hn::Zero(d)), weighted) : weighted;
 }
 
 /// Turns the scores of a tile into weighted probabilities and adds the latter's sums; `factors` are the rows'
@@ -245,18 +245,23 @@ HWY_NOINLINE void SoftmaxRows(const AttentionState& state, const uint8_t* HWY_RE
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) {
     float* const row = state.scores + i * kKeyTile;
-    float* const sum = row_sum + i * kLanes;
-    const Floats old_sum = hn::Mul(hn::Load(d, sum), hn::Set(d, factors[i]));
-    const float maximum = row_max[i];
-    if (HWY_LIKELY(maximum >= -kLargestExact && maximum <= kLargestExact)) {
-      const Floats shift = hn::Set(d, kExponentShift - maximum);
-      SoftmaxRow<Holes>(state, classes, query + i, key, count, row, old_sum, sum,
-                        [&](Floats score) HWY_ATTR { return Exp2OfDifference(score, kLog2E, shift); });
-    } else {  // rounded as the maximum was: at most 0, however large the score is
-      SoftmaxRow<Holes>(state, classes, query + i, key, count, row, old_sum, sum, [&](Floats score) HWY_ATTR {
-        return Exp2(hn::Sub(hn::Mul(score, hn::Set(d, kLog2E)), hn::Set(d, maximum)));
-      });
-    }
+    WithProbability(row_max[i], [&](const auto& probability) HWY_ATTR {
+      Floats sum[kPanelVectors];
+      sum[0] = hn::Mul(hn::Load(d, row_sum + i * kLanes), hn::Set(d, factors[i]));
+      sum[1] = hn::Zero(d);
+#pragma clang loop unroll(disable) vectorize(disable)
+      for (int64_t first = 0; first < count; first += kPanel) {
+        Unroll<kPanelVectors>([&](auto v) HWY_ATTR {
+          const int64_t j = first + v * kLanes, lanes = Min(kLanes, count - j);
+          if (lanes <= 0 || classes[j / kLanes] == kNone) return;
+          const Floats p = probability(hn::Load(d, row + j));
+          sum[v] = hn::Add(sum[v], p);
+          hn::Store(Weighted<Holes>(state, query + i, key + j, lanes, classes[j / kLanes] == kMixed, p), d,
+                    row + j);
+        });
+      }
+      hn::Store(hn::Add(sum[0], sum[1]), d, row_sum + i * kLanes);
+    });
   }
 }
 
@@ -272,11 +277,21 @@ HWY_INLINE Floats MaxOfRows(const float* HWY_RESTRICT vectors, int64_t rows) {
   return highest;
 }
 
+/// New maxima of `rows` <= kLanes rows, and the factors for what was added under the old ones.
+HWY_INLINE void RaiseMaxima(const float* HWY_RESTRICT tile_max, int64_t rows, float* HWY_RESTRICT row_max,
+                            float* HWY_RESTRICT factors) {
+  const FloatTag d;
+  const Floats old = hn::LoadU(d, row_max);
+  const Floats highest = hn::Round(hn::Mul(MaxOfRows(tile_max, rows), hn::Set(d, kLog2E)));
+  const Floats now = hn::IfThenElse(hn::Gt(highest, old), highest, old);
+  StoreFirst(now, row_max, rows);
+  hn::Store(Exp2(hn::Sub(old, now)), d, factors);
+}
+
 /// One tile of rows against one tile of keys. `slot`: place of the first row in the block's buffers.
 template <class Holes, int kRows>
 HWY_NOINLINE void AttentionTile(const AttentionState& state, int64_t query, int64_t rows, int64_t slot,
                                 int64_t key, int64_t count) {
-  const FloatTag d;
   const HeedAttention& attention = *state.attention;
   const void* const context = attention.context;
   const int64_t last = query + rows - 1;
@@ -287,16 +302,9 @@ HWY_NOINLINE void AttentionTile(const AttentionState& state, int64_t query, int6
   if (!found.any) return;
   ScoreRows<Holes, kRows>(state, classes, query, rows, slot, key, count);
 
-  // New maxima and the factors for what was added under the old ones.
   HWY_ALIGN float factors[kLanes];
   float* const row_max = state.row_max + slot;
-  {
-    const Floats old = hn::LoadU(d, row_max);
-    const Floats highest = hn::Round(hn::Mul(MaxOfRows(state.tile_max, rows), hn::Set(d, kLog2E)));
-    const Floats now = hn::IfThenElse(hn::Gt(highest, old), highest, old);
-    StoreFirst(now, row_max, rows);
-    hn::Store(Exp2(hn::Sub(old, now)), d, factors);
-  }
+  RaiseMaxima(state.tile_max, rows, row_max, factors);
   SoftmaxRows<Holes>(state, classes, query, rows, key, count, row_max, state.row_sum + slot * kLanes,
                      factors);
 
@@ -326,16 +334,9 @@ HWY_NOINLINE void AttentionTile(const AttentionState& state, int64_t query, int6
   });
 }
 
-/// Queries [first, end) of the current loop element, at most kQueryBlock of them.
-template <class Holes>
-HWY_NOINLINE void AttentionBlock(const AttentionState& state, int64_t first, int64_t end,
-                                 float* HWY_RESTRICT o, float* HWY_RESTRICT lse) {
+/// Nothing yet: no sums, no outputs.
+HWY_INLINE void StartBlock(const AttentionState& state, int64_t rows) {
   const FloatTag d;
-  const HeedAttention& attention = *state.attention;
-  const int64_t rows = end - first;
-  const bool only = rows == 1;
-  CopyRows(state.q + first * attention.q_query, attention.q_query, attention.q_dot, rows, attention.dots,
-           state.q_rows, state.dots_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) {
     state.row_max[i] = kLowest;
@@ -345,26 +346,13 @@ HWY_NOINLINE void AttentionBlock(const AttentionState& state, int64_t first, int
       hn::Store(hn::Zero(d), d, state.out + i * state.values_padded + e);
     }
   }
+}
 
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t key = 0; key < attention.keys; key += kKeyTile) {
-    const int64_t count = Min(kKeyTile, attention.keys - key);
-#pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t i = 0; i < rows;) {
-      const int64_t height = AttentionTileHeight(rows - i, only);
-      const int64_t tile_rows = Min(height, rows - i);
-      if (height == kTileRows) {
-        AttentionTile<Holes, kTileRows>(state, first + i, tile_rows, i, key, count);
-      } else if (height == 1) {
-        AttentionTile<Holes, 1>(state, first + i, tile_rows, i, key, count);
-      } else if constexpr (kMiddleTileRows != kTileRows) {
-        AttentionTile<Holes, kMiddleTileRows>(state, first + i, tile_rows, i, key, count);
-      }
-      i += height;
-    }
-  }
-
-  // Sums, log-sum-exps and divisions of kLanes rows at a time.
+/// Divides a block's outputs by their sums and stores them, and the log-sum-exps, for kLanes rows at a time.
+HWY_NOINLINE inline void FinishBlock(const AttentionState& state, int64_t first, int64_t rows,
+                                     float* HWY_RESTRICT o, float* HWY_RESTRICT lse) {
+  const FloatTag d;
+  const HeedAttention& attention = *state.attention;
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; i += kLanes) {
     const int64_t count = Min(kLanes, rows - i);
@@ -387,6 +375,37 @@ HWY_NOINLINE void AttentionBlock(const AttentionState& state, int64_t first, int
   }
   StoreRows(state.out, state.values_padded, rows, attention.values, state.inverse,
             o + first * attention.o_query, attention.o_query, attention.o_value, false);
+}
+
+/// Queries [first, end) of the current loop element, at most kQueryBlock of them.
+template <class Holes>
+HWY_NOINLINE void AttentionBlock(const AttentionState& state, int64_t first, int64_t end,
+                                 float* HWY_RESTRICT o, float* HWY_RESTRICT lse) {
+  const HeedAttention& attention = *state.attention;
+  const int64_t rows = end - first;
+  const bool only = rows == 1;
+  CopyRows(state.q + first * attention.q_query, attention.q_query, attention.q_dot, rows, attention.dots,
+           state.q_rows, state.dots_padded);
+  StartBlock(state, rows);
+
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t key = 0; key < attention.keys; key += kKeyTile) {
+    const int64_t count = Min(kKeyTile, attention.keys - key);
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int64_t i = 0; i < rows;) {
+      const int64_t height = AttentionTileHeight(rows - i, only);
+      const int64_t tile_rows = Min(height, rows - i);
+      if (height == kTileRows) {
+        AttentionTile<Holes, kTileRows>(state, first + i, tile_rows, i, key, count);
+      } else if (height == 1) {
+        AttentionTile<Holes, 1>(state, first + i, tile_rows, i, key, count);
+      } else if constexpr (kMiddleTileRows != kTileRows) {
+        AttentionTile<Holes, kMiddleTileRows>(state, first + i, tile_rows, i, key, count);
+      }
+      i += height;
+    }
+  }
+  FinishBlock(state, first, rows, o, lse);
 }
 
 /// Makes the keys of a loop element readable panel by panel.
@@ -429,6 +448,20 @@ HWY_NOINLINE inline void PackValues(AttentionState& state, const float* v) {
   }
 }
 
+/// A part's share of the work: loop elements when there are enough of them, else blocks of queries, dealt out
+/// in turn because under a causal mask later ones cost more.
+struct AttentionShare {
+  int64_t loop_first, loop_end, block_first, block_step, block;  // the last three in rows
+};
+HWY_INLINE AttentionShare ShareOf(const HeedAttention& attention, int64_t loops, int64_t part, int64_t parts,
+                                  int64_t tile_rows, int64_t block_rows) {
+  const int64_t tiles = (attention.queries + tile_rows - 1) / tile_rows;
+  if (parts == 1 || loops % parts == 0 || loops >= 4 * parts || tiles < parts)
+    return {loops * part / parts, loops * (part + 1) / parts, 0, block_rows, block_rows};
+  const int64_t block = Min(block_rows, Max(tiles / (4 * parts), 1) * tile_rows);
+  return {0, loops, part * block, parts * block, block};
+}
+
 template <class Holes>
 HWY_INLINE void Attention(const HeedAttention& attention, int64_t part, int64_t parts, void* scratch) {
   using Axis = HeedAttentionLoop;
@@ -437,43 +470,30 @@ HWY_INLINE void Attention(const HeedAttention& attention, int64_t part, int64_t 
   const int64_t loops = NestSize(attention.loop, attention.loops);
   if (loops == 0 || attention.queries == 0) return;
 
-  // Shares: loop elements when there are enough of them, else blocks of queries, dealt out in turn because
-  // under a causal mask later ones cost more.
-  const int64_t tiles = (attention.queries + kTileRows - 1) / kTileRows;
-  int64_t loop_first = 0, loop_end = loops, block = kQueryBlock, block_step = 1, block_first = 0;
-  if (parts > 1) {
-    if (loops % parts == 0 || loops >= 4 * parts || tiles < parts) {
-      loop_first = loops * part / parts;
-      loop_end = loops * (part + 1) / parts;
-    } else {
-      block = Min(kQueryBlock, Max(tiles / (4 * parts), 1) * kTileRows);
-      block_first = part;
-      block_step = parts;
-    }
-  }
+  const AttentionShare share = ShareOf(attention, loops, part, parts, kTileRows, kQueryBlock);
 
   static constexpr int64_t Axis::* kStrides[] = {&Axis::q, &Axis::k, &Axis::v, &Axis::o, &Axis::lse};
   LoopWalk<Axis, 5> walk;
-  walk.Start(attention.loop, attention.loops, kStrides, loop_first);
+  walk.Start(attention.loop, attention.loops, kStrides, share.loop_first);
   int64_t packed_k = -1, packed_v = -1;  // offsets of what is packed: heads may share keys
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t loop = loop_first; loop < loop_end; ++loop) {
+  for (int64_t loop = share.loop_first; loop < share.loop_end; ++loop) {
     state.loop = loop;
     state.q = attention.q + walk.offset[0];
-    if (loop == loop_first || packed_k != walk.offset[1]) {
+    if (loop == share.loop_first || packed_k != walk.offset[1]) {
       packed_k = walk.offset[1];
       state.k = attention.k + packed_k;
       PackKeys(state);
     }
-    if (loop == loop_first || packed_v != walk.offset[2]) {
+    if (loop == share.loop_first || packed_v != walk.offset[2]) {
       packed_v = walk.offset[2];
       PackValues(state, attention.v + packed_v);
     }
     float* const lse = attention.lse ? attention.lse + walk.offset[4] : nullptr;
     float* const o = attention.o + walk.offset[3];
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t first = block_first * block; first < attention.queries; first += block_step * block) {
-      AttentionBlock<Holes>(state, first, Min(first + block, attention.queries), o, lse);
+    for (int64_t first = share.block_first; first < attention.queries; first += share.block_step) {
+      AttentionBlock<Holes>(state, first, Min(first + share.block, attention.queries), o, lse);
     }
     walk.Next();
   }

@@ -2,6 +2,8 @@
 // holes for the compiler to fill.
 #include "runtime/kernels/attention-inl.h"
 #include "runtime/kernels/attention_backward-inl.h"
+#include "runtime/kernels/attention_split-inl.h"
+#include "runtime/kernels/attention_split_backward-inl.h"
 #include "runtime/kernels/level.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -60,22 +62,40 @@ struct AttentionHoles {
   }
 };
 
+#ifdef __AMX_BF16__
+bool Splits(const HeedAttention& attention) { return attention.split != 0 && !AttentionHoles::IsTerm(); }
+
+extern "C" int64_t heed_attention_scratch(const HeedAttention* attention) {
+  return Splits(*attention) ? AttentionSplitScratch(*attention) : AttentionScratch(*attention);
+}
+extern "C" void heed_attention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
+  if (Splits(*attention)) return AttentionSplit<AttentionHoles>(*attention, part, parts, scratch);
+  Attention<AttentionHoles>(*attention, part, parts, scratch);
+}
+extern "C" int64_t heed_attention_backward_scratch(const HeedAttention* attention) {
+  return Splits(*attention) ? AttentionBackwardSplitScratch(*attention)
+                            : AttentionBackwardScratch(*attention);
+}
+extern "C" void heed_attention_backward(const HeedAttention* attention, int64_t part, int64_t parts,
+                                        void* scratch) {
+  if (Splits(*attention)) return AttentionBackwardSplit<AttentionHoles>(*attention, part, parts, scratch);
+  AttentionBackward<AttentionHoles>(*attention, part, parts, scratch);
+}
+#else
 extern "C" int64_t heed_attention_scratch(const HeedAttention* attention) {
   return AttentionScratch(*attention);
 }
-
 extern "C" void heed_attention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
   Attention<AttentionHoles>(*attention, part, parts, scratch);
 }
-
 extern "C" int64_t heed_attention_backward_scratch(const HeedAttention* attention) {
   return AttentionBackwardScratch(*attention);
 }
-
 extern "C" void heed_attention_backward(const HeedAttention* attention, int64_t part, int64_t parts,
                                         void* scratch) {
   AttentionBackward<AttentionHoles>(*attention, part, parts, scratch);
 }
+#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace heed

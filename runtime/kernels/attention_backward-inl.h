@@ -107,20 +107,30 @@ HWY_INLINE int64_t AttentionBackwardScratch(const HeedAttention& attention) {
   return Max(bytes, 64);
 }
 
-/// `vectors` vectors of keys: from the products s and dp to the weighted probabilities and to ds. `at`:
-/// offset in a row of the first; `row`: of the first query in p and ds.
+/// Rows of pairs at the first query and key: products, and what becomes of them (which may lie in their
+/// place).
+struct PairRows {
+  const float* s;
+  const float* dp;
+  int64_t product_stride;
+  float* p;
+  float* ds;
+  int64_t stride;
+};
+
+/// `vectors` vectors of keys: from the products s and dp to the weighted probabilities and to ds.
 template <class Holes>
-HWY_NOINLINE void GradientPairs(const GradientState& state, int64_t at, int64_t row, int64_t query,
-                                int64_t rows, int64_t key, int64_t vectors, int64_t count, bool mixed) {
+HWY_NOINLINE void GradientPairs(const GradientState& state, PairRows pairs, int64_t query, int64_t rows,
+                                int64_t key, int64_t vectors, int64_t count, bool mixed) {
   const FloatTag d;
   const void* const context = state.attention->context;
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) {
     const Floats lse = hn::Set(d, state.lse[query + i]), dot_o = hn::Set(d, state.dot_o[query + i]);
-    const float* const s_row = state.s + i * kGradientKeys + at;
-    const float* const dp_row = state.dp + i * kGradientKeys + at;
-    float* const p_row = state.p + (row + i) * kGradientKeys + at;
-    float* const ds_row = state.ds + (row + i) * kGradientKeys + at;
+    const float* const s_row = pairs.s + i * pairs.product_stride;
+    const float* const dp_row = pairs.dp + i * pairs.product_stride;
+    float* const p_row = pairs.p + i * pairs.stride;
+    float* const ds_row = pairs.ds + i * pairs.stride;
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t j = 0; j < vectors * kLanes; j += kLanes) {
       const int64_t lanes = Min(kLanes, count - j);
@@ -192,7 +202,10 @@ HWY_NOINLINE void GradientRows(const GradientState& state, int64_t query, int64_
       ProductTile<kRows, kPanelVectors, Start::kZero>(attention.values, d_o, v, kPanel, state.dp + at,
                                                       kGradientKeys, nullptr);
     }
-    GradientPairs<Holes>(state, at, row, query, rows, key + at, vectors.count, count - at, vectors.mixed);
+    const int64_t pair = row * kGradientKeys + at;
+    GradientPairs<Holes>(
+        state, {state.s + at, state.dp + at, kGradientKeys, state.p + pair, state.ds + pair, kGradientKeys},
+        query, rows, key + at, vectors.count, count - at, vectors.mixed);
   }
   if (Holes::IsTerm()) {
     TermGradients<Holes>(attention, state.loop, q, rows, state.packed_k, classes, count,
@@ -383,14 +396,20 @@ HWY_NOINLINE inline void GradientPackKeys(GradientState& state, const float* k, 
   state.k_finite = IsFinite(state.k_rows, count, state.dots_padded, state.dots_padded, &known);
 }
 
-template <class Holes>
-HWY_INLINE void AttentionBackward(const HeedAttention& attention, int64_t part, int64_t parts,
-                                  void* scratch) {
-  using Axis = GradientLoop;
-  int64_t bytes = 0;
-  GradientState state = MakeGradientState(attention, scratch, bytes);
+/// A loop element: its operands and the places of their gradients, null where not wanted. `add_`: an earlier
+/// element of a shared axis that the operand lacks has left its part there.
+struct GradientElement {
+  const float *q, *k, *v, *o, *d_o, *lse;
+  float *dq, *dk, *dv;
+  bool add_q, add_k, add_v;
+};
 
-  // Loop axes that every gradient has come first and are split over the parts; the others follow.
+/// Calls element(state, operands) for each loop element of a part. Loop axes that every gradient has come
+/// first and are split over the parts; the others follow.
+template <class State, class Element>
+HWY_INLINE void WalkGradients(const HeedAttention& attention, State& state, int64_t part, int64_t parts,
+                              const Element& element) {
+  using Axis = GradientLoop;
   Axis axes[kHeedMaxAxes];
   int64_t order[kHeedMaxAxes];  // numbers of the axes in the descriptor
   int64_t split = 0, count = 0;
@@ -420,53 +439,70 @@ HWY_INLINE void AttentionBackward(const HeedAttention& attention, int64_t part, 
   if (first == end) return;
   walk.Start(axes, count, kStrides, first);
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t element = first; element < end; ++element) {
+  for (int64_t at = first; at < end; ++at) {
     state.loop = walk.offset[5];
-    // A gradient is added to what an earlier element of a shared axis that it lacks has left.
-    bool add_q = false, add_k = false, add_v = false;
+    const int64_t q = walk.offset[0], k = walk.offset[1], v = walk.offset[2], o = walk.offset[3];
+    GradientElement operands = {attention.q + q,
+                                attention.k + k,
+                                attention.v + v,
+                                attention.o + o,
+                                attention.d_o + o,
+                                attention.lse + walk.offset[4],
+                                attention.dq ? attention.dq + q : nullptr,
+                                attention.dk ? attention.dk + k : nullptr,
+                                attention.dv ? attention.dv + v : nullptr,
+                                false,
+                                false,
+                                false};
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t i = split; i < count; ++i) {
       if (walk.position[i] == 0) continue;
-      add_q |= axes[i].q == 0;
-      add_k |= axes[i].k == 0;
-      add_v |= axes[i].v == 0;
+      operands.add_q |= axes[i].q == 0;
+      operands.add_k |= axes[i].k == 0;
+      operands.add_v |= axes[i].v == 0;
     }
-    const int64_t q = walk.offset[0], k = walk.offset[1], v = walk.offset[2];
-    GradientPackQueries(state, attention.q + q, attention.o + walk.offset[3], attention.d_o + walk.offset[3],
-                        attention.lse + walk.offset[4]);
-    if (attention.dq) ZeroFloats(state.dq, attention.queries * state.dots_padded);
     state.captures.Begin(attention, walk.position, order);
     walk.Next();
+    element(state, operands);
+    state.captures.End(attention);
+  }
+}
 
+template <class Holes>
+HWY_INLINE void AttentionBackward(const HeedAttention& attention, int64_t part, int64_t parts,
+                                  void* scratch) {
+  int64_t bytes = 0;
+  GradientState whole = MakeGradientState(attention, scratch, bytes);
+  WalkGradients(attention, whole, part, parts, [&](GradientState& state, const GradientElement& at) HWY_ATTR {
+    GradientPackQueries(state, at.q, at.o, at.d_o, at.lse);
+    if (at.dq) ZeroFloats(state.dq, attention.queries * state.dots_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t key = 0; key < attention.keys; key += kGradientKeys) {
       const int64_t keys = Min(kGradientKeys, attention.keys - key);
-      GradientPackKeys(state, attention.k + k + key * attention.k_key,
-                       attention.v + v + key * attention.v_key, keys);
+      GradientPackKeys(state, at.k + key * attention.k_key, at.v + key * attention.v_key, keys);
       ZeroFloats(state.dk, kGradientKeys * state.dots_padded);
       ZeroFloats(state.dv, keys * state.values_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t query = 0; query < attention.queries; query += kGradientQueries) {
         GradientBlock<Holes>(state, query, Min(kGradientQueries, attention.queries - query), key, keys);
       }
-      if (attention.dk && Holes::IsTerm()) {  // lies transposed
-        StoreRows(state.dk, kGradientKeys, attention.dots, keys, nullptr,
-                  attention.dk + k + key * attention.k_key, attention.k_dot, attention.k_key, add_k);
-      } else if (attention.dk) {
-        StoreRows(state.dk, state.dots_padded, keys, attention.dots, nullptr,
-                  attention.dk + k + key * attention.k_key, attention.k_key, attention.k_dot, add_k);
+      if (at.dk && Holes::IsTerm()) {  // lies transposed
+        StoreRows(state.dk, kGradientKeys, attention.dots, keys, nullptr, at.dk + key * attention.k_key,
+                  attention.k_dot, attention.k_key, at.add_k);
+      } else if (at.dk) {
+        StoreRows(state.dk, state.dots_padded, keys, attention.dots, nullptr, at.dk + key * attention.k_key,
+                  attention.k_key, attention.k_dot, at.add_k);
       }
-      if (attention.dv) {
+      if (at.dv) {
         StoreRows(state.dv, state.values_padded, keys, attention.values, nullptr,
-                  attention.dv + v + key * attention.v_key, attention.v_key, attention.v_value, add_v);
+                  at.dv + key * attention.v_key, attention.v_key, attention.v_value, at.add_v);
       }
     }
-    if (attention.dq) {
-      StoreRows(state.dq, state.dots_padded, attention.queries, attention.dots, nullptr, attention.dq + q,
-                attention.q_query, attention.q_dot, add_q);
+    if (at.dq) {
+      StoreRows(state.dq, state.dots_padded, attention.queries, attention.dots, nullptr, at.dq,
+                attention.q_query, attention.q_dot, at.add_q);
     }
-    state.captures.End(attention);
-  }
+  });
 }
 
 }  // namespace HWY_NAMESPACE

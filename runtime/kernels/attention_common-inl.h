@@ -269,7 +269,7 @@ HWY_NOINLINE inline bool CopyRows(const float* HWY_RESTRICT from, int64_t row_st
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t j = 0; j < to_stride; j += kLanes) {
       hwy::Prefetch(ahead + Min(j, columns - 1));
-      const int64_t count = Min(kLanes, columns - j);
+      const int64_t count = Max(Min(kLanes, columns - j), 0);
       const Floats value = HWY_LIKELY(count == kLanes) ? hn::LoadU(d, row + j) : LoadFirst(row + j, count);
       hn::Store(value, d, to + i * to_stride + j);
       bad = hn::MulAdd(value, hn::Zero(d), bad);

@@ -32,6 +32,8 @@ float TestWeight(const TestScore& score, int64_t loop, int64_t query, int64_t ke
 #include "hwy/highway.h"
 #include "runtime/kernels/attention-inl.h"
 #include "runtime/kernels/attention_backward-inl.h"
+#include "runtime/kernels/attention_split-inl.h"
+#include "runtime/kernels/attention_split_backward-inl.h"
 #include "runtime/kernels/math-inl.h"
 #include "runtime/kernels/matmul-inl.h"
 #include "runtime/kernels/scatter-inl.h"
@@ -182,6 +184,21 @@ void RunAttentionBackward(const HeedAttention* attention, int64_t part, int64_t 
   AttentionBackward<HolesForTests<kPlain, kTerm>>(*attention, part, parts, scratch);
 }
 
+#if HWY_TARGET == HWY_AVX3
+int64_t RunAttentionSplitScratch(const HeedAttention* attention) { return AttentionSplitScratch(*attention); }
+template <bool kPlain>
+void RunAttentionSplit(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
+  AttentionSplit<HolesForTests<kPlain>>(*attention, part, parts, scratch);
+}
+int64_t RunAttentionBackwardSplitScratch(const HeedAttention* attention) {
+  return AttentionBackwardSplitScratch(*attention);
+}
+template <bool kPlain>
+void RunAttentionBackwardSplit(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
+  AttentionBackwardSplit<HolesForTests<kPlain>>(*attention, part, parts, scratch);
+}
+#endif
+
 int64_t RunMatmulScratch(const HeedMatmul* matmul) { return MatmulScratch(*matmul); }
 template <class Epilogue>
 void RunMatmul(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
@@ -311,19 +328,42 @@ const NativeKernels* Table() {
   return &table;
 }
 
+/// The same with matrix tiles, null if the target never has them.
+const NativeKernels* TilesTable() {
+#if HWY_TARGET == HWY_AVX3
+  static constinit NativeKernels table = MakeTable();
+  table.target = "AMX";
+  table.attention_scratch = RunAttentionSplitScratch;
+  table.attention = RunAttentionSplit<false>;
+  table.attention_plain = RunAttentionSplit<true>;
+  table.attention_backward_scratch = RunAttentionBackwardSplitScratch;
+  table.attention_backward = RunAttentionBackwardSplit<false>;
+  table.attention_backward_plain = RunAttentionBackwardSplit<true>;
+  return &table;
+#else
+  return nullptr;
+#endif
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace heed
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "runtime/kernels/each_target.h"
+#include "runtime/kernels/tiles.h"
 
 namespace heed {
 HWY_EXPORT(Table);
+HWY_EXPORT(TilesTable);
 
 std::vector<const NativeKernels*> AllNativeKernels() {
   std::vector<const NativeKernels*> all;
-  ForEachTarget([&] { all.push_back(HWY_DYNAMIC_DISPATCH(Table)()); });
+  ForEachTarget([&] {
+    const NativeKernels* const tiles = HWY_DYNAMIC_DISPATCH(TilesTable)();
+    if (tiles && AskForTiles()) all.push_back(tiles);
+    all.push_back(HWY_DYNAMIC_DISPATCH(Table)());
+  });
   return all;
 }
 
