@@ -185,13 +185,16 @@ void RunAttentionBackward(const HeedAttention* attention, int64_t part, int64_t 
 }
 
 #if HWY_TARGET == HWY_AVX3
-int64_t RunAttentionSplitScratch(const HeedAttention* attention) { return AttentionSplitScratch(*attention); }
+// Sums of terms stay on vectors, with the same scratch memory.
+int64_t RunAttentionSplitScratch(const HeedAttention* attention) {
+  return Max(AttentionSplitScratch(*attention), AttentionScratch(*attention));
+}
 template <bool kPlain>
 void RunAttentionSplit(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
   AttentionSplit<HolesForTests<kPlain>>(*attention, part, parts, scratch);
 }
 int64_t RunAttentionBackwardSplitScratch(const HeedAttention* attention) {
-  return AttentionBackwardSplitScratch(*attention);
+  return Max(AttentionBackwardSplitScratch(*attention), AttentionBackwardScratch(*attention));
 }
 template <bool kPlain>
 void RunAttentionBackwardSplit(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
