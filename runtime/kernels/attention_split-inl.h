@@ -149,9 +149,10 @@ HWY_NOINLINE inline void SplitKeys(AttentionSplitState& state, int64_t key, int6
   state.ready[tile] = 1;
 }
 
-/// The split probabilities of the group of keys that starts at `at` in its tile.
+/// The split probabilities of the chunk of keys that starts at `at` in its tile.
 HWY_INLINE uint8_t* GroupOf(const AttentionSplitState& state, int64_t at) {
-  return state.split_p + at / kGroup % 2 * 2 * kGroupChunks * kSplitBytes;
+  const int64_t chunk = at % kGroup / kDepth;
+  return state.split_p + (at / kGroup % 2 * 2 * kGroupChunks + chunk) * kSplitBytes;
 }
 
 /// Turns scores of up to kGroup keys into split, weighted probabilities, of which those that are not there
@@ -252,25 +253,33 @@ HWY_INLINE void SplitOutputs(const AttentionSplitState& state, const uint8_t* HW
   float* const out = state.out + slot * state.values_padded;
   const bool finite = state.v_finite[key / kSplitKeys] == kFinite;
   const int64_t deeper = state.value_tiles * kSplitBytes;
-  const auto multiply = [&](int64_t first) HWY_ATTR {
-    const int64_t depth = (Min(kGroup, count - first) + kDepth - 1) / kDepth;
-    TileProducts<true>((rows + kSide - 1) / kSide, state.value_tiles, depth,
-                       {GroupOf(state, first), kGroupChunks * kSplitBytes, kSplitBytes},
-                       {state.split_v + (key + first) / kDepth * deeper, kSplitBytes, deeper}, out,
+  // Of a group only the chunks between the first and the last that have something.
+  struct Chunks {
+    int64_t first, end;  // keys of the tile
+  };
+  const auto multiply = [&](Chunks group) HWY_ATTR {
+    TileProducts<true>((rows + kSide - 1) / kSide, state.value_tiles,
+                       (group.end - group.first + kDepth - 1) / kDepth,
+                       {GroupOf(state, group.first), kGroupChunks * kSplitBytes, kSplitBytes},
+                       {state.split_v + (key + group.first) / kDepth * deeper, kSplitBytes, deeper}, out,
                        state.values_padded);
   };
-  int64_t before = -1;
+  Chunks before = {0, 0};
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t first = 0; first < count; first += kGroup) {
-    const int64_t keys = Min(kGroup, count - first);
-    bool any = false;
+  for (int64_t at = 0; at < count; at += kGroup) {
+    Chunks group = {-1, 0};
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t j = first; j < first + keys; j += kLanes) any |= classes[j / kLanes] != kNone;
-    if (!any) continue;
-    SplitSoftmax<Holes>(state, classes + first / kLanes, query, rows, key + first, first, keys,
-                        state.row_max + slot, state.row_sum + slot * kLanes, !finite);
-    if (before >= 0) multiply(before);
-    before = first;
+    for (int64_t j = at; j < Min(at + kGroup, count); j += kLanes) {
+      if (classes[j / kLanes] == kNone) continue;
+      if (group.first < 0) group.first = j / kDepth * kDepth;
+      group.end = Min(RoundUp(j + 1, kDepth), count);
+    }
+    if (group.first < 0) continue;
+    SplitSoftmax<Holes>(state, classes + group.first / kLanes, query, rows, key + group.first, group.first,
+                        group.end - group.first, state.row_max + slot, state.row_sum + slot * kLanes,
+                        !finite);
+    if (before.end > 0) multiply(before);
+    before = group;
   }
   multiply(before);
   if (HWY_LIKELY(finite)) return;

@@ -243,15 +243,31 @@ HWY_NOINLINE bool GradientSplitRows(const GradientSplitState& state, int64_t who
   return true;
 }
 
+/// Vectors of keys between the first and the last that have something.
+struct VectorRange {
+  int64_t first = 0, end = 0;
+};
+HWY_INLINE VectorRange RangeOf(const uint8_t* classes, int64_t vectors) {
+  VectorRange range;
+#pragma clang loop unroll(disable) vectorize(disable)
+  for (int64_t v = 0; v < vectors; ++v) {
+    if (classes[v] == kNone) continue;
+    if (range.end == 0) range.first = v;
+    range.end = v + 1;
+  }
+  return range;
+}
+
 /// Adds rows of `across` times `pairs` to the transposed gradient of keys or values.
 HWY_INLINE void GradientSplitColumns(const uint8_t* across, int64_t tiles, const uint8_t* pairs, int64_t half,
-                                     int64_t halves, int64_t key_tiles, float* HWY_RESTRICT gradient) {
+                                     int64_t halves, VectorRange keys, float* HWY_RESTRICT gradient) {
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t tile = 0; tile < tiles; tile += 2) {
-    TileProducts<true>(Min(2, tiles - tile), key_tiles, halves,
-                       {across + tile * kSplitBytes, kSplitBytes, tiles * kSplitBytes},
-                       {pairs + half * kSplitBytes, kPairChunks * kSplitBytes, kSplitBytes},
-                       gradient + tile * kSide * kKeyStride, kKeyStride);
+    TileProducts<true>(
+        Min(2, tiles - tile), keys.end - keys.first, halves,
+        {across + tile * kSplitBytes, kSplitBytes, tiles * kSplitBytes},
+        {pairs + (keys.first * kPairChunks + half) * kSplitBytes, kPairChunks * kSplitBytes, kSplitBytes},
+        gradient + tile * kSide * kKeyStride + keys.first * kSide, kKeyStride);
   }
 }
 
@@ -265,19 +281,24 @@ HWY_NOINLINE void GradientSplitPairs(const GradientSplitState& state, int64_t qu
   if (whole == kNone) return;
   uint8_t classes[kPairChunks][kSplitPairs / kLanes];
   bool any[kPairChunks] = {};
-  const int64_t key_chunks = (count + kDepth - 1) / kDepth, key_tiles = (count + kSide - 1) / kSide;
+  VectorRange used;  // by either half
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t row = 0; row < rows; row += kDepth) {
     const int64_t half = row / kDepth, left = Min(kDepth, rows - row);
     any[half] = GradientSplitRows<Holes>(state, whole, query + row, row, left, key, at, count, classes[half]);
-    if (!any[half] || !attention.dq) continue;
+    if (!any[half]) continue;
+    const VectorRange there = RangeOf(classes[half], (count + kLanes - 1) / kLanes);
+    used = used.end == 0 ? there : VectorRange{Min(used.first, there.first), Max(used.end, there.end)};
+    if (!attention.dq) continue;
     float* const dq = state.dq + (query + row) * state.dots_padded;
-    TileProducts<true>(
-        (left + kSide - 1) / kSide, state.dot_tiles, key_chunks,
-        {state.ds_left + row / kSide * kPairChunks * kSplitBytes, kPairChunks * kSplitBytes, kSplitBytes},
-        {state.k_below + at / kDepth * state.dot_tiles * kSplitBytes, kSplitBytes,
-         state.dot_tiles * kSplitBytes},
-        dq, state.dots_padded);
+    const int64_t first = there.first * kLanes / kDepth,
+                  chunks = (there.end * kLanes + kDepth - 1) / kDepth - first;
+    TileProducts<true>((left + kSide - 1) / kSide, state.dot_tiles, chunks,
+                       {state.ds_left + (row / kSide * kPairChunks + first) * kSplitBytes,
+                        kPairChunks * kSplitBytes, kSplitBytes},
+                       {state.k_below + (at / kDepth + first) * state.dot_tiles * kSplitBytes, kSplitBytes,
+                        state.dot_tiles * kSplitBytes},
+                       dq, state.dots_padded);
     if (HWY_UNLIKELY(!state.k_finite)) {
       AddNotFinite(left, count, attention.dots, {state.dp + row * kPairStride, kPairStride, 1},
                    {state.raw_k + at * attention.k_key, attention.k_key, attention.k_dot},
@@ -291,7 +312,7 @@ HWY_NOINLINE void GradientSplitPairs(const GradientSplitState& state, int64_t qu
   if (attention.dv) {
     float* const dv = state.dv + at;
     GradientSplitColumns(state.d_o_across + chunk * state.value_tiles * kSplitBytes, state.value_tiles,
-                         state.p_right, half, halves, key_tiles, dv);
+                         state.p_right, half, halves, used, dv);
     if (HWY_UNLIKELY(state.d_o_finite[block] != kFinite)) {
       AddNotFinite(
           count, terms, attention.values, {state.s + first * kPairStride, 1, kPairStride},
@@ -302,7 +323,7 @@ HWY_NOINLINE void GradientSplitPairs(const GradientSplitState& state, int64_t qu
   if (attention.dk) {
     float* const dk = state.dk + at;
     GradientSplitColumns(state.q_across + chunk * state.dot_tiles * kSplitBytes, state.dot_tiles,
-                         state.ds_right, half, halves, key_tiles, dk);
+                         state.ds_right, half, halves, used, dk);
     if (HWY_UNLIKELY(state.q_finite[block] != kFinite)) {
       AddNotFinite(count, terms, attention.dots, {state.dp + first * kPairStride, 1, kPairStride},
                    {state.raw_q + (query + first) * attention.q_query, attention.q_query, attention.q_dot},

@@ -138,6 +138,8 @@ HWY_INLINE Floats Tanh(Floats x) {
   static constexpr float kOdd[] = {-3.33332819422e-1f, 1.33314422036e-1f, -5.37397155531e-2f,
                                    2.06390887954e-2f, -5.70498872745e-3f};
   const Floats near = hn::MulAdd(hn::Mul(magnitude, z), Polynomial(z, kOdd), magnitude);
+  const auto is_far = hn::Ge(magnitude, hn::Set(d, 0.625f));
+  if (hn::AllFalse(d, is_far)) return hn::CopySign(near, x);  // the rule where scores are capped
   // 2^y as in Exp2; beyond 10 the result is 1. NaN takes the other way.
   const Floats magic = hn::Set(d, kRoundingShift);
   const Floats y = hn::Mul(hn::Min(hn::Set(d, 10.0f), magnitude), hn::Set(d, -2.88539008f));
@@ -148,7 +150,7 @@ HWY_INLINE Floats Tanh(Floats x) {
   static constexpr float kInverse[] = {9.999983311e-01f,  -9.998805523e-01f, 9.971514940e-01f,
                                        -9.682532549e-01f, 8.141726255e-01f,  -4.112047553e-01f};
   const Floats far = hn::NegMulAdd(hn::Add(t, t), Polynomial(t, kInverse), one);
-  return hn::CopySign(hn::IfThenElse(hn::Ge(magnitude, hn::Set(d, 0.625f)), far, near), x);
+  return hn::CopySign(hn::IfThenElse(is_far, far, near), x);
 }
 
 /// erf x, 2 ulp everywhere: x times a polynomial in x^2 up to 1, beyond it 1 - exp(-polynomial in |x|).
