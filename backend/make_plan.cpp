@@ -487,7 +487,7 @@ class Planner {
     attention.lse = lse.base;
     attention.query_axis = query;
     attention.key_axis = key;
-    attention.split = SplitPays(query, key, dots);
+    attention.split = !at.regions->term && SplitPays(query, key, dots);
     attention.queries = query ? layout_.ExtentOf(query) : Size{};
     attention.keys = layout_.ExtentOf(key);
     attention.dots = layout_.Elements(dots);

@@ -201,7 +201,7 @@ struct AttentionGradient {
 };
 struct AttentionStep {
   bool backward = false;
-  bool split = false;                     ///< on matrix tiles, where there are any (HeedAttention)
+  bool split = false;                     ///< products on matrix tiles, where there are any (HeedAttention)
   Base q, k, v, o, lse, d_o, dq, dk, dv;  ///< buffer -1: absent
   Size queries, keys, dots, values;
   Size q_query, q_dot, k_key, k_dot, v_key, v_value, o_query, o_value, lse_query;

@@ -88,9 +88,7 @@ HWY_INLINE AttentionState MakeAttentionState(const HeedAttention& attention, voi
 }
 
 HWY_INLINE int64_t AttentionScratch(const HeedAttention& attention) {
-  int64_t bytes = 0;
-  MakeAttentionState(attention, nullptr, bytes);
-  return Max(bytes, 64);
+  return ScratchBytes<MakeAttentionState>(attention);
 }
 
 /// A panel of keys as the right operand of a product with the queries.
@@ -462,41 +460,53 @@ HWY_INLINE AttentionShare ShareOf(const HeedAttention& attention, int64_t loops,
   return {0, loops, part * block, parts * block, block};
 }
 
-template <class Holes>
-HWY_INLINE void Attention(const HeedAttention& attention, int64_t part, int64_t parts, void* scratch) {
+/// A part's loop elements and blocks of queries: keys(k, v) where an element's keys or values are others than
+/// the one's before (null: the same, since heads may share them), then block(first, end, o, lse) for each
+/// block.
+template <class State, class Keys, class Block>
+HWY_INLINE void WalkAttention(const HeedAttention& attention, State& state, int64_t part, int64_t parts,
+                              int64_t tile_rows, int64_t block_rows, const Keys& keys, const Block& block) {
   using Axis = HeedAttentionLoop;
-  int64_t bytes = 0;
-  AttentionState state = MakeAttentionState(attention, scratch, bytes);
   const int64_t loops = NestSize(attention.loop, attention.loops);
   if (loops == 0 || attention.queries == 0) return;
-
-  const AttentionShare share = ShareOf(attention, loops, part, parts, kTileRows, kQueryBlock);
-
+  const AttentionShare share = ShareOf(attention, loops, part, parts, tile_rows, block_rows);
   static constexpr int64_t Axis::* kStrides[] = {&Axis::q, &Axis::k, &Axis::v, &Axis::o, &Axis::lse};
   LoopWalk<Axis, 5> walk;
   walk.Start(attention.loop, attention.loops, kStrides, share.loop_first);
-  int64_t packed_k = -1, packed_v = -1;  // offsets of what is packed: heads may share keys
+  int64_t k = -1, v = -1;  // offsets
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t loop = share.loop_first; loop < share.loop_end; ++loop) {
     state.loop = loop;
     state.q = attention.q + walk.offset[0];
-    if (loop == share.loop_first || packed_k != walk.offset[1]) {
-      packed_k = walk.offset[1];
-      state.k = attention.k + packed_k;
-      PackKeys(state);
-    }
-    if (loop == share.loop_first || packed_v != walk.offset[2]) {
-      packed_v = walk.offset[2];
-      PackValues(state, attention.v + packed_v);
-    }
-    float* const lse = attention.lse ? attention.lse + walk.offset[4] : nullptr;
+    const bool first = loop == share.loop_first;
+    const bool new_k = first || k != walk.offset[1], new_v = first || v != walk.offset[2];
+    k = walk.offset[1];
+    v = walk.offset[2];
+    if (new_k || new_v) keys(new_k ? attention.k + k : nullptr, new_v ? attention.v + v : nullptr);
     float* const o = attention.o + walk.offset[3];
+    float* const lse = attention.lse ? attention.lse + walk.offset[4] : nullptr;
 #pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t first = share.block_first; first < attention.queries; first += share.block_step) {
-      AttentionBlock<Holes>(state, first, Min(first + share.block, attention.queries), o, lse);
-    }
+    for (int64_t row = share.block_first; row < attention.queries; row += share.block_step)
+      block(row, Min(row + share.block, attention.queries), o, lse);
     walk.Next();
   }
+}
+
+template <class Holes>
+HWY_INLINE void Attention(const HeedAttention& attention, int64_t part, int64_t parts, void* scratch) {
+  int64_t bytes = 0;
+  AttentionState state = MakeAttentionState(attention, scratch, bytes);
+  WalkAttention(
+      attention, state, part, parts, kTileRows, kQueryBlock,
+      [&](const float* k, const float* v) HWY_ATTR {
+        if (k) {
+          state.k = k;
+          PackKeys(state);
+        }
+        if (v) PackValues(state, v);
+      },
+      [&](int64_t first, int64_t end, float* o, float* lse)
+          HWY_ATTR { AttentionBlock<Holes>(state, first, end, o, lse); });
 }
 
 }  // namespace HWY_NAMESPACE

@@ -62,40 +62,35 @@ struct AttentionHoles {
   }
 };
 
+// Levels without matrix tiles have nothing to split for.
 #ifdef __AMX_BF16__
-bool Splits(const HeedAttention& attention) { return attention.split != 0 && !AttentionHoles::IsTerm(); }
+#define HEED_IF_SPLIT(call) \
+  if (attention->split) return call
+#else
+#define HEED_IF_SPLIT(call)
+#endif
 
 extern "C" int64_t heed_attention_scratch(const HeedAttention* attention) {
-  return Splits(*attention) ? AttentionSplitScratch(*attention) : AttentionScratch(*attention);
-}
-extern "C" void heed_attention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  if (Splits(*attention)) return AttentionSplit<AttentionHoles>(*attention, part, parts, scratch);
-  Attention<AttentionHoles>(*attention, part, parts, scratch);
-}
-extern "C" int64_t heed_attention_backward_scratch(const HeedAttention* attention) {
-  return Splits(*attention) ? AttentionBackwardSplitScratch(*attention)
-                            : AttentionBackwardScratch(*attention);
-}
-extern "C" void heed_attention_backward(const HeedAttention* attention, int64_t part, int64_t parts,
-                                        void* scratch) {
-  if (Splits(*attention)) return AttentionBackwardSplit<AttentionHoles>(*attention, part, parts, scratch);
-  AttentionBackward<AttentionHoles>(*attention, part, parts, scratch);
-}
-#else
-extern "C" int64_t heed_attention_scratch(const HeedAttention* attention) {
+  HEED_IF_SPLIT(AttentionSplitScratch(*attention));
   return AttentionScratch(*attention);
 }
+
 extern "C" void heed_attention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
+  HEED_IF_SPLIT(AttentionSplit<AttentionHoles>(*attention, part, parts, scratch));
   Attention<AttentionHoles>(*attention, part, parts, scratch);
 }
+
 extern "C" int64_t heed_attention_backward_scratch(const HeedAttention* attention) {
+  HEED_IF_SPLIT(AttentionBackwardSplitScratch(*attention));
   return AttentionBackwardScratch(*attention);
 }
+
 extern "C" void heed_attention_backward(const HeedAttention* attention, int64_t part, int64_t parts,
                                         void* scratch) {
+  HEED_IF_SPLIT(AttentionBackwardSplit<AttentionHoles>(*attention, part, parts, scratch));
   AttentionBackward<AttentionHoles>(*attention, part, parts, scratch);
 }
-#endif
+#undef HEED_IF_SPLIT
 
 }  // namespace HWY_NAMESPACE
 }  // namespace heed

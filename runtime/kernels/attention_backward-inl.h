@@ -102,9 +102,7 @@ HWY_INLINE GradientState MakeGradientState(const HeedAttention& attention, void*
 }
 
 HWY_INLINE int64_t AttentionBackwardScratch(const HeedAttention& attention) {
-  int64_t bytes = 0;
-  MakeGradientState(attention, nullptr, bytes);
-  return Max(bytes, 64);
+  return ScratchBytes<MakeGradientState>(attention);
 }
 
 /// Rows of pairs at the first query and key: products, and what becomes of them (which may lie in their

@@ -36,7 +36,6 @@ struct AttentionSplitState : AttentionState {
   uint8_t* split_p;  // [2 groups][2 tiles of rows][kGroupChunks]
   uint8_t* ready;    // for each tile of keys: is it split?
   float* dense;      // [kDepth][dots or values, whole chunks]
-  const float* raw_v;
 };
 
 HWY_INLINE AttentionSplitState MakeAttentionSplitState(const HeedAttention& attention, void* scratch,
@@ -68,9 +67,7 @@ HWY_INLINE AttentionSplitState MakeAttentionSplitState(const HeedAttention& atte
 }
 
 HWY_INLINE int64_t AttentionSplitScratch(const HeedAttention& attention) {
-  int64_t bytes = 0;
-  MakeAttentionSplitState(attention, nullptr, bytes);
-  return Max(bytes, 64);
+  return ScratchBytes<MakeAttentionSplitState>(attention);
 }
 
 /// Copies strided rows to dense ones, with zeros up to `all_rows` and `columns_padded`. True if all is
@@ -133,7 +130,7 @@ HWY_NOINLINE inline void SplitKeys(AttentionSplitState& state, int64_t key, int6
   for (int64_t first = key; first < key + count; first += kDepth) {
     const int64_t rows = Min(kDepth, key + count - first);
     const float* const k = state.k + first * attention.k_key;
-    const float* const v = state.raw_v + first * attention.v_key;
+    const float* const v = state.v + first * attention.v_key;
     DenseRows(k, attention.k_key, attention.k_dot, rows, attention.dots, kDepth, dots, state.dense);
     SplitRightColumns(state.dense, kDepth, dots,
                       state.split_k + first / kSide * state.dot_chunks * kSplitBytes);
@@ -286,7 +283,7 @@ HWY_INLINE void SplitOutputs(const AttentionSplitState& state, const uint8_t* HW
   ForRanges(classes, count, false, [&](int64_t begin, int64_t keys, bool) HWY_ATTR {
     const HeedAttention& attention = *state.attention;
     AddNotFinite(rows, keys, attention.values, {state.scores + begin, kScoreStride, 1},
-                 {state.raw_v + (key + begin) * attention.v_key, attention.v_key, attention.v_value},
+                 {state.v + (key + begin) * attention.v_key, attention.v_key, attention.v_value},
                  {out, state.values_padded, 1});
   });
 }
@@ -334,38 +331,19 @@ HWY_NOINLINE void AttentionSplitBlock(AttentionSplitState& state, int64_t first,
 
 template <class Holes>
 HWY_INLINE void AttentionSplit(const HeedAttention& attention, int64_t part, int64_t parts, void* scratch) {
-  using Axis = HeedAttentionLoop;
   int64_t bytes = 0;
   AttentionSplitState state = MakeAttentionSplitState(attention, scratch, bytes);
-  const int64_t loops = NestSize(attention.loop, attention.loops);
-  if (loops == 0 || attention.queries == 0) return;
-  const AttentionShare share = ShareOf(attention, loops, part, parts, kSplitRows, kSplitBlock);
-  const int64_t key_tiles = (attention.keys + kSplitKeys - 1) / kSplitKeys;
-
-  static constexpr int64_t Axis::* kStrides[] = {&Axis::q, &Axis::k, &Axis::v, &Axis::o, &Axis::lse};
-  LoopWalk<Axis, 5> walk;
-  walk.Start(attention.loop, attention.loops, kStrides, share.loop_first);
   BeginTiles();
+  WalkAttention(
+      attention, state, part, parts, kSplitRows, kSplitBlock,
+      [&](const float* k, const float* v) HWY_ATTR {
+        if (k) state.k = k;
+        if (v) state.v = v;
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t loop = share.loop_first; loop < share.loop_end; ++loop) {
-    state.loop = loop;
-    state.q = attention.q + walk.offset[0];
-    const float* const k = attention.k + walk.offset[1];
-    const float* const v = attention.v + walk.offset[2];
-    if (k != state.k || v != state.raw_v) {  // heads may share keys
-#pragma clang loop unroll(disable) vectorize(disable)
-      for (int64_t tile = 0; tile < key_tiles; ++tile) state.ready[tile] = 0;
-    }
-    state.k = k;
-    state.raw_v = v;
-    float* const lse = attention.lse ? attention.lse + walk.offset[4] : nullptr;
-    float* const o = attention.o + walk.offset[3];
-#pragma clang loop unroll(disable) vectorize(disable)
-    for (int64_t first = share.block_first; first < attention.queries; first += share.block_step) {
-      AttentionSplitBlock<Holes>(state, first, Min(first + share.block, attention.queries), o, lse);
-    }
-    walk.Next();
-  }
+        for (int64_t key = 0; key < attention.keys; key += kSplitKeys) state.ready[key / kSplitKeys] = 0;
+      },
+      [&](int64_t first, int64_t end, float* o, float* lse)
+          HWY_ATTR { AttentionSplitBlock<Holes>(state, first, end, o, lse); });
   EndTiles();
 }
 

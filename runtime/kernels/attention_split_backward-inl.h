@@ -94,9 +94,7 @@ HWY_INLINE GradientSplitState MakeGradientSplitState(const HeedAttention& attent
 }
 
 HWY_INLINE int64_t AttentionBackwardSplitScratch(const HeedAttention& attention) {
-  int64_t bytes = 0;
-  MakeGradientSplitState(attention, nullptr, bytes);
-  return Max(bytes, 64);
+  return ScratchBytes<MakeGradientSplitState>(attention);
 }
 
 /// Splits 32 rows both ways: as left tiles, and transposed and cleaned. False if something is not finite.

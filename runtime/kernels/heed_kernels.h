@@ -158,7 +158,7 @@ struct HeedAttention {
   const void* context;                                                                // passed to the holes
   int64_t queries, keys, dots, values;                                                // extents
   int64_t q_query, q_dot, k_key, k_dot, v_key, v_value, o_query, o_value, lse_query;  // strides
-  int64_t split;  // 1: products of split operands are welcome, on processors with matrix tiles
+  int64_t split;  // 1: of split operands, on levels with matrix tiles; not for sums of terms
   int64_t loops;
   struct HeedAttentionLoop loop[kHeedMaxAxes];
   int64_t gradients;  // backward only

@@ -80,7 +80,8 @@ struct NativeKernels {
   double (*peak)(int64_t steps);
 };
 
-/// One table for each Highway target that was compiled in and that this machine runs, best first.
+/// One table for each Highway target that was compiled in and that this machine runs, best first; "AMX" is
+/// AVX3 with attention on matrix tiles.
 std::vector<const NativeKernels*> AllNativeKernels();
 
 }  // namespace heed
