@@ -28,7 +28,7 @@ constexpr float kLog2E = 1.44269504088896341f;
 constexpr float kLn2 = 0.69314718055994531f;
 constexpr float kLowest = -3.40282347e+38f;
 constexpr int64_t kTermsAhead = 8;  // terms of a product whose right operand is fetched ahead
-constexpr int64_t kRowsAhead = 16;  // rows of strided memory fetched ahead
+constexpr int64_t kRowsAhead = 32;  // rows of strided memory fetched ahead
 
 /// Answers of the tile hole.
 constexpr int64_t kNone = 0, kAll = 1, kMixed = 2;
@@ -273,7 +273,7 @@ HWY_NOINLINE inline bool CopyRows(const float* HWY_RESTRICT from, int64_t row_st
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) {
     const float* const row = from + i * row_stride;
-    const float* const ahead = row + Min(kRowsAhead, rows - 1 - i) * row_stride;
+    const float* const ahead = row + kRowsAhead * row_stride;
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t j = 0; j < to_stride; j += kLanes) {
       hwy::Prefetch(ahead + Min(j, columns - 1));

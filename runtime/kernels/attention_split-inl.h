@@ -1,6 +1,6 @@
 // Attention, forward, on matrix tiles: what attention-inl.h computes, with products of split operands
-// (split-inl.h), and tiles of 32 rows. Keys and values are split tile by tile when they are first needed, so
-// those that a mask rules out are never touched.
+// (split-inl.h), and tiles of 32 rows. Keys and values are split tile by tile when they are first needed
+// (slots-inl.h), so those that a mask rules out are never touched.
 //
 // Values that are not finite count as 0 in the product and are added apart to the rows that have them, so
 // that what is masked may hold anything.
@@ -13,6 +13,7 @@
 
 #include "hwy/highway.h"
 #include "runtime/kernels/attention-inl.h"
+#include "runtime/kernels/slots-inl.h"
 #include "runtime/kernels/split-inl.h"
 
 #if HWY_TARGET == HWY_AVX3
@@ -30,11 +31,11 @@ constexpr int64_t kGroupChunks = kGroup / kDepth;
 
 struct AttentionSplitState : AttentionState {
   int64_t dot_chunks, value_tiles;
+  Slots keys;        // for each tile of keys
   uint8_t* split_q;  // [tiles of 16 queries of a block][dot_chunks]
-  uint8_t* split_k;  // [tiles of 16 keys][dot_chunks]
-  uint8_t* split_v;  // [chunks of 32 keys][value_tiles]
+  uint8_t* split_k;  // slots of [tiles of 16 keys][dot_chunks]
+  uint8_t* split_v;  // slots of [chunks of 32 keys][value_tiles]
   uint8_t* split_p;  // [2 groups][2 tiles of rows][kGroupChunks]
-  uint8_t* ready;    // for each tile of keys: is it split?
   float* dense;      // [kDepth][dots or values, whole chunks]
 };
 
@@ -47,13 +48,13 @@ HWY_INLINE AttentionSplitState MakeAttentionSplitState(const HeedAttention& atte
   state.dot_chunks = (attention.dots + kDepth - 1) / kDepth;
   state.value_tiles = state.values_padded / kSide;
   const int64_t block = Min(kSplitBlock, RoundUp(attention.queries, kSplitRows));
-  const int64_t keys = RoundUp(attention.keys, kDepth),
-                tiles = (attention.keys + kSplitKeys - 1) / kSplitKeys;
+  const int64_t tiles = (attention.keys + kSplitKeys - 1) / kSplitKeys;
+  const int64_t keys = tiles * kSplitKeys;
   state.split_q = pieces.Take<uint8_t>(block / kSide * state.dot_chunks * kSplitBytes);
   state.split_k = pieces.Take<uint8_t>(keys / kSide * state.dot_chunks * kSplitBytes);
   state.split_v = pieces.Take<uint8_t>(keys / kDepth * state.value_tiles * kSplitBytes);
   state.split_p = pieces.Take<uint8_t>(2 * 2 * kGroupChunks * kSplitBytes);
-  state.ready = pieces.Take<uint8_t>(tiles);
+  state.keys.Place(tiles, pieces);
   state.v_finite = pieces.Take<uint8_t>(tiles);
   state.dense = pieces.Take<float>(kDepth * Max(state.dot_chunks * kDepth, state.values_padded));
   state.out = pieces.Take<float>(block * state.values_padded);
@@ -121,29 +122,27 @@ HWY_NOINLINE inline void AddNotFinite(int64_t rows, int64_t terms, int64_t colum
   }
 }
 
-/// Splits a tile of keys and its values.
-HWY_NOINLINE inline void SplitKeys(AttentionSplitState& state, int64_t key, int64_t count) {
+/// Splits a tile of keys and its values into a slot.
+HWY_NOINLINE inline void SplitKeys(AttentionSplitState& state, int64_t key, int64_t count, int64_t slot) {
   const HeedAttention& attention = *state.attention;
-  const int64_t dots = state.dot_chunks * kDepth, tile = key / kSplitKeys;
+  const int64_t dots = state.dot_chunks * kDepth;
   bool finite = true;
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t first = key; first < key + count; first += kDepth) {
-    const int64_t rows = Min(kDepth, key + count - first);
-    const float* const k = state.k + first * attention.k_key;
-    const float* const v = state.v + first * attention.v_key;
+  for (int64_t first = 0; first < count; first += kDepth) {
+    const int64_t rows = Min(kDepth, count - first), at = slot * kSplitKeys + first;
+    const float* const k = state.k + (key + first) * attention.k_key;
+    const float* const v = state.v + (key + first) * attention.v_key;
     DenseRows(k, attention.k_key, attention.k_dot, rows, attention.dots, kDepth, dots, state.dense);
-    SplitRightColumns(state.dense, kDepth, dots,
-                      state.split_k + first / kSide * state.dot_chunks * kSplitBytes);
+    SplitRightColumns(state.dense, kDepth, dots, state.split_k + at / kSide * state.dot_chunks * kSplitBytes);
     if (!DenseRows(v, attention.v_key, attention.v_value, rows, attention.values, kDepth, state.values_padded,
                    state.dense)) {
       finite = false;
       CleanRows(state.dense, kDepth * state.values_padded);
     }
     SplitRight(state.dense, state.values_padded, state.values_padded,
-               state.split_v + first / kDepth * state.value_tiles * kSplitBytes);
+               state.split_v + at / kDepth * state.value_tiles * kSplitBytes);
   }
-  state.v_finite[tile] = finite ? kFinite : kNotFinite;
-  state.ready[tile] = 1;
+  state.v_finite[key / kSplitKeys] = finite ? kFinite : kNotFinite;
 }
 
 /// The split probabilities of the chunk of keys that starts at `at` in its tile.
@@ -192,10 +191,11 @@ HWY_NOINLINE void SplitSoftmax(const AttentionSplitState& state, const uint8_t* 
 }
 
 /// Scores of a tile and the maxima of its rows. Products run a panel ahead of what vectors do with them: both
-/// at once.
+/// at once. `split_k`: the tile's keys.
 template <class Holes>
 HWY_INLINE void SplitScores(const AttentionSplitState& state, const uint8_t* HWY_RESTRICT classes,
-                            int64_t query, int64_t rows, int64_t slot, int64_t key, int64_t count) {
+                            int64_t query, int64_t rows, int64_t slot, int64_t key, int64_t count,
+                            const uint8_t* split_k) {
   const FloatTag d;
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) hn::Store(hn::Neg(hn::Inf(d)), d, state.tile_max + i * kLanes);
@@ -214,7 +214,7 @@ HWY_INLINE void SplitScores(const AttentionSplitState& state, const uint8_t* HWY
     if (there.count == 0) continue;
     const int64_t at = first + there.first * kLanes;
     TileProducts<false>((rows + kSide - 1) / kSide, there.count, state.dot_chunks, q,
-                        {state.split_k + (key + at) / kSide * across, across, kSplitBytes}, state.scores + at,
+                        {split_k + at / kSide * across, across, kSplitBytes}, state.scores + at,
                         kScoreStride);
     if (before >= 0) score(before);
     before = first;
@@ -244,9 +244,11 @@ HWY_INLINE void SplitRescale(const AttentionSplitState& state, int64_t rows, int
 }
 
 /// Adds a tile's probabilities and their products with the values, which are a group of keys behind.
+/// `split_v`: the tile's values.
 template <class Holes>
 HWY_INLINE void SplitOutputs(const AttentionSplitState& state, const uint8_t* HWY_RESTRICT classes,
-                             int64_t query, int64_t rows, int64_t slot, int64_t key, int64_t count) {
+                             int64_t query, int64_t rows, int64_t slot, int64_t key, int64_t count,
+                             const uint8_t* split_v) {
   float* const out = state.out + slot * state.values_padded;
   const bool finite = state.v_finite[key / kSplitKeys] == kFinite;
   const int64_t deeper = state.value_tiles * kSplitBytes;
@@ -255,11 +257,10 @@ HWY_INLINE void SplitOutputs(const AttentionSplitState& state, const uint8_t* HW
     int64_t first, end;  // keys of the tile
   };
   const auto multiply = [&](Chunks group) HWY_ATTR {
-    TileProducts<true>((rows + kSide - 1) / kSide, state.value_tiles,
-                       (group.end - group.first + kDepth - 1) / kDepth,
-                       {GroupOf(state, group.first), kGroupChunks * kSplitBytes, kSplitBytes},
-                       {state.split_v + (key + group.first) / kDepth * deeper, kSplitBytes, deeper}, out,
-                       state.values_padded);
+    TileProducts<true>(
+        (rows + kSide - 1) / kSide, state.value_tiles, (group.end - group.first + kDepth - 1) / kDepth,
+        {GroupOf(state, group.first), kGroupChunks * kSplitBytes, kSplitBytes},
+        {split_v + group.first / kDepth * deeper, kSplitBytes, deeper}, out, state.values_padded);
   };
   Chunks before = {0, 0};
 #pragma clang loop unroll(disable) vectorize(disable)
@@ -298,10 +299,14 @@ HWY_NOINLINE void AttentionSplitTile(AttentionSplitState& state, int64_t query, 
   if (whole == kNone) return;
   uint8_t classes[kSplitKeys / kLanes];
   if (!Classify<Holes>(whole, state.loop, query, last, key, count, context, classes).any) return;
-  if (!state.ready[key / kSplitKeys]) SplitKeys(state, key, count);
-  SplitScores<Holes>(state, classes, query, rows, slot, key, count);
+  const int64_t at = kSplitKeys * state.keys.Find(key / kSplitKeys, [&](int64_t free) HWY_ATTR {
+    SplitKeys(state, key, count, free);
+  });
+  SplitScores<Holes>(state, classes, query, rows, slot, key, count,
+                     state.split_k + at / kSide * state.dot_chunks * kSplitBytes);
   SplitRescale(state, rows, slot);
-  SplitOutputs<Holes>(state, classes, query, rows, slot, key, count);
+  SplitOutputs<Holes>(state, classes, query, rows, slot, key, count,
+                      state.split_v + at / kDepth * state.value_tiles * kSplitBytes);
 }
 
 /// Queries [first, end) of the current loop element, at most kSplitBlock of them.
@@ -318,6 +323,10 @@ HWY_NOINLINE void AttentionSplitBlock(AttentionSplitState& state, int64_t first,
     SplitLeft(state.dense, dots, dots, state.split_q + i / kSide * state.dot_chunks * kSplitBytes);
   }
   StartBlock(state, RoundUp(rows, kSide));
+  state.keys.Keep([&](int64_t tile) HWY_ATTR {
+    const int64_t key = tile * kSplitKeys, last = Min(key + kSplitKeys, attention.keys) - 1;
+    return Holes::Tile(state.loop, first, end - 1, key, last, attention.context) != kNone;
+  });
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t key = 0; key < attention.keys; key += kSplitKeys) {
 #pragma clang loop unroll(disable) vectorize(disable)
@@ -339,8 +348,7 @@ HWY_INLINE void AttentionSplit(const HeedAttention& attention, int64_t part, int
       [&](const float* k, const float* v) HWY_ATTR {
         if (k) state.k = k;
         if (v) state.v = v;
-#pragma clang loop unroll(disable) vectorize(disable)
-        for (int64_t key = 0; key < attention.keys; key += kSplitKeys) state.ready[key / kSplitKeys] = 0;
+        state.keys.Clear();
       },
       [&](int64_t first, int64_t end, float* o, float* lse)
           HWY_ATTR { AttentionSplitBlock<Holes>(state, first, end, o, lse); });

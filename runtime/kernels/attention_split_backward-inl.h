@@ -1,7 +1,7 @@
 // Attention, backward, on matrix tiles: what attention_backward-inl.h computes, with products of split
-// operands (split-inl.h). Queries are split once for a loop element, keys and values block by block; pairs
-// are taken 64 x 64 at a time. Gradients of k and v are summed transposed, because pairs become right
-// operands without being moved.
+// operands (split-inl.h). Keys and values are split block by block, queries when a block first needs them
+// (slots-inl.h); pairs are taken 64 x 64 at a time. Gradients of k and v are summed transposed, because pairs
+// become right operands without being moved.
 //
 // Operands that are not finite count as 0 where pairs that are not there would meet them, and are added apart
 // (attention_split-inl.h).
@@ -15,6 +15,7 @@
 #include "hwy/highway.h"
 #include "runtime/kernels/attention_backward-inl.h"
 #include "runtime/kernels/attention_split-inl.h"
+#include "runtime/kernels/slots-inl.h"
 #include "runtime/kernels/split-inl.h"
 
 #if HWY_TARGET == HWY_AVX3
@@ -32,10 +33,11 @@ constexpr int64_t kPairChunks = kSplitPairs / kDepth, kPairTiles = kSplitPairs /
 struct GradientSplitState : GradientState {
   int64_t dot_chunks, dot_tiles, value_chunks, value_tiles;
   // Of the loop element:
-  uint8_t* q_left;      // [tiles of 16 queries][dot_chunks]
-  uint8_t* d_o_left;    // [tiles of 16 queries][value_chunks]
-  uint8_t* q_across;    // transposed, cleaned: [chunks of 32 queries][dot_tiles]
-  uint8_t* d_o_across;  // [chunks of 32 queries][value_tiles]
+  Slots queries;        // for each kSplitPairs queries
+  uint8_t* q_left;      // slots of [tiles of 16 queries][dot_chunks]
+  uint8_t* d_o_left;    // slots of [tiles of 16 queries][value_chunks]
+  uint8_t* q_across;    // transposed, cleaned: slots of [chunks of 32 queries][dot_tiles]
+  uint8_t* d_o_across;  // slots of [chunks of 32 queries][value_tiles]
   const float *raw_q, *raw_d_o;
   // Of the block of keys:
   uint8_t* k_right;  // [tiles of 16 keys][dot_chunks]
@@ -63,10 +65,10 @@ HWY_INLINE GradientSplitState MakeGradientSplitState(const HeedAttention& attent
   state.value_tiles = (attention.values + kSide - 1) / kSide;
   state.dots_padded = state.dot_tiles * kSide;
   state.values_padded = state.value_tiles * kSide;
-  const int64_t queries = RoundUp(attention.queries, kDepth);
-  const int64_t blocks = (attention.queries + kSplitPairs - 1) / kSplitPairs;
+  const int64_t queries = RoundUp(attention.queries, kSplitPairs), blocks = queries / kSplitPairs;
   const int64_t keys = Min(kSplitGradientKeys, RoundUp(attention.keys, kDepth));
   const int64_t wide = kDepth * Max(state.dot_chunks, state.value_chunks);
+  state.queries.Place(blocks, pieces);
   state.q_left = tiles(queries / kSide * state.dot_chunks);
   state.d_o_left = tiles(queries / kSide * state.value_chunks);
   state.q_across = tiles(queries / kDepth * state.dot_tiles);
@@ -109,28 +111,27 @@ HWY_NOINLINE inline bool SplitBothWays(const float* from, int64_t row_stride, in
   return finite;
 }
 
-/// Splits q and d_o of a loop element, computes D.
-HWY_NOINLINE inline void GradientSplitQueries(GradientSplitState& state, const GradientElement& element) {
+/// Splits q and d_o of up to kSplitPairs queries into a slot, computes D.
+HWY_NOINLINE inline void GradientSplitQueries(const GradientSplitState& state, const GradientElement& element,
+                                              int64_t query, int64_t count, int64_t slot) {
   const FloatTag d;
   const HeedAttention& attention = *state.attention;
-  const int64_t values = state.value_chunks * kDepth;
-  state.raw_q = element.q;
-  state.raw_d_o = element.d_o;
+  const int64_t values = state.value_chunks * kDepth, block = query / kSplitPairs;
+  state.q_finite[block] = state.d_o_finite[block] = kFinite;
 #pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < attention.queries; i += kDepth) {
-    const int64_t rows = Min(kDepth, attention.queries - i), chunk = i / kDepth, block = i / kSplitPairs;
+  for (int64_t first = 0; first < count; first += kDepth) {
+    const int64_t i = query + first, rows = Min(kDepth, count - first), at = slot * kSplitPairs + first;
     const float* const q = element.q + i * attention.q_query;
     const float* const o = element.o + i * attention.o_query;
     const float* const d_o = element.d_o + i * attention.o_query;
     const bool q_finite =
         SplitBothWays(q, attention.q_query, attention.q_dot, rows, attention.dots, state.dense,
-                      state.q_left + i / kSide * state.dot_chunks * kSplitBytes,
-                      state.q_across + chunk * state.dot_tiles * kSplitBytes);
+                      state.q_left + at / kSide * state.dot_chunks * kSplitBytes,
+                      state.q_across + at / kDepth * state.dot_tiles * kSplitBytes);
     const bool d_o_finite =
         SplitBothWays(d_o, attention.o_query, attention.o_value, rows, attention.values, state.dense,
-                      state.d_o_left + i / kSide * state.value_chunks * kSplitBytes,
-                      state.d_o_across + chunk * state.value_tiles * kSplitBytes);
-    if (i % kSplitPairs == 0) state.q_finite[block] = state.d_o_finite[block] = kFinite;
+                      state.d_o_left + at / kSide * state.value_chunks * kSplitBytes,
+                      state.d_o_across + at / kDepth * state.value_tiles * kSplitBytes);
     if (!q_finite) state.q_finite[block] = kNotFinite;
     if (!d_o_finite) state.d_o_finite[block] = kNotFinite;
     if (!d_o_finite) {
@@ -157,8 +158,6 @@ HWY_NOINLINE inline void GradientSplitKeys(GradientSplitState& state, const floa
   const int64_t dots = state.dot_chunks * kDepth, values = state.value_chunks * kDepth;
   const int64_t keys = RoundUp(count, kDepth);
   state.raw_k = k;
-  if (attention.k_dot == 1) FetchRows(k, attention.k_key, count, attention.dots);
-  if (attention.v_value == 1) FetchRows(v, attention.v_key, count, attention.values);
   DenseRows(v, attention.v_key, attention.v_value, count, attention.values, keys, values, state.dense);
   SplitRightColumns(state.dense, keys, values, state.v_right);
   state.k_finite =
@@ -199,10 +198,11 @@ HWY_NOINLINE inline void SplitPairs(const GradientSplitState& state, int64_t row
 }
 
 /// p and ds of up to 32 rows of a block of pairs, 0 where nothing is there, split. False if nothing is.
+/// `split`: where the row is among the split queries.
 template <class Holes>
 HWY_NOINLINE bool GradientSplitRows(const GradientSplitState& state, int64_t whole, int64_t query,
-                                    int64_t row, int64_t rows, int64_t key, int64_t at, int64_t count,
-                                    uint8_t* HWY_RESTRICT classes) {
+                                    int64_t split, int64_t row, int64_t rows, int64_t key, int64_t at,
+                                    int64_t count, uint8_t* HWY_RESTRICT classes) {
   const FloatTag d;
   const HeedAttention& attention = *state.attention;
   const int64_t row_tiles = (rows + kSide - 1) / kSide;
@@ -211,8 +211,8 @@ HWY_NOINLINE bool GradientSplitRows(const GradientSplitState& state, int64_t who
   if (!found.any) return false;
   const int64_t across_dots = state.dot_chunks * kSplitBytes,
                 across_values = state.value_chunks * kSplitBytes;
-  const SplitTiles q = {state.q_left + query / kSide * across_dots, across_dots, kSplitBytes};
-  const SplitTiles d_o = {state.d_o_left + query / kSide * across_values, across_values, kSplitBytes};
+  const SplitTiles q = {state.q_left + split / kSide * across_dots, across_dots, kSplitBytes};
+  const SplitTiles d_o = {state.d_o_left + split / kSide * across_values, across_values, kSplitBytes};
   float* const s = state.s + row * kPairStride;
   float* const dp = state.dp + row * kPairStride;
   ForRanges(classes, count, false, [&](int64_t begin, int64_t keys, bool) HWY_ATTR {
@@ -256,38 +256,70 @@ HWY_INLINE VectorRange RangeOf(const uint8_t* classes, int64_t vectors) {
   return range;
 }
 
+/// Which rows of a block of pairs a panel of keys wants, in halves.
+struct Halves {
+  int64_t first = 0, count = 0;
+};
+HWY_INLINE Halves HalvesOf(const uint8_t (&classes)[kPairChunks][kSplitPairs / kLanes], int64_t halves,
+                           int64_t panel, int64_t vectors) {
+  Halves result;
+  Unroll<kPairChunks>([&](auto half) HWY_ATTR {
+    if (half >= halves || VectorsOf(classes[half], panel * kPanelVectors, vectors).count == 0) return;
+    if (result.count == 0) result.first = half;
+    result.count = half + 1 - result.first;
+  });
+  return result;
+}
+
 /// Adds rows of `across` times `pairs` to the transposed gradient of keys or values.
-HWY_INLINE void GradientSplitColumns(const uint8_t* across, int64_t tiles, const uint8_t* pairs, int64_t half,
-                                     int64_t halves, VectorRange keys, float* HWY_RESTRICT gradient) {
+HWY_INLINE void GradientSplitColumns(const uint8_t* across, int64_t tiles, const uint8_t* pairs,
+                                     const Halves (&halves)[kSplitPairs / kPanel], int64_t vectors,
+                                     float* HWY_RESTRICT gradient) {
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t tile = 0; tile < tiles; tile += 2) {
-    TileProducts<true>(
-        Min(2, tiles - tile), keys.end - keys.first, halves,
-        {across + tile * kSplitBytes, kSplitBytes, tiles * kSplitBytes},
-        {pairs + (keys.first * kPairChunks + half) * kSplitBytes, kPairChunks * kSplitBytes, kSplitBytes},
-        gradient + tile * kSide * kKeyStride + keys.first * kSide, kKeyStride);
+    Unroll<kSplitPairs / kPanel>([&](auto panel) HWY_ATTR {
+      const int64_t first = panel * kPanelVectors, columns = Min(kPanelVectors, vectors - first);
+      const Halves rows = halves[panel];
+      if (rows.count == 0) return;
+      TileProducts<true>(
+          Min(2, tiles - tile), columns, rows.count,
+          {across + (rows.first * tiles + tile) * kSplitBytes, kSplitBytes, tiles * kSplitBytes},
+          {pairs + (first * kPairChunks + rows.first) * kSplitBytes, kPairChunks * kSplitBytes, kSplitBytes},
+          gradient + tile * kSide * kKeyStride + panel * kPanel, kKeyStride);
+    });
   }
 }
 
-/// One block of pairs. `at`: offset of its first key in the block of keys.
+/// One block of pairs. `slot`: where its queries are split; `at`: offset of its first key in the block of
+/// keys.
 template <class Holes>
 HWY_NOINLINE void GradientSplitPairs(const GradientSplitState& state, int64_t query, int64_t rows,
-                                     int64_t key, int64_t at, int64_t count) {
+                                     int64_t slot, int64_t key, int64_t at, int64_t count) {
   const HeedAttention& attention = *state.attention;
   const int64_t whole =
       Holes::Tile(state.loop, query, query + rows - 1, key, key + count - 1, attention.context);
   if (whole == kNone) return;
+  const int64_t vectors = (count + kLanes - 1) / kLanes, block = query / kSplitPairs;
   uint8_t classes[kPairChunks][kSplitPairs / kLanes];
-  bool any[kPairChunks] = {};
-  VectorRange used;  // by either half
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t row = 0; row < rows; row += kDepth) {
     const int64_t half = row / kDepth, left = Min(kDepth, rows - row);
-    any[half] = GradientSplitRows<Holes>(state, whole, query + row, row, left, key, at, count, classes[half]);
-    if (!any[half]) continue;
-    const VectorRange there = RangeOf(classes[half], (count + kLanes - 1) / kLanes);
-    used = used.end == 0 ? there : VectorRange{Min(used.first, there.first), Max(used.end, there.end)};
+    if (!GradientSplitRows<Holes>(state, whole, query + row, slot * kSplitPairs + row, row, left, key, at,
+                                  count, classes[half])) {
+      continue;
+    }
+    if (attention.dv && HWY_UNLIKELY(state.d_o_finite[block] != kFinite)) {
+      AddNotFinite(count, left, attention.values, {state.s + row * kPairStride, 1, kPairStride},
+                   {state.raw_d_o + (query + row) * attention.o_query, attention.o_query, attention.o_value},
+                   {state.dv + at, 1, kKeyStride});
+    }
+    if (attention.dk && HWY_UNLIKELY(state.q_finite[block] != kFinite)) {
+      AddNotFinite(count, left, attention.dots, {state.dp + row * kPairStride, 1, kPairStride},
+                   {state.raw_q + (query + row) * attention.q_query, attention.q_query, attention.q_dot},
+                   {state.dk + at, 1, kKeyStride});
+    }
     if (!attention.dq) continue;
+    const VectorRange there = RangeOf(classes[half], vectors);
     float* const dq = state.dq + (query + row) * state.dots_padded;
     const int64_t first = there.first * kLanes / kDepth,
                   chunks = (there.end * kLanes + kDepth - 1) / kDepth - first;
@@ -303,30 +335,17 @@ HWY_NOINLINE void GradientSplitPairs(const GradientSplitState& state, int64_t qu
                    {dq, state.dots_padded, 1});
     }
   }
-  if (!any[0] && !any[1]) return;
-  const int64_t half = any[0] ? 0 : 1, halves = any[0] && any[1] ? 2 : 1;
-  const int64_t chunk = query / kDepth + half, block = query / kSplitPairs;
-  const int64_t first = half * kDepth, terms = Min(halves * kDepth, rows - first);
+  Halves halves[kSplitPairs / kPanel];
+  Unroll<kSplitPairs / kPanel>([&](auto panel) HWY_ATTR {
+    halves[panel] = HalvesOf(classes, (rows + kDepth - 1) / kDepth, panel, vectors);
+  });
   if (attention.dv) {
-    float* const dv = state.dv + at;
-    GradientSplitColumns(state.d_o_across + chunk * state.value_tiles * kSplitBytes, state.value_tiles,
-                         state.p_right, half, halves, used, dv);
-    if (HWY_UNLIKELY(state.d_o_finite[block] != kFinite)) {
-      AddNotFinite(
-          count, terms, attention.values, {state.s + first * kPairStride, 1, kPairStride},
-          {state.raw_d_o + (query + first) * attention.o_query, attention.o_query, attention.o_value},
-          {dv, 1, kKeyStride});
-    }
+    GradientSplitColumns(state.d_o_across + slot * kPairChunks * state.value_tiles * kSplitBytes,
+                         state.value_tiles, state.p_right, halves, vectors, state.dv + at);
   }
   if (attention.dk) {
-    float* const dk = state.dk + at;
-    GradientSplitColumns(state.q_across + chunk * state.dot_tiles * kSplitBytes, state.dot_tiles,
-                         state.ds_right, half, halves, used, dk);
-    if (HWY_UNLIKELY(state.q_finite[block] != kFinite)) {
-      AddNotFinite(count, terms, attention.dots, {state.dp + first * kPairStride, 1, kPairStride},
-                   {state.raw_q + (query + first) * attention.q_query, attention.q_query, attention.q_dot},
-                   {dk, 1, kKeyStride});
-    }
+    GradientSplitColumns(state.q_across + slot * kPairChunks * state.dot_tiles * kSplitBytes, state.dot_tiles,
+                         state.ds_right, halves, vectors, state.dk + at);
   }
 }
 
@@ -347,7 +366,9 @@ HWY_INLINE void AttentionBackwardSplit(const HeedAttention& attention, int64_t p
   BeginTiles();
   WalkGradients(
       attention, whole, part, parts, [&](GradientSplitState& state, const GradientElement& element) HWY_ATTR {
-        GradientSplitQueries(state, element);
+        state.raw_q = element.q;
+        state.raw_d_o = element.d_o;
+        state.queries.Clear();
         if (element.dq) ZeroFloats(state.dq, RoundUp(attention.queries, kSide) * state.dots_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
         for (int64_t key = 0; key < attention.keys; key += kSplitGradientKeys) {
@@ -356,12 +377,21 @@ HWY_INLINE void AttentionBackwardSplit(const HeedAttention& attention, int64_t p
                             keys);
           ZeroFloats(state.dk, state.dots_padded * kKeyStride);
           ZeroFloats(state.dv, state.values_padded * kKeyStride);
+          const auto needed = [&](int64_t tile) HWY_ATTR {
+            const int64_t query = tile * kSplitPairs, last = Min(query + kSplitPairs, attention.queries) - 1;
+            return Holes::Tile(state.loop, query, last, key, key + keys - 1, attention.context) != kNone;
+          };
+          state.queries.Keep(needed);
 #pragma clang loop unroll(disable) vectorize(disable)
           for (int64_t query = 0; query < attention.queries; query += kSplitPairs) {
+            if (!needed(query / kSplitPairs)) continue;
+            const int64_t rows = Min(kSplitPairs, attention.queries - query);
+            const int64_t slot = state.queries.Find(query / kSplitPairs, [&](int64_t free) HWY_ATTR {
+              GradientSplitQueries(state, element, query, rows, free);
+            });
 #pragma clang loop unroll(disable) vectorize(disable)
             for (int64_t at = 0; at < keys; at += kSplitPairs) {
-              GradientSplitPairs<Holes>(state, query, Min(kSplitPairs, attention.queries - query), key + at,
-                                        at, Min(kSplitPairs, keys - at));
+              GradientSplitPairs<Holes>(state, query, rows, slot, key + at, at, Min(kSplitPairs, keys - at));
             }
           }
           if (element.dk) {

@@ -10,8 +10,8 @@ namespace heed {
 
 bool TestPresent(const TestScore& score, int64_t loop, int64_t query, int64_t key) {
   const int64_t distance = query + score.key_offset - key;
-  return !(score.causal && distance < 0) && !(score.window && distance >= score.window) &&
-         !(score.key_lengths && key >= score.key_lengths[loop]) &&
+  const bool past = score.window && distance >= score.window && !(score.resume && distance >= score.resume);
+  return !(score.causal && distance < 0) && !past && !(score.key_lengths && key >= score.key_lengths[loop]) &&
          !(score.query_lengths && query >= score.query_lengths[loop]);
 }
 
@@ -44,8 +44,8 @@ namespace heed {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// Everything TestScore can say; kPlain: only its scale and causality; kTerm: of sums of tanh(q + k) *
-/// factor.
+/// Everything TestScore can say; kPlain: only its scale, causality and window; kTerm: of sums of tanh(q + k)
+/// * factor.
 template <bool kPlain, bool kTerm = false>
 struct HolesForTests {
   static HWY_INLINE bool IsTerm() { return kTerm; }
@@ -93,8 +93,11 @@ struct HolesForTests {
     const Floats score = Wrap(raw);
     const Floats nothing = hn::Neg(hn::Inf(d));
     if constexpr (kPlain) {
-      const auto there = hn::Le(hn::Iota(d, static_cast<float>(key)),
-                                hn::Set(d, static_cast<float>(query + test.key_offset)));
+      const Floats distance = hn::Sub(hn::Set(d, static_cast<float>(query + test.key_offset)),
+                                      hn::Iota(d, static_cast<float>(key)));
+      const float window = test.window ? static_cast<float>(test.window) : __builtin_inff();
+      auto there = hn::Lt(distance, hn::Set(d, window));
+      if (test.causal) there = hn::And(there, hn::Ge(distance, hn::Zero(d)));
       return hn::IfThenElse(there, score, nothing).raw;
     } else {
       HWY_ALIGN float there[kLanes] = {};
@@ -153,11 +156,11 @@ struct HolesForTests {
     const int64_t first = query_first + test.key_offset, last = query_last + test.key_offset;
     bool none = test.causal && key_first > last;
     bool all = !test.causal || key_last <= first;
+    if (test.window) {
+      none |= first - key_last >= test.window && !(test.resume && last - key_first >= test.resume);
+      all &= last - key_first < test.window || (test.resume && first - key_last >= test.resume);
+    }
     if constexpr (!kPlain) {
-      if (test.window) {
-        none |= first - key_last >= test.window;
-        all &= last - key_first < test.window;
-      }
       if (test.key_lengths) {
         none |= key_first >= test.key_lengths[loop];
         all &= key_last < test.key_lengths[loop];

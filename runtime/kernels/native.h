@@ -30,6 +30,7 @@ struct TestScore {
   bool causal = false;                     // key <= query + key_offset
   int64_t key_offset = 0;                  // position of query 0 among the keys
   int64_t window = 0;                      // query + key_offset - key < window, when not 0
+  int64_t resume = 0;                      // or >= resume, when not 0
   const int64_t* key_lengths = nullptr;    // [loop]: how many keys there are
   const int64_t* query_lengths = nullptr;  // [loop]: queries past it have no keys
   float drop = 0;                          // probability of a weight 0, by a hash of loop, query and key
@@ -54,7 +55,7 @@ struct NativeKernels {
   void (*matmul_epilogue)(const HeedMatmul*, int64_t part, int64_t parts, void* scratch);
   int64_t (*attention_scratch)(const HeedAttention*);
   void (*attention)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
-  void (*attention_plain)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);  // scale, causal
+  void (*attention_plain)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);  // scale, mask
   void (*attention_term)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
   void (*attention_backward_term)(const HeedAttention*, int64_t part, int64_t parts, void* scratch);
   int64_t (*attention_backward_scratch)(const HeedAttention*);
