@@ -2,8 +2,8 @@
 // gradients that the interpreter computes from the graph without fusion; the weights that `attention` shows
 // are those of the interpreter; and the table of the folder's README says truly which forms are fused.
 //
-// Small odd sizes, a ragged batch of two, the best CPU level alone: levels, threads and batches are the
-// matter of native_test.cpp.
+// Small odd sizes, and for training such as matrix tiles take; a ragged batch of two, the best CPU level
+// alone: levels, threads and batches are the matter of native_test.cpp.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,14 +17,19 @@
 namespace heed::test {
 namespace {
 
-/// Small sizes for the names that a program's own `axis` and `const` lines bind to numbers.
-std::map<std::string, double> SmallSizes(const std::string& text) {
-  static const std::map<std::string, double> kSizes = {
-      {"vocab", 7}, {"label", 5},  {"model", 12}, {"heads", 3}, {"kv", 3},   {"rep", 2},
-      {"key", 5},   {"val", 3},    {"align", 5},  {"seq", 13},  {"src", 11}, {"tgt", 9},
-      {"half", 2},  {"stride", 3}, {"window", 4}, {"cap", 2},   {"near", 3}, {"far", 9}};
-  std::map<std::string, double> sizes;
-  for (const auto& [name, size] : kSizes) {
+using Sizes = std::map<std::string, double>;
+const Sizes kSmall = {{"vocab", 7}, {"label", 5},  {"model", 12}, {"heads", 3}, {"kv", 3},   {"rep", 2},
+                      {"key", 5},   {"val", 3},    {"align", 5},  {"seq", 13},  {"src", 11}, {"tgt", 9},
+                      {"half", 2},  {"stride", 3}, {"window", 4}, {"cap", 2},   {"near", 3}, {"far", 9}};
+/// Lengths and widths from which training takes matrix tiles.
+const Sizes kLong = {{"vocab", 7}, {"label", 5},  {"model", 72},  {"heads", 2}, {"kv", 2},    {"rep", 2},
+                     {"key", 36},  {"val", 19},   {"align", 33},  {"seq", 139}, {"src", 139}, {"tgt", 133},
+                     {"half", 2},  {"stride", 3}, {"window", 40}, {"cap", 2},   {"near", 5},  {"far", 50}};
+
+/// Sizes for the names that a program's own `axis` and `const` lines bind to numbers.
+Sizes SizesFor(const std::string& text, const Sizes& all) {
+  Sizes sizes;
+  for (const auto& [name, size] : all) {
     if (std::regex_search(text, std::regex("\\b" + name + " <?= [0-9]"))) sizes[name] = size;
   }
   return sizes;
@@ -39,9 +44,9 @@ std::vector<std::string> Files() {
   return names;
 }
 
-std::unique_ptr<frontend::Program> LoadForm(const std::string& name) {
+std::unique_ptr<frontend::Program> LoadForm(const std::string& name, const Sizes& sizes = kSmall) {
   const std::string text = ReadFile(Source("examples/attention/" + name + ".heed"));
-  return CompileText(name + ".heed", text, SmallSizes(text));
+  return CompileText(name + ".heed", text, SizesFor(text, sizes));
 }
 
 double ToFloat(double x) { return static_cast<float>(x); }
@@ -100,16 +105,14 @@ TEST_P(AttentionForm, PassesThePipelineInEveryVariant) {
   EXPECT_TRUE(trains && scores);
 }
 
-TEST_P(AttentionForm, NativeTrainingEqualsTheUnfusedGraph) {
-  const auto program = LoadForm(GetParam());
-  ASSERT_NE(program, nullptr);
-  const auto entry = std::ranges::find(program->entries, "train", &frontend::Entry::name);
-  ASSERT_NE(entry, program->entries.end());
+void ExpectTrainingEqualsTheUnfusedGraph(const frontend::Program& program, Values parameters) {
+  const auto entry = std::ranges::find(program.entries, "train", &frontend::Entry::name);
+  ASSERT_NE(entry, program.entries.end());
   const Graph fused = passes::RunPipeline(*entry->graph, Variant::Train, {});
   const Graph plain = Passed(*entry->graph, {"batch", "canonicalize", "grad", "canonicalize", "cse"});
   for (NodeId id : plain.Order()) ASSERT_NE(plain.op(id), OpKind::Attention);
 
-  const Values parameters = Rounded(RandomParameters(*program, 5));
+  parameters = Rounded(std::move(parameters));
   const Batched batch = RaggedPair(*entry->graph, plain);
   Interpreter interpreter(plain, Options(parameters, batch.values, batch.extents));
   const auto result = RunNatively(fused, parameters, batch);
@@ -131,7 +134,32 @@ TEST_P(AttentionForm, NativeTrainingEqualsTheUnfusedGraph) {
     EXPECT_LE(Difference(want, got) / std::max(largest, 1e-3), 2e-5) << name;
     gradients += name.starts_with("d.");
   }
-  EXPECT_EQ(gradients, program->parameters.size());
+  EXPECT_EQ(gradients, program.parameters.size());
+}
+
+TEST_P(AttentionForm, NativeTrainingEqualsTheUnfusedGraph) {
+  const auto program = LoadForm(GetParam());
+  ASSERT_NE(program, nullptr);
+  ExpectTrainingEqualsTheUnfusedGraph(*program, RandomParameters(*program, 5));
+}
+
+// The plan is the same on machines without matrix tiles, which then use vectors.
+TEST_P(AttentionForm, NativeTrainingOfLongSequencesEqualsTheUnfusedGraph) {
+  const auto program = LoadForm(GetParam(), kLong);
+  ASSERT_NE(program, nullptr);
+  const auto entry = std::ranges::find(program->entries, "train", &frontend::Entry::name);
+  ASSERT_NE(entry, program->entries.end());
+  const backend::Plan plan =
+      backend::MakePlan(passes::RunPipeline(*entry->graph, Variant::Train, {}), "train", {});
+  for (const backend::Step& step : plan.steps) {
+    if (step.kind != backend::Step::Kind::Attention) continue;
+    EXPECT_NE(step.attention.split, step.attention.regions->term != nullptr) << backend::Print(plan);
+  }
+  Values parameters = RandomParameters(*program, 5);
+  for (auto& [name, tensor] : parameters) {  // sums of more terms
+    std::ranges::transform(tensor.data, tensor.data.begin(), [](double x) { return x / 2; });
+  }
+  ExpectTrainingEqualsTheUnfusedGraph(*program, std::move(parameters));
 }
 
 /// Memory is linear in the sequence: no buffer of a fused form grows with the product of two lengths.

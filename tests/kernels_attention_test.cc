@@ -344,6 +344,15 @@ TEST(KernelsAttention, LongSequences) {
   Check({1, 2, 1, 520, 600, 16, 16}, TestScore{.scale = 0.25f}, 51);
 }
 
+// Tiles of keys and of queries are left behind, and needed again.
+TEST(KernelsAttention, WindowsOfLongSequences) {
+  TestScore test = Causal(0.2f);
+  test.window = 100;
+  Check({1, 2, 1, 1100, 1100, 20, 24}, test, 52);
+  test.resume = 700;
+  Check({1, 1, 2, 1100, 1100, 20, 24}, test, 53);
+}
+
 TEST(KernelsAttention, ScoresMasksAndWeights) {
   const std::vector<int64_t> key_lengths = {17, 90, 0, 100, 33, 1}, query_lengths = {17, 90, 3, 95, 0, 1};
   TestScore causal = Causal(0.2f);

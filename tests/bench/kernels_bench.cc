@@ -109,7 +109,7 @@ void MatmulBench(const NativeKernels& kernels, int64_t loops, int64_t m, int64_t
 }
 
 void AttentionBench(const NativeKernels& kernels, int64_t heads, int64_t queries, int64_t keys, int64_t dim,
-                    bool causal) {
+                    bool causal, int64_t window = 0) {
   Buffers buffers;
   HeedAttention attention = {};
   const int64_t row = heads * dim;
@@ -132,13 +132,16 @@ void AttentionBench(const NativeKernels& kernels, int64_t heads, int64_t queries
   TestScore score;
   score.scale = 1 / std::sqrt(static_cast<float>(dim));
   score.causal = causal;
+  score.window = window;
   score.key_offset = keys - queries;
   attention.context = &score;
   double pairs = static_cast<double>(queries) * keys;
   if (causal) pairs -= queries * (queries - 1) / 2.0;
+  if (window) pairs = static_cast<double>(window) * queries - window * (window - 1) / 2.0;
   const double flops = 4.0 * heads * pairs * dim;
   const std::string name = "attention " + std::to_string(heads) + "*" + std::to_string(queries) + "x" +
-                           std::to_string(keys) + "x" + std::to_string(dim) + (causal ? " causal" : "");
+                           std::to_string(keys) + "x" + std::to_string(dim) + (causal ? " causal" : "") +
+                           (window ? " window of " + std::to_string(window) : "");
   const int64_t bytes =
       std::max(kernels.attention_scratch(&attention), kernels.attention_backward_scratch(&attention));
   void* scratch[2] = {buffers.Floats(bytes / 4), buffers.Floats(bytes / 4)};
@@ -213,6 +216,7 @@ int Main(int argc, char** argv) {
     AttentionBench(*kernels, 12, 1024, 1024, 64, true);
     AttentionBench(*kernels, 12, 1024, 1024, 64, false);
     AttentionBench(*kernels, 12, 4096, 4096, 64, true);
+    AttentionBench(*kernels, 12, 4096, 4096, 64, true, 256);
     AttentionBench(*kernels, 128, 20, 20, 64, true);
     AttentionBench(*kernels, 12, 1, 1024, 64, true);
     FunctionBench(*kernels, "exp", kernels->exp);
