@@ -130,30 +130,45 @@ HWY_NOINLINE void ScoreTile(const AttentionState& state, RowsOf q, KeyPanel pane
   });
 }
 
-/// Scores of `vectors` vectors of keys, in place of the products; updates the rows' maxima. `stride`: between
-/// rows of scores; `count`: keys from the first vector on.
-template <class Holes>
-HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT scores, int64_t stride,
-                               int64_t query, int64_t rows, int64_t key, int64_t vectors, int64_t count,
-                               bool mixed) {
+/// The score of a vector of keys, `lanes` of them, in place of the products.
+template <class Holes, bool kMixed>
+HWY_INLINE Floats ScoreVector(const AttentionState& state, float* HWY_RESTRICT at, int64_t query, int64_t key,
+                              int64_t lanes) {
   const FloatTag d;
   const void* const context = state.attention->context;
-  const Floats nothing = hn::Neg(hn::Inf(d));
+  Floats score = Wrap(Holes::Score(hn::Load(d, at).raw, state.loop, query, key, lanes, context));
+  if constexpr (kMixed) score = Wrap(Holes::Mask(score.raw, state.loop, query, key, lanes, context));
+  if (HWY_UNLIKELY(lanes < kLanes))
+    score = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(lanes)), score, hn::Neg(hn::Inf(d)));
+  hn::Store(score, d, at);
+  return score;
+}
+
+/// Scores of `vectors` vectors of keys, in place of the products; updates the rows' maxima. `stride`: between
+/// rows of scores; `count`: keys from the first vector on.
+template <class Holes, bool kMixed>
+HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT scores, int64_t stride,
+                               int64_t query, int64_t rows, int64_t key, int64_t vectors, int64_t count) {
+  const FloatTag d;
+  if (HWY_LIKELY(vectors == kPanelVectors && count >= kPanel)) {
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (int64_t i = 0; i < rows; ++i) {
+      Floats highest = hn::Load(d, state.tile_max + i * kLanes);
+      Unroll<kPanelVectors>([&](auto v) HWY_ATTR {
+        highest = hn::Max(highest, ScoreVector<Holes, kMixed>(state, scores + i * stride + v * kLanes,
+                                                              query + i, key + v * kLanes, kLanes));
+      });
+      hn::Store(highest, d, state.tile_max + i * kLanes);
+    }
+    return;
+  }
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < rows; ++i) {
-    float* const row = scores + i * stride;
     Floats highest = hn::Load(d, state.tile_max + i * kLanes);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t j = 0; j < vectors * kLanes; j += kLanes) {
-      const int64_t lanes = Min(kLanes, count - j);
-      const RawFloats s = hn::Load(d, row + j).raw;
-      Floats score = Wrap(Holes::Score(s, state.loop, query + i, key + j, lanes, context));
-      if (mixed) score = Wrap(Holes::Mask(score.raw, state.loop, query + i, key + j, lanes, context));
-      if (HWY_UNLIKELY(lanes < kLanes)) {
-        score = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(lanes)), score, nothing);
-      }
-      hn::Store(score, d, row + j);
-      highest = hn::Max(highest, score);
+      highest = hn::Max(highest, ScoreVector<Holes, kMixed>(state, scores + i * stride + j, query + i,
+                                                            key + j, Min(kLanes, count - j)));
     }
     hn::Store(highest, d, state.tile_max + i * kLanes);
   }
@@ -203,8 +218,13 @@ HWY_INLINE void ScoreRows(const AttentionState& state, const uint8_t* HWY_RESTRI
       ProductTile<kRows, kPanelVectors, Start::kZero>(attention.dots, q, panel.at, panel.term_stride, scores,
                                                       kKeyTile, nullptr);
     }
-    ScoreVectors<Holes>(state, scores, kKeyTile, query, rows, key + first + at, vectors.count,
-                        count - first - at, vectors.mixed);
+    if (vectors.mixed) {
+      ScoreVectors<Holes, true>(state, scores, kKeyTile, query, rows, key + first + at, vectors.count,
+                                count - first - at);
+    } else {
+      ScoreVectors<Holes, false>(state, scores, kKeyTile, query, rows, key + first + at, vectors.count,
+                                 count - first - at);
+    }
   }
 }
 
