@@ -276,6 +276,7 @@ void FunctionEmitter::EmitStep(const MatmulStep& step) {
   for (const Base& base : {step.a, packed ? Base{} : step.b, step.c, step.mask}) Put(slot++, Pointer(base));
   Put(slot++, b_.CreateConstGEP1_64(b_.getInt64Ty(), context_, descriptor));
   Put(slot++, FinishOf(step.epilogue));
+  Put(slot++, I64(step.split));
   if (step.epilogue) {
     for (size_t i = 0; i < step.epilogue->operands.size(); ++i) {
       Put(descriptor + static_cast<int>(i), Pointer(step.epilogue->operands[i].base));

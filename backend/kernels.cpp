@@ -36,7 +36,7 @@ std::optional<std::string> KernelLibrary::Open(const std::string& folder, const 
   if (table.scatter) families.push_back("scatter");
   if (!table.attentions().empty()) families.push_back("attention");
   for (const std::string& family : families) {
-    const bool own = family == "packed" || family == "attention";
+    const bool own = family == "matmul" || family == "packed" || family == "attention";
     const std::string& level = own ? target.name : target.kernels;
     const std::string path = folder + "/" + family + "." + level + ".bc";
     std::ifstream file(path, std::ios::binary);

@@ -304,15 +304,18 @@ class Planner {
       return MatmulAxis{layout_.ExtentOf(axis), a.Stride(axis), b.Stride(axis), c.Stride(axis),
                         mask ? mask_view.Stride(axis) : kZero};
     };
+    AxisList rows, columns;
     for (Axis axis : order) {
       const bool in_a = ir::Contains(a_axes, axis), in_b = ir::Contains(b_axes, axis);
       if ((in_a && in_b) || ir::Contains(mask_axes, axis)) {
         matmul.loops.push_back(axis_of(axis));
       } else {
         (in_a ? matmul.ms : matmul.ns).push_back(axis_of(axis));
+        (in_a ? rows : columns).push_back(axis);
       }
     }
     for (Axis axis : TermOrder(id)) matmul.ks.push_back(axis_of(axis));
+    matmul.split = SplitPays(rows, columns, node.attributes.axes);
     if (pack_ && !mask && matmul.loops.empty()) {
       const auto nest = [](const std::vector<MatmulAxis>& axes) {
         std::vector<std::pair<Size, Size>> pairs;
@@ -487,7 +490,7 @@ class Planner {
     attention.lse = lse.base;
     attention.query_axis = query;
     attention.key_axis = key;
-    attention.split = !at.regions->term && SplitPays(query, key, dots);
+    attention.split = !at.regions->term && query && SplitPays({query}, {key}, dots);
     attention.queries = query ? layout_.ExtentOf(query) : Size{};
     attention.keys = layout_.ExtentOf(key);
     attention.dots = layout_.Elements(dots);
@@ -550,15 +553,19 @@ class Planner {
     plan_.steps.push_back(std::move(step));
   }
 
-  /// Is attention long enough for products of split operands? Not where decoding must give the same bits: it
-  /// goes query by query. The bounds of the axes decide, not the extents of a batch, of which results must
-  /// not depend.
-  bool SplitPays(Axis query, Axis key, const AxisList& dots) const {
+  /// Are products large enough for split operands? Not where decoding must give the same bits: it goes row by
+  /// row. The bounds of the axes decide, not the extents of a batch, of which results must not depend.
+  bool SplitPays(const AxisList& rows, const AxisList& columns, const AxisList& terms) const {
     constexpr int64_t kLong = 128, kWide = 32;
-    const ir::AxisTable& axes = graph_.axes();
-    int64_t width = 1;
-    for (Axis axis : dots) width *= axes.Bound(axis);
-    return !sums_ && query && axes.Bound(query) >= kLong && axes.Bound(key) >= kLong && width >= kWide;
+    const auto reaches = [&](const AxisList& axes, int64_t size) {
+      int64_t bound = 1;
+      for (Axis axis : axes) {
+        if (graph_.axes().IsLifted(axis)) return true;  // a batch
+        bound = std::min(size, bound * std::min(size, graph_.axes().Bound(axis)));
+      }
+      return bound >= size;
+    };
+    return !sums_ && reaches(rows, kLong) && reaches(columns, kLong) && reaches(terms, kWide);
   }
 
   /// The gradient of a capture gets memory in which differences lie adjacent, and keys beside their queries.

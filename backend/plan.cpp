@@ -200,6 +200,7 @@ std::string Print(const Plan& plan) {
         out << (plan.buffers[m.b.buffer].kind == BufferKind::Packed ? "packed_matmul " : "matmul ")
             << sizes(m.c) << " = " << sizes(m.a) << " @ " << sizes(m.b);
         if (m.mask.buffer >= 0) out << " | " << sizes(m.mask);
+        if (m.split) out << " split";
         auto nest = [&](const char* what, const std::vector<MatmulAxis>& axes) {
           out << "  " << what;
           for (const MatmulAxis& axis : axes) {

@@ -176,6 +176,7 @@ struct MatmulEpilogue {
 struct MatmulStep {
   Base a, b, c;  ///< b: may be a packed matrix; its strides are then the parameter's
   Base mask;     ///< buffer -1: none; else Bool
+  bool split = false;  ///< on matrix tiles, where there are any (HeedMatmul)
   std::vector<MatmulAxis> loops, ms, ns, ks;
   std::optional<MatmulEpilogue> epilogue;  ///< then columns lie adjacent in c, as one axis
 };

@@ -62,35 +62,26 @@ struct AttentionHoles {
   }
 };
 
-// Levels without matrix tiles have nothing to split for.
-#ifdef __AMX_BF16__
-#define HEED_IF_SPLIT(call) \
-  if (attention->split) return call
-#else
-#define HEED_IF_SPLIT(call)
-#endif
-
 extern "C" int64_t heed_attention_scratch(const HeedAttention* attention) {
-  HEED_IF_SPLIT(AttentionSplitScratch(*attention));
+  HEED_IF_SPLIT(attention, AttentionSplitScratch(*attention));
   return AttentionScratch(*attention);
 }
 
 extern "C" void heed_attention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  HEED_IF_SPLIT(AttentionSplit<AttentionHoles>(*attention, part, parts, scratch));
+  HEED_IF_SPLIT(attention, AttentionSplit<AttentionHoles>(*attention, part, parts, scratch));
   Attention<AttentionHoles>(*attention, part, parts, scratch);
 }
 
 extern "C" int64_t heed_attention_backward_scratch(const HeedAttention* attention) {
-  HEED_IF_SPLIT(AttentionBackwardSplitScratch(*attention));
+  HEED_IF_SPLIT(attention, AttentionBackwardSplitScratch(*attention));
   return AttentionBackwardScratch(*attention);
 }
 
 extern "C" void heed_attention_backward(const HeedAttention* attention, int64_t part, int64_t parts,
                                         void* scratch) {
-  HEED_IF_SPLIT(AttentionBackwardSplit<AttentionHoles>(*attention, part, parts, scratch));
+  HEED_IF_SPLIT(attention, AttentionBackwardSplit<AttentionHoles>(*attention, part, parts, scratch));
   AttentionBackward<AttentionHoles>(*attention, part, parts, scratch);
 }
-#undef HEED_IF_SPLIT
 
 }  // namespace HWY_NAMESPACE
 }  // namespace heed

@@ -313,12 +313,6 @@ HWY_NOINLINE void GradientBlock(const GradientState& state, int64_t query, int64
   }
 }
 
-HWY_INLINE void ZeroFloats(float* HWY_RESTRICT to, int64_t count) {
-  const FloatTag d;
-#pragma clang loop unroll(disable) vectorize(disable)
-  for (int64_t i = 0; i < count; i += kLanes) hn::Store(hn::Zero(d), d, to + i);
-}
-
 /// Makes q and d_o of a loop element dense, computes D.
 HWY_NOINLINE inline void GradientPackQueries(const GradientState& state, const float* q, const float* o,
                                              const float* d_o, const float* lse) {

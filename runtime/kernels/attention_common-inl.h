@@ -18,6 +18,7 @@
 #include "runtime/kernels/lines-inl.h"
 #include "runtime/kernels/math-inl.h"
 #include "runtime/kernels/pack-inl.h"
+#include "runtime/kernels/scratch-inl.h"
 #include "runtime/kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -37,19 +38,6 @@ constexpr int64_t kNone = 0, kAll = 1, kMixed = 2;
 constexpr uint8_t kUnknown = 0, kFinite = 1, kNotFinite = 2;
 
 HWY_INLINE Line StrideLine(int64_t stride) { return Line{nullptr, stride, stride == 1 ? kWhole : 1}; }
-
-/// Hands out 64-byte aligned pieces of the scratch memory; with base null it only counts.
-struct Pieces {
-  uint8_t* base;
-  int64_t used = 0;
-
-  template <class T>
-  HWY_INLINE T* Take(int64_t count) {
-    T* const piece = base ? reinterpret_cast<T*>(base + used) : nullptr;
-    used += RoundUp(count * static_cast<int64_t>(sizeof(T)), 64);
-    return piece;
-  }
-};
 
 /// Bytes of scratch memory that a state wants, given the function that lays it out.
 template <auto kMake>

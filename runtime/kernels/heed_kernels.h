@@ -29,7 +29,8 @@ void heed_finish(const void* result, const float* sums, int64_t stride, int64_t 
 
 // ---- Matrix product: c[loop, m, n] = epilogue(sum over k of a[loop, m, k] * b[loop, k, n])
 // m, n, k and loop are each a row-major nest of axes. Terms are added by fused multiply-adds in the order of
-// k, in blocks of 384 at absolute multiples of it; the same for one row as for many.
+// k, in blocks of 384 at absolute multiples of it; the same for one row as for many. `split`: where there are
+// matrix tiles, products of split operands in their order, as exact but not the same bits.
 struct HeedMatmulAxis {
   int64_t extent;
   int64_t a, b, c, mask;  // strides; those an operand or the mask lacks are 0
@@ -41,6 +42,7 @@ struct HeedMatmul {
   const uint8_t* mask;  // null, or [loop, k]: 0 = the term is not there (never read)
   const void* context;  // passed to the epilogue
   HeedFinish finish;
+  int64_t split;
   int64_t loops, ms, ns, ks;  // number of axes of each kind, in this order in `axes`
   struct HeedMatmulAxis axes[kHeedMaxAxes];
 };

@@ -203,11 +203,11 @@ HWY_INLINE void ApplyMask(MatmulState& state, const uint8_t* mask) {
   }
 }
 
-/// Reads the descriptor. With null scratch only lines' sizes are found out; `bytes` gets what scratch must
-/// have.
+/// Reads the descriptor; lines are at the start of scratch, `bytes` gets how long they are. With null scratch
+/// only that is found out.
 HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64_t& bytes) {
   using Axis = HeedMatmulAxis;
-  MatmulState state;
+  MatmulState state = {};
   state.matmul = &matmul;
   const Axis* const loop = matmul.axes;
   const Axis* const m = loop + matmul.loops;
@@ -231,6 +231,13 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
     line.entries += 2 * state.terms;
     if (scratch) line.tables += 2 * state.terms;
   }
+  bytes = RoundUp((scratch ? line.tables - static_cast<int64_t*>(scratch) : line.entries) * 8, 64);
+  return state;
+}
+
+/// The same with memory for packed operands.
+HWY_INLINE MatmulState MakeMatmulState(const HeedMatmul& matmul, void* scratch, int64_t& bytes) {
+  MatmulState state = ReadMatmul(matmul, scratch, bytes);
   const int64_t depth = Min(state.terms, kBlockDepth);
   // Rows of the last tile may be padded, and a part may have a single row.
   state.flat = state.rows <= kTileRows && state.terms <= kFlatTerms;
@@ -241,42 +248,41 @@ HWY_INLINE MatmulState ReadMatmul(const HeedMatmul& matmul, void* scratch, int64
   const int64_t single_panel = state.rows % kTileRows == 1 ? kSingleRowVectors * kLanes : 0;
   const int64_t b_floats = Max(single_panel, panels) * depth;
   if (scratch) {
-    const uintptr_t end = reinterpret_cast<uintptr_t>(line.tables);
-    state.packed_a = reinterpret_cast<float*>(end + (64 - end % 64) % 64);
+    state.packed_a = reinterpret_cast<float*>(static_cast<uint8_t*>(scratch) + bytes);
     state.packed_b = state.packed_a + a_floats;
   }
-  bytes = RoundUp(line.entries * 8, 64) + (a_floats + b_floats + kLanes) * 4;
+  bytes += (a_floats + b_floats + kLanes) * 4;
   return state;
 }
 
 HWY_INLINE int64_t MatmulScratch(const HeedMatmul& matmul) {
   int64_t bytes = 0;
-  ReadMatmul(matmul, nullptr, bytes);
+  MakeMatmulState(matmul, nullptr, bytes);
   return RoundUp(bytes, 64);
 }
 
-HWY_INLINE void Matmul(const HeedMatmul& matmul, int64_t part, int64_t parts, void* scratch) {
+/// A part's share of the work: whole loop elements when they divide well, else tiles of rows or panels of
+/// columns of each. Calls block(m_first, m_end, n_first, n_end) for each of its elements.
+template <class State, class Block>
+HWY_INLINE void WalkMatmul(const HeedMatmul& matmul, State& state, int64_t part, int64_t parts,
+                           int64_t tile_rows, int64_t panel, const Block& block) {
   using Axis = HeedMatmulAxis;
-  int64_t bytes = 0;
-  MatmulState state = ReadMatmul(matmul, scratch, bytes);
   const int64_t loops = NestSize(matmul.axes, matmul.loops);
   if (loops == 0 || state.rows == 0 || state.columns == 0) return;
-
-  // Shares: whole loop elements when they divide well, else tiles of rows or panels of columns of each.
   int64_t loop_first = 0, loop_end = loops;
   int64_t m_first = 0, m_end = state.rows, n_first = 0, n_end = state.columns;
   if (parts > 1) {
-    const int64_t m_tiles = (state.rows + kTileRows - 1) / kTileRows;
-    const int64_t n_panels = (state.columns + kPanel - 1) / kPanel;
+    const int64_t m_tiles = (state.rows + tile_rows - 1) / tile_rows;
+    const int64_t n_panels = (state.columns + panel - 1) / panel;
     if (loops >= 8 * parts || loops % parts == 0 || (loops > 1 && Max(m_tiles, n_panels) < parts)) {
       loop_first = loops * part / parts;
       loop_end = loops * (part + 1) / parts;
     } else if (n_panels >= m_tiles) {
-      n_first = Min(n_panels * part / parts * kPanel, state.columns);
-      n_end = Min(n_panels * (part + 1) / parts * kPanel, state.columns);
+      n_first = Min(n_panels * part / parts * panel, state.columns);
+      n_end = Min(n_panels * (part + 1) / parts * panel, state.columns);
     } else {
-      m_first = Min(m_tiles * part / parts * kTileRows, state.rows);
-      m_end = Min(m_tiles * (part + 1) / parts * kTileRows, state.rows);
+      m_first = Min(m_tiles * part / parts * tile_rows, state.rows);
+      m_end = Min(m_tiles * (part + 1) / parts * tile_rows, state.rows);
     }
     if (loop_first == loop_end || m_first == m_end || n_first == n_end) return;
   }
@@ -296,9 +302,17 @@ HWY_INLINE void Matmul(const HeedMatmul& matmul, int64_t part, int64_t parts, vo
       state.b_term = state.b_k;
       state.present = state.terms;
     }
-    MatmulBlock(state, m_first, m_end, n_first, n_end);
+    block(m_first, m_end, n_first, n_end);
     walk.Next();
   }
+}
+
+HWY_INLINE void Matmul(const HeedMatmul& matmul, int64_t part, int64_t parts, void* scratch) {
+  int64_t bytes = 0;
+  MatmulState state = MakeMatmulState(matmul, scratch, bytes);
+  WalkMatmul(matmul, state, part, parts, kTileRows, kPanel,
+             [&](int64_t m_first, int64_t m_end, int64_t n_first, int64_t n_end)
+                 HWY_ATTR { MatmulBlock(state, m_first, m_end, n_first, n_end); });
 }
 
 }  // namespace HWY_NAMESPACE

@@ -36,6 +36,7 @@ float TestWeight(const TestScore& score, int64_t loop, int64_t query, int64_t ke
 #include "runtime/kernels/attention_split_backward-inl.h"
 #include "runtime/kernels/math-inl.h"
 #include "runtime/kernels/matmul-inl.h"
+#include "runtime/kernels/matmul_split-inl.h"
 #include "runtime/kernels/scatter-inl.h"
 #include "runtime/kernels/test_epilogue-inl.h"
 
@@ -212,6 +213,15 @@ void RunMatmul(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scra
   finished.finish = RunFinish<Epilogue>;
   Matmul(finished, part, parts, scratch);
 }
+#if HWY_TARGET == HWY_AVX3
+int64_t RunMatmulSplitScratch(const HeedMatmul* matmul) { return MatmulSplitScratch(*matmul); }
+template <class Epilogue>
+void RunMatmulSplit(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
+  HeedMatmul finished = *matmul;
+  finished.finish = RunFinish<Epilogue>;
+  MatmulSplit(finished, part, parts, scratch);
+}
+#endif
 void RunScatterAdd(const HeedScatter* scatter, int64_t part, int64_t parts, void*) {
   ScatterAdd(*scatter, part, parts);
 }
@@ -296,6 +306,7 @@ double RunPeak(int64_t steps) {
 constexpr NativeKernels MakeTable() {
   NativeKernels table = {};
   table.lanes = kLanes;
+  table.exact = true;
 #if HWY_TARGET <= HWY_AVX2
   table.fused = true;
 #endif
@@ -339,6 +350,10 @@ const NativeKernels* TilesTable() {
 #if HWY_TARGET == HWY_AVX3
   static constinit NativeKernels table = MakeTable();
   table.target = "AMX";
+  table.exact = false;
+  table.matmul_scratch = RunMatmulSplitScratch;
+  table.matmul = RunMatmulSplit<NoEpilogue>;
+  table.matmul_epilogue = RunMatmulSplit<EpilogueForTests>;
   table.attention_scratch = RunAttentionSplitScratch;
   table.attention = RunAttentionSplit<false>;
   table.attention_plain = RunAttentionSplit<true>;

@@ -50,6 +50,7 @@ struct NativeKernels {
   const char* target;
   int64_t lanes;
   bool fused;  // has fused multiply-add
+  bool exact;  // products are sums of the promised order, to the bit
   int64_t (*matmul_scratch)(const HeedMatmul*);
   void (*matmul)(const HeedMatmul*, int64_t part, int64_t parts, void* scratch);
   void (*matmul_epilogue)(const HeedMatmul*, int64_t part, int64_t parts, void* scratch);
@@ -82,7 +83,7 @@ struct NativeKernels {
 };
 
 /// One table for each Highway target that was compiled in and that this machine runs, best first; "AMX" is
-/// AVX3 with attention on matrix tiles.
+/// AVX3 with products and attention on matrix tiles.
 std::vector<const NativeKernels*> AllNativeKernels();
 
 }  // namespace heed
