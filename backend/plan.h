@@ -174,8 +174,8 @@ struct MatmulEpilogue {
   int result = -1;
 };
 struct MatmulStep {
-  Base a, b, c;  ///< b: may be a packed matrix; its strides are then the parameter's
-  Base mask;     ///< buffer -1: none; else Bool
+  Base a, b, c;        ///< b: may be a packed matrix; its strides are then the parameter's
+  Base mask;           ///< buffer -1: none; else Bool
   bool split = false;  ///< on matrix tiles, where there are any (HeedMatmul)
   std::vector<MatmulAxis> loops, ms, ns, ks;
   std::optional<MatmulEpilogue> epilogue;  ///< then columns lie adjacent in c, as one axis

@@ -1,6 +1,6 @@
 // Matrix product on matrix tiles: what matmul-inl.h computes, with products of split operands (split-inl.h)
-// and tiles of 32 x 32 outputs. Blocks of kSplitDepth terms; of each, columns of b are split for a block of
-// columns and stay in L2, and 32 rows of a, which stay in L1, meet them all.
+// and tiles of 32 x 32 outputs. Blocks of kSplitDepth terms; of each, a block of columns of b is split and
+// stays in L2, and 32 rows of a at a time meet them all.
 //
 // Sums are as exact as the vectors' but not the same bits, and an infinite operand makes NaN.
 #if defined(HEED_RUNTIME_KERNELS_MATMUL_SPLIT_INL_H_) == defined(HWY_TARGET_TOGGLE)
