@@ -67,7 +67,7 @@ void AbandonCompile();
 
 /// Levels of target.def, best last.
 std::vector<std::string> CpuLevels();
-/// Those of them that have all kernels of their own, not only those of packed weights and attention.
+/// Those of them that have all kernels of their own, not only products and attention.
 std::vector<std::string> KernelLevels();
 
 /// Names of parameters in which functions only look rows up, all along the same axis, or which they multiply

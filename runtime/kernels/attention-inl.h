@@ -147,8 +147,8 @@ HWY_INLINE Floats ScoreVector(const AttentionState& state, float* HWY_RESTRICT a
 /// Scores of `vectors` vectors of keys, in place of the products; updates the rows' maxima. `stride`: between
 /// rows of scores; `count`: keys from the first vector on.
 template <class Holes, bool kMixed>
-HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT scores, int64_t stride,
-                               int64_t query, int64_t rows, int64_t key, int64_t vectors, int64_t count) {
+HWY_NOINLINE void ScoreVectorsOf(const AttentionState& state, float* HWY_RESTRICT scores, int64_t stride,
+                                 int64_t query, int64_t rows, int64_t key, int64_t vectors, int64_t count) {
   const FloatTag d;
   if (HWY_LIKELY(vectors == kPanelVectors && count >= kPanel)) {
 #pragma clang loop unroll(disable) vectorize(disable)
@@ -171,6 +171,17 @@ HWY_NOINLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT 
                                                             key + j, Min(kLanes, count - j)));
     }
     hn::Store(highest, d, state.tile_max + i * kLanes);
+  }
+}
+
+template <class Holes>
+HWY_INLINE void ScoreVectors(const AttentionState& state, float* HWY_RESTRICT scores, int64_t stride,
+                             int64_t query, int64_t rows, int64_t key, int64_t vectors, int64_t count,
+                             bool mixed) {
+  if (mixed) {
+    ScoreVectorsOf<Holes, true>(state, scores, stride, query, rows, key, vectors, count);
+  } else {
+    ScoreVectorsOf<Holes, false>(state, scores, stride, query, rows, key, vectors, count);
   }
 }
 
@@ -218,13 +229,8 @@ HWY_INLINE void ScoreRows(const AttentionState& state, const uint8_t* HWY_RESTRI
       ProductTile<kRows, kPanelVectors, Start::kZero>(attention.dots, q, panel.at, panel.term_stride, scores,
                                                       kKeyTile, nullptr);
     }
-    if (vectors.mixed) {
-      ScoreVectors<Holes, true>(state, scores, kKeyTile, query, rows, key + first + at, vectors.count,
-                                count - first - at);
-    } else {
-      ScoreVectors<Holes, false>(state, scores, kKeyTile, query, rows, key + first + at, vectors.count,
-                                 count - first - at);
-    }
+    ScoreVectors<Holes>(state, scores, kKeyTile, query, rows, key + first + at, vectors.count,
+                        count - first - at, vectors.mixed);
   }
 }
 

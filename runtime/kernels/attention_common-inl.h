@@ -39,14 +39,6 @@ constexpr uint8_t kUnknown = 0, kFinite = 1, kNotFinite = 2;
 
 HWY_INLINE Line StrideLine(int64_t stride) { return Line{nullptr, stride, stride == 1 ? kWhole : 1}; }
 
-/// Bytes of scratch memory that a state wants, given the function that lays it out.
-template <auto kMake>
-HWY_INLINE int64_t ScratchBytes(const HeedAttention& attention) {
-  int64_t bytes = 0;
-  kMake(attention, nullptr, bytes);
-  return Max(bytes, 64);
-}
-
 /// Height of the row tile that starts with `left` rows to go, the last one padded; `only`: there is a single
 /// row in all.
 HWY_INLINE int64_t AttentionTileHeight(int64_t left, bool only) {

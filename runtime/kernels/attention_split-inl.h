@@ -204,12 +204,8 @@ HWY_INLINE void SplitScores(const AttentionSplitState& state, const uint8_t* HWY
   const auto score = [&](int64_t first) HWY_ATTR {
     const PanelVectors there = VectorsOf(classes, first / kLanes, vectors);
     const int64_t at = first + there.first * kLanes;
-    float* const scores = state.scores + at;
-    if (there.mixed) {
-      ScoreVectors<Holes, true>(state, scores, kScoreStride, query, rows, key + at, there.count, count - at);
-    } else {
-      ScoreVectors<Holes, false>(state, scores, kScoreStride, query, rows, key + at, there.count, count - at);
-    }
+    ScoreVectors<Holes>(state, state.scores + at, kScoreStride, query, rows, key + at, there.count,
+                        count - at, there.mixed);
   };
   int64_t before = -1;
 #pragma clang loop unroll(disable) vectorize(disable)

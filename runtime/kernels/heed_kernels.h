@@ -110,9 +110,9 @@ void heed_unpack(const struct HeedUnpack* unpack, int64_t part, int64_t parts, v
 void heed_packed_scales(const struct HeedPackedWeights* weights, uint16_t* scales);
 
 // ---- Product with packed weights: c[m, n] = epilogue(sum over k of a[m, k] * W[k, n])
-// f32: what the matrix product computes, bit for bit. bf16: the same with the rounded weights. int8, int4: a
-// row of a is rounded to whole numbers in [-127, 127] times a scale for each group of terms; the products of
-// a group are added exactly, groups by fused multiply-adds in order.
+// f32: what the matrix product computes, bit for bit, where it is not `split`. bf16: the same with the
+// rounded weights. int8, int4: a row of a is rounded to whole numbers in [-127, 127] times a scale for each
+// group of terms; the products of a group are added exactly, groups by fused multiply-adds in order.
 struct HeedPackedMatmul {
   const struct HeedPackedWeights* weights;
   struct HeedMatmul matmul;  // no loops, no mask; b is null and its strides are those of plain weights

@@ -23,6 +23,7 @@
 #include "runtime/kernels/lines-inl.h"
 #include "runtime/kernels/one_row-inl.h"
 #include "runtime/kernels/pack-inl.h"
+#include "runtime/kernels/scratch-inl.h"
 #include "runtime/kernels/simd-inl.h"
 #include "runtime/kernels/tile-inl.h"
 
@@ -255,11 +256,7 @@ HWY_INLINE MatmulState MakeMatmulState(const HeedMatmul& matmul, void* scratch, 
   return state;
 }
 
-HWY_INLINE int64_t MatmulScratch(const HeedMatmul& matmul) {
-  int64_t bytes = 0;
-  MakeMatmulState(matmul, nullptr, bytes);
-  return RoundUp(bytes, 64);
-}
+HWY_INLINE int64_t MatmulScratch(const HeedMatmul& matmul) { return ScratchBytes<MakeMatmulState>(matmul); }
 
 /// A part's share of the work: whole loop elements when they divide well, else tiles of rows or panels of
 /// columns of each. Calls block(m_first, m_end, n_first, n_end) for each of its elements.

@@ -47,9 +47,7 @@ HWY_INLINE MatmulSplitState MakeMatmulSplitState(const HeedMatmul& matmul, void*
 }
 
 HWY_INLINE int64_t MatmulSplitScratch(const HeedMatmul& matmul) {
-  int64_t bytes = 0;
-  MakeMatmulSplitState(matmul, nullptr, bytes);
-  return bytes;
+  return ScratchBytes<MakeMatmulSplitState>(matmul);
 }
 
 /// Splits terms [k, k + depth) of up to kSplitTile columns of b.

@@ -175,51 +175,28 @@ struct HolesForTests {
   }
 };
 
-int64_t RunAttentionScratch(const HeedAttention* attention) { return AttentionScratch(*attention); }
-int64_t RunAttentionBackwardScratch(const HeedAttention* attention) {
-  return AttentionBackwardScratch(*attention);
+/// The kernels as plain functions: kKernel or kScratch is the one that runs.
+template <auto kScratch, class Descriptor>
+int64_t RunScratch(const Descriptor* descriptor) {
+  return kScratch(*descriptor);
 }
-template <bool kPlain, bool kTerm = false>
+template <auto kKernel>
 void RunAttention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  Attention<HolesForTests<kPlain, kTerm>>(*attention, part, parts, scratch);
+  kKernel(*attention, part, parts, scratch);
 }
-template <bool kPlain, bool kTerm = false>
-void RunAttentionBackward(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  AttentionBackward<HolesForTests<kPlain, kTerm>>(*attention, part, parts, scratch);
-}
-
-#if HWY_TARGET == HWY_AVX3
-// Sums of terms stay on vectors, with the same scratch memory.
-int64_t RunAttentionSplitScratch(const HeedAttention* attention) {
-  return Max(AttentionSplitScratch(*attention), AttentionScratch(*attention));
-}
-template <bool kPlain>
-void RunAttentionSplit(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  AttentionSplit<HolesForTests<kPlain>>(*attention, part, parts, scratch);
-}
-int64_t RunAttentionBackwardSplitScratch(const HeedAttention* attention) {
-  return Max(AttentionBackwardSplitScratch(*attention), AttentionBackwardScratch(*attention));
-}
-template <bool kPlain>
-void RunAttentionBackwardSplit(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
-  AttentionBackwardSplit<HolesForTests<kPlain>>(*attention, part, parts, scratch);
-}
-#endif
-
-int64_t RunMatmulScratch(const HeedMatmul* matmul) { return MatmulScratch(*matmul); }
-template <class Epilogue>
+template <auto kKernel, class Epilogue>
 void RunMatmul(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
   HeedMatmul finished = *matmul;
   finished.finish = RunFinish<Epilogue>;
-  Matmul(finished, part, parts, scratch);
+  kKernel(finished, part, parts, scratch);
 }
 #if HWY_TARGET == HWY_AVX3
-int64_t RunMatmulSplitScratch(const HeedMatmul* matmul) { return MatmulSplitScratch(*matmul); }
-template <class Epilogue>
-void RunMatmulSplit(const HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch) {
-  HeedMatmul finished = *matmul;
-  finished.finish = RunFinish<Epilogue>;
-  MatmulSplit(finished, part, parts, scratch);
+// Sums of terms stay on vectors, with the same scratch memory.
+int64_t EitherScratch(const HeedAttention& attention) {
+  return Max(AttentionSplitScratch(attention), AttentionScratch(attention));
+}
+int64_t EitherBackwardScratch(const HeedAttention& attention) {
+  return Max(AttentionBackwardSplitScratch(attention), AttentionBackwardScratch(attention));
 }
 #endif
 void RunScatterAdd(const HeedScatter* scatter, int64_t part, int64_t parts, void*) {
@@ -310,17 +287,17 @@ constexpr NativeKernels MakeTable() {
 #if HWY_TARGET <= HWY_AVX2
   table.fused = true;
 #endif
-  table.matmul_scratch = RunMatmulScratch;
-  table.matmul = RunMatmul<NoEpilogue>;
-  table.matmul_epilogue = RunMatmul<EpilogueForTests>;
-  table.attention_scratch = RunAttentionScratch;
-  table.attention = RunAttention<false>;
-  table.attention_plain = RunAttention<true>;
-  table.attention_term = RunAttention<false, true>;
-  table.attention_backward_term = RunAttentionBackward<false, true>;
-  table.attention_backward_scratch = RunAttentionBackwardScratch;
-  table.attention_backward = RunAttentionBackward<false>;
-  table.attention_backward_plain = RunAttentionBackward<true>;
+  table.matmul_scratch = RunScratch<MatmulScratch>;
+  table.matmul = RunMatmul<Matmul, NoEpilogue>;
+  table.matmul_epilogue = RunMatmul<Matmul, EpilogueForTests>;
+  table.attention_scratch = RunScratch<AttentionScratch>;
+  table.attention = RunAttention<Attention<HolesForTests<false>>>;
+  table.attention_plain = RunAttention<Attention<HolesForTests<true>>>;
+  table.attention_term = RunAttention<Attention<HolesForTests<false, true>>>;
+  table.attention_backward_term = RunAttention<AttentionBackward<HolesForTests<false, true>>>;
+  table.attention_backward_scratch = RunScratch<AttentionBackwardScratch>;
+  table.attention_backward = RunAttention<AttentionBackward<HolesForTests<false>>>;
+  table.attention_backward_plain = RunAttention<AttentionBackward<HolesForTests<true>>>;
   table.scatter_add = RunScatterAdd;
   table.exp = RunExp;
   table.exp2 = RunExp2;
@@ -351,15 +328,15 @@ const NativeKernels* TilesTable() {
   static constinit NativeKernels table = MakeTable();
   table.target = "AMX";
   table.exact = false;
-  table.matmul_scratch = RunMatmulSplitScratch;
-  table.matmul = RunMatmulSplit<NoEpilogue>;
-  table.matmul_epilogue = RunMatmulSplit<EpilogueForTests>;
-  table.attention_scratch = RunAttentionSplitScratch;
-  table.attention = RunAttentionSplit<false>;
-  table.attention_plain = RunAttentionSplit<true>;
-  table.attention_backward_scratch = RunAttentionBackwardSplitScratch;
-  table.attention_backward = RunAttentionBackwardSplit<false>;
-  table.attention_backward_plain = RunAttentionBackwardSplit<true>;
+  table.matmul_scratch = RunScratch<MatmulSplitScratch>;
+  table.matmul = RunMatmul<MatmulSplit, NoEpilogue>;
+  table.matmul_epilogue = RunMatmul<MatmulSplit, EpilogueForTests>;
+  table.attention_scratch = RunScratch<EitherScratch>;
+  table.attention = RunAttention<AttentionSplit<HolesForTests<false>>>;
+  table.attention_plain = RunAttention<AttentionSplit<HolesForTests<true>>>;
+  table.attention_backward_scratch = RunScratch<EitherBackwardScratch>;
+  table.attention_backward = RunAttention<AttentionBackwardSplit<HolesForTests<false>>>;
+  table.attention_backward_plain = RunAttention<AttentionBackwardSplit<HolesForTests<true>>>;
   return &table;
 #else
   return nullptr;

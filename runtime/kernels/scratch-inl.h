@@ -1,4 +1,4 @@
-// Scratch memory of a kernel: handed out piece by piece, set to zero.
+// Scratch memory of a kernel: how much it wants, handed out piece by piece, set to zero.
 #if defined(HEED_RUNTIME_KERNELS_SCRATCH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HEED_RUNTIME_KERNELS_SCRATCH_INL_H_
 #undef HEED_RUNTIME_KERNELS_SCRATCH_INL_H_
@@ -25,6 +25,14 @@ struct Pieces {
     return piece;
   }
 };
+
+/// Bytes of scratch memory that a state wants, given the function that lays it out.
+template <auto kMake, class Descriptor>
+HWY_INLINE int64_t ScratchBytes(const Descriptor& descriptor) {
+  int64_t bytes = 0;
+  kMake(descriptor, nullptr, bytes);
+  return Max(RoundUp(bytes, 64), 64);
+}
 
 HWY_INLINE void ZeroFloats(float* HWY_RESTRICT to, int64_t count) {
   const FloatTag d;

@@ -1,8 +1,8 @@
 // Speed of the kernels, as JSON lines: GFLOP/s and the share of the fused multiply-add peak, for one and two
 // threads (in processor time, so that a shared machine hardly disturbs); Gelem/s for vector functions; GB/s
 // for scatter. Clocks of shared machines move, so each run stands between two measurements of the peak on the
-// same threads: the median of these pairs is the share. Target AMX is AVX3 with attention on matrix tiles;
-// its peak is that of vectors too.
+// same threads: the median of these pairs is the share. Target AMX is AVX3 with products and attention
+// on matrix tiles; its peak is that of vectors too.
 //   kernels_bench [--target=AVX3] [--filter=text] [--seconds=0.2]
 #include <sys/mman.h>
 #include <time.h>
