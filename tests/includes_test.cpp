@@ -31,7 +31,7 @@ std::vector<Include> IncludesOf(const std::string& folder) {
     std::smatch match;
     while (std::getline(in, line)) {
       if (std::regex_search(line, match, line_pattern)) {
-        found.push_back({fs::relative(entry.path(), HEED_SOURCE_DIR).string(), match[1]});
+        found.push_back({fs::relative(entry.path(), Source("")).string(), match[1]});
       }
     }
   }

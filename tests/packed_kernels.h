@@ -10,6 +10,7 @@
 #include "backend/compile.h"
 #include "backend/jit.h"
 #include "runtime/kernels/native_packed.h"
+#include "tests/paths.h"
 
 namespace heed {
 
@@ -21,7 +22,7 @@ inline const std::vector<const PackedKernels*>& AllPackedKernelsAndLevels() {
     for (const std::string& level : backend::CpuLevels()) {
       std::string error;
       backend::JitKernels* const jit =
-          backend::JitKernels::Create(level, &error, HEED_BINARY_DIR "/kernels").release();
+          backend::JitKernels::Create(level, &error, test::Binary("kernels")).release();
       if (!jit) {
         // Only what the machine lacks is left out.
         if (error.find("does not run") == std::string::npos) throw std::runtime_error(error);

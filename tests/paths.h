@@ -7,8 +7,9 @@
 
 namespace heed::test {
 
-inline std::string Source(const std::string& path) { return std::string(HEED_SOURCE_DIR) + "/" + path; }
-inline std::string Binary(const std::string& path) { return std::string(HEED_BINARY_DIR) + "/" + path; }
+// In paths.cpp, so that no other object depends on where the checkout lies.
+std::string Source(const std::string& path);  ///< below the checkout
+std::string Binary(const std::string& path);  ///< below the build folder
 
 /// A file of the shared data (oracles of PyTorch, corpora), or "" where it is absent: then the test skips.
 inline std::string Shared(const std::string& path) {

@@ -20,6 +20,7 @@
 #include "runtime/engine.h"
 #include "runtime/kernels/native.h"
 #include "tests/passes_support.h"
+#include "tests/paths.h"
 
 namespace heed::test {
 namespace {
@@ -100,7 +101,7 @@ class Compiled {
     entry.loss = run(*program->entries[0].infer, Variant::Loss);
     backend::CompileOptions options;
     options.emit = backend::Emit::Shared;
-    options.kernels = HEED_BINARY_DIR "/kernels";
+    options.kernels = Binary("kernels");
     const std::string path = (std::filesystem::temp_directory_path() / "heed-bench-XXXXXX").string();
     std::string file = path;
     const int descriptor = mkstemp(file.data());
