@@ -40,6 +40,7 @@ class BundleEmitter {
   Constant* Function(const std::optional<CompiledFunction>& function);
   Constant* Tensors(const std::vector<TensorInfo>& tensors, const ir::AxisTable& axes);
   Constant* Buffers(const Plan& plan);
+  Constant* Checks(const Plan& plan);
   Fields Kept(const Plan& prefill, const Plan& step);
   int64_t ParamNumber(const std::string& name) const;
   int64_t PackedNumber(const PackedMatrix& matrix);
@@ -156,6 +157,17 @@ Constant* BundleEmitter::Buffers(const Plan& plan) {
   return Array(elements);
 }
 
+Constant* BundleEmitter::Checks(const Plan& plan) {
+  Fields elements;
+  for (const ir::Check& check : plan.checks) {
+    const auto output = std::find_if(plan.outputs.begin(), plan.outputs.end(),
+                                     [&](const TensorInfo& each) { return each.name == check.output; });
+    if (output == plan.outputs.end()) throw ir::InternalError("no output " + check.output);
+    elements.push_back(Struct({Number(output - plan.outputs.begin()), Text(check.where), Text(check.what)}));
+  }
+  return Array(elements);
+}
+
 int64_t BundleEmitter::ParamNumber(const std::string& name) const {
   const auto found = std::find_if(program_.params.begin(), program_.params.end(),
                                   [&](const ParamSpec& param) { return param.name == name; });
@@ -219,7 +231,8 @@ Constant* BundleEmitter::Function(const std::optional<CompiledFunction>& functio
                         Number(static_cast<int64_t>(plan.inputs.size())), Tensors(plan.inputs, *plan.axes),
                         Number(static_cast<int64_t>(plan.outputs.size())), Tensors(plan.outputs, *plan.axes),
                         Number(static_cast<int64_t>(plan.buffers.size())), Buffers(plan),
-                        llvm::cast<Constant>(run.getCallee())}),
+                        llvm::cast<Constant>(run.getCallee()),
+                        Number(static_cast<int64_t>(plan.checks.size())), Checks(plan)}),
                 "function");
 }
 

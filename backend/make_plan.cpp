@@ -38,6 +38,7 @@ class Planner {
         lookups_(tables ? FindLookups(graph, *tables) : std::map<NodeId, NodeId>()),
         fusion_(Fuse(graph, layout_, sums ? *sums : SumOrders(), lookups_)) {
     plan_.name = std::move(name);
+    plan_.checks = graph.checks;
   }
 
   Plan Run() {

@@ -254,7 +254,8 @@ struct Plan {
   /// Roots of dynamic and lifted axes; `seq^` is the room that caches over seq have.
   std::vector<ir::Axis> extents;
   std::vector<TensorInfo> inputs, outputs;
-  std::vector<int> updated;  ///< inputs that a call changes in place; each is the output of its name
+  std::vector<ir::Check> checks;  ///< outputs that must be minus infinity
+  std::vector<int> updated;       ///< inputs that a call changes in place; each is the output of its name
   std::vector<std::string> param_names;
   std::vector<PackedMatrix> packed;
   std::vector<Buffer> buffers;

@@ -326,6 +326,7 @@ void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace) {
   copy.origin = {};
   copy.adjoint = false;
   for (const auto& [name, value] : graph.outputs) copy.SetOutput(name, map[value.value]);
+  copy.checks.insert(copy.checks.end(), graph.checks.begin(), graph.checks.end());
   CarryGenerate(copy, graph);
 }
 

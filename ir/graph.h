@@ -96,6 +96,15 @@ struct Node {
 /// depend on the generated text. Both are outputs of the prefill.
 inline constexpr std::string_view kCachePrefix = "cache.", kFixedPrefix = "fixed.";
 
+/// An output that says whether something impossible was needed (pass `checks`): for each example the largest
+/// wrong value, minus infinity where there is none.
+inline constexpr std::string_view kCheckPrefix = "check.";
+struct Check {
+  std::string output;  ///< its name: the prefix and a number
+  std::string where;   ///< Origin::where of the operation
+  std::string what;    ///< what is wrong, %s standing for the value
+};
+
 /// How a `generate` entry was written; the options are numbers by name.
 struct GenerateInfo {
   Axis axis;             ///< the axis that grows
@@ -130,6 +139,7 @@ class Graph {
   bool adjoint = false;
   /// Given to every node made from now on.
   Origin origin;
+  std::vector<Check> checks;                     ///< outputs that are checks; Rebuild carries them over
   std::shared_ptr<const GenerateInfo> generate;  ///< of a generate entry; Rebuild carries its NodeIds over
 
   // ---- Construction

@@ -33,6 +33,7 @@ struct Context {
   /// Where attention is fused: origins of softmaxes, as (instance, where). Unset: FuseAttention decides
   /// itself.
   std::optional<std::map<std::pair<std::string, std::string>, SiteKind>> sites = std::nullopt;
+  Axis growing = {};  ///< of a prefill or step: the generated axis, which has an element
 
   /// Asked before every optional rewrite; false once `bisect` of them have been made.
   bool Allow() {

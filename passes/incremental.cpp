@@ -501,6 +501,7 @@ std::vector<Complaint> NotIncremental(const Graph& graph) {
 
 Graph Incremental(const Graph& graph, Context& context) {
   if (!graph.generate) throw InternalError("incremental: the graph is of no generate entry");
+  context.growing = graph.generate->axis;
   Demand demand(graph, context);
   for (const Complaint& complaint : AnalyzeCausality(graph).complaints)
     throw InternalError("incremental: " + complaint.message);

@@ -8,10 +8,10 @@
 #include <iterator>
 
 #include "ir/verify.h"
-#include "passes/bounds.h"
 #include "passes/context.h"
 #include "passes/depend.h"
 #include "passes/incremental.h"
+#include "passes/partial.h"
 
 namespace heed::passes {
 namespace {
@@ -55,12 +55,12 @@ Graph Run(const PassInfo& pass, const Graph& graph, Context& context) {
 }  // namespace
 
 std::vector<std::string_view> Pipeline(Variant variant) {
-  if (variant == Variant::Weights) return {"weights", "batch", "canonicalize", "cse"};
+  if (variant == Variant::Weights) return {"weights", "checks", "batch", "canonicalize", "cse"};
   // Sites come before what takes the query axis away, so that every variant decides alike.
   std::vector<std::string_view> names{"sites"};
   if (variant == Variant::Prefill || variant == Variant::Step) names.push_back("incremental");
   if (variant == Variant::Prefill) names.push_back("last_row");
-  for (std::string_view name : {"batch", "canonicalize", "fuse_attention"}) names.push_back(name);
+  for (std::string_view name : {"checks", "batch", "canonicalize", "fuse_attention"}) names.push_back(name);
   if (variant == Variant::Train) names.push_back("grad");
   for (std::string_view name : {"canonicalize", "cse"}) names.push_back(name);
   return names;
@@ -94,7 +94,7 @@ std::string Call(const Node& node) {
 }
 
 std::vector<Complaint> CheckEntry(const Graph& graph) {
-  std::vector<Complaint> complaints = ReadsPastTheEnd(graph);
+  std::vector<Complaint> complaints = CertainFaults(graph);
   if (graph.generate) {
     std::vector<Complaint> refused = AnalyzeCausality(graph).complaints;
     if (refused.empty()) refused = NotIncremental(graph);

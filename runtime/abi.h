@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { kHeedAbiVersion = 3 };
+enum { kHeedAbiVersion = 4 };
 
 enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 
@@ -112,6 +112,14 @@ struct HeedFrame {
   float reserved;
 };
 
+// An output that says whether something impossible was needed: F32, the largest wrong value of each example
+// (or of all), minus infinity where there is none.
+struct HeedCheck {
+  int64_t output;     // its number
+  const char* where;  // "lm.heed:4:3"
+  const char* what;   // what is wrong, %s standing for the value
+};
+
 struct HeedFunction {
   const char* name;  // "train/Train"
   int64_t extent_count;
@@ -123,6 +131,8 @@ struct HeedFunction {
   int64_t buffer_count;
   const struct HeedBuffer* buffers;
   void (*run)(const struct HeedFrame* frame);
+  int64_t check_count;
+  const struct HeedCheck* checks;
 };
 
 enum HeedEntryKind { kHeedEntryValue = 0, kHeedEntryMinimize = 1, kHeedEntryGenerate = 2 };

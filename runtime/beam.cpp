@@ -188,7 +188,7 @@ Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOption
     for (const Search& search : searches)
       for (const Hypothesis& hypothesis : search.alive)
         next_ids[static_cast<size_t>(hypothesis.row)] = hypothesis.ids.back();
-    Add(next_ids);
+    if (Status ok = Add(next_ids); !ok) return ok;
   }
 
   for (Search& search : searches) {

@@ -136,9 +136,10 @@ Result<std::vector<std::vector<Decoded>>> Decoder::Decode(std::span<const Decode
   return results;
 }
 
-void Decoder::Add(std::span<const int32_t> ids) {
-  session_.Add(ids);
+Status Decoder::Add(std::span<const int32_t> ids) {
+  Status ok = session_.Add(ids);
   times_.made_tokens += static_cast<int64_t>(ids.size());
+  return ok;
 }
 
 Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
@@ -233,7 +234,7 @@ Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOpti
     }
     next.clear();
     for (const Row& row : rows) next.push_back(row.ids.back());
-    Add(next);
+    if (Status ok = Add(next); !ok) return ok;
   }
   if (copies > 1 && options.scores)
     for (std::vector<Decoded>& all : results)

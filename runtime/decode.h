@@ -68,7 +68,7 @@ class Decoder {
   Status Start(std::span<const DecodeRequest> requests, std::span<const size_t> which,
                const DecodeOptions& options, int64_t copies);
   /// Session::Add, counted.
-  void Add(std::span<const int32_t> ids);
+  Status Add(std::span<const int32_t> ids);
   Status Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
                 const OnToken& on_token, Results& results);
   Status Beam(std::span<const DecodeRequest> requests, const DecodeOptions& options, Results& results);

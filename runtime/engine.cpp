@@ -8,6 +8,7 @@
 #include <string>
 
 #include "runtime/bound_call.h"
+#include "runtime/checks.h"
 #include "runtime/memory.h"
 #include "runtime/names.h"
 
@@ -332,6 +333,9 @@ Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& funct
     call.SetOutput(i, tensor.data());
     results.emplace(info.name, std::move(tensor));
   }
+  const CheckOutputs checks(call, extents);
+  for (int64_t i = 0; i < function.check_count; ++i)
+    results.erase(function.outputs[function.checks[i].output].name);
   if (gradients != nullptr) {
     for (size_t i = 0; i < has_gradient.size(); ++i) {
       if (has_gradient[i]) continue;
@@ -342,6 +346,7 @@ Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& funct
 
   if (Status status = call.Reserve(extents); !status) return status.error();
   call.Run(extents, options);
+  if (Status status = checks.Outcome(INT64_MAX); !status) return status.error();
   return results;
 }
 

@@ -115,7 +115,8 @@ class Engine {
   /// axis). The extents are read off the inputs; `len.ROOT` inputs that are absent mean that every example is
   /// full; `example` absent means 0, 1, 2 .... Outputs are returned by name; d.PARAM outputs are written into
   /// `gradients` (which must be given if the function has them) and are not returned. Ids outside their axis
-  /// and lengths over the padded length are errors (checked here, so that compiled code need not).
+  /// and lengths over the padded length are errors (checked here, so that compiled code need not), and so is
+  /// what the function's own checks find.
   Result<std::map<std::string, HostTensor>> Call(const HeedFunction& function,
                                                  const std::map<std::string, HostTensor>& inputs,
                                                  const Parameters& parameters, ParameterBlock* gradients,

@@ -123,7 +123,7 @@ Status Session::Start(const std::map<std::string, HostTensor>& inputs, int64_t r
                                                     : lengths->second.ints()[static_cast<size_t>(row)];
   }
   prefill_.Run(checked->extents);
-  return Done{};
+  return prefill_checks_.Outcome(rows_);
 }
 
 /// Rows and extents of the step, and what a row of each memory is.
@@ -177,6 +177,10 @@ void Session::Bind(const CheckedInputs& checked) {
   if (const int64_t number = step_.InputNumber("len." + std::string(entry_->axis)); number >= 0)
     step_.SetInput(number, lengths_.data());
   for (BoundCall* call : {&prefill_, &step_}) call->SetOutput(call->OutputNumber("logits"), logits_.data());
+  prefill_checks_ = CheckOutputs(prefill_, checked.extents);
+  std::vector<int64_t> most = extents_;
+  SetExtents(most, most_rows_, room_);
+  step_checks_ = CheckOutputs(step_, most);
 }
 
 Status Session::CheckMemory() const {
@@ -204,7 +208,7 @@ std::span<float> Session::logits(int64_t row) {
   return logits_.floats().subspan(static_cast<size_t>(row) * width, width);
 }
 
-void Session::Add(std::span<const int32_t> ids) {
+Status Session::Add(std::span<const int32_t> ids) {
   int64_t longest = 0;
   for (int64_t row = 0; row < rows_; ++row) {
     int32_t& length = lengths_.ints()[static_cast<size_t>(row)];
@@ -215,6 +219,7 @@ void Session::Add(std::span<const int32_t> ids) {
   if (has_room_ && longest > room_) Grow(longest);
   SetExtents(extents_, rows_, longest);
   step_.Run(extents_);
+  return step_checks_.Outcome(rows_);
 }
 
 /// More room in every cache that grows with the text, one after the other, so that only one exists twice.

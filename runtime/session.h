@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/bound_call.h"
+#include "runtime/checks.h"
 
 namespace heed {
 
@@ -28,7 +29,7 @@ class Session {
   /// Of the element that follows the row's text. Not const: a caller may adjust what it chooses from.
   std::span<float> logits(int64_t row);
   /// Adds an element to every row; ids lie in the vocabulary, and no text is at its bound.
-  void Add(std::span<const int32_t> ids);
+  Status Add(std::span<const int32_t> ids);
   /// Row `to` goes on from where row `from` is. Its logits are not copied.
   void Copy(int64_t from, int64_t to);
   /// Rows from `rows` on leave, or new ones come, which must be copied to.
@@ -69,6 +70,7 @@ class Session {
   const HeedEntry* entry_;
   Engine* engine_;
   BoundCall prefill_, step_;
+  CheckOutputs prefill_checks_, step_checks_;
   std::vector<Kept> kept_;
   int64_t vocabulary_ = 0;
   int64_t rows_ = 0, most_rows_ = 0, room_ = 0;

@@ -103,9 +103,11 @@ inline const HeedBuffer kTrainBuffers[] = {
     {kHeedBufferOutput, 0, {0, 0, nullptr}, 0, 0}, {kHeedBufferOutput, 1, {0, 0, nullptr}, 0, 0},
     {kHeedBufferOutput, 2, {0, 0, nullptr}, 0, 0}};
 inline const HeedFunction kToyTrain = {
-    "train/Train", 2, kToyExtents, 2, kTrainInputs, 3, kTrainOutputs, 7, kTrainBuffers, RunTrain<true>};
+    "train/Train",  2, kToyExtents, 2, kTrainInputs, 3, kTrainOutputs, 7, kTrainBuffers,
+    RunTrain<true>, 0, nullptr};
 inline const HeedFunction kToyLoss = {
-    "train/Loss", 2, kToyExtents, 2, kTrainInputs, 2, kTrainOutputs, 6, kTrainBuffers, RunTrain<false>};
+    "train/Loss",    2, kToyExtents, 2, kTrainInputs, 2, kTrainOutputs, 6, kTrainBuffers,
+    RunTrain<false>, 0, nullptr};
 
 inline const HeedTensorInfo kValuesInputs[] = {{"x", kHeedInt32, 2, kToyTokens},
                                                {"scale", kHeedInt32, 1, kToyTokens}};
@@ -114,8 +116,9 @@ inline const HeedBuffer kValuesBuffers[] = {{kHeedBufferInput, 0, {0, 0, nullptr
                                             {kHeedBufferInput, 1, {0, 0, nullptr}, 0, 0},
                                             {kHeedBufferParam, 0, {0, 0, nullptr}, 0, 0},
                                             {kHeedBufferOutput, 0, {0, 0, nullptr}, 0, 0}};
-inline const HeedFunction kToyValues = {"values/Forward", 2, kToyExtents,    2,        kValuesInputs, 1,
-                                        kValuesOutputs,   4, kValuesBuffers, RunValues};
+inline const HeedFunction kToyValues = {
+    "values/Forward", 2,         kToyExtents, 2,      kValuesInputs, 1, kValuesOutputs, 4,
+    kValuesBuffers,   RunValues, 0,           nullptr};
 
 inline const HeedTensorInfo kTwiceInputs[] = {{"m", kHeedFloat32, 3, kToyMatrix},
                                               {"keep", kHeedBool8, 1, kToyTokens}};
@@ -123,8 +126,9 @@ inline const HeedTensorInfo kTwiceOutputs[] = {{"value", kHeedFloat32, 3, kToyMa
 inline const HeedBuffer kTwiceBuffers[] = {{kHeedBufferInput, 0, {0, 0, nullptr}, 0, 0},
                                            {kHeedBufferInput, 1, {0, 0, nullptr}, 0, 0},
                                            {kHeedBufferOutput, 0, {0, 0, nullptr}, 0, 0}};
-inline const HeedFunction kToyTwice = {"twice/Forward", 2, kToyExtents,   2,       kTwiceInputs, 1,
-                                       kTwiceOutputs,   3, kTwiceBuffers, RunTwice};
+inline const HeedFunction kToyTwice = {
+    "twice/Forward", 2,        kToyExtents, 2,      kTwiceInputs, 1, kTwiceOutputs, 3,
+    kTwiceBuffers,   RunTwice, 0,           nullptr};
 
 inline const HeedDim kSeq[] = {{"seq", -1, 6}};
 inline const HeedDim kSeqModel[] = {{"seq", -1, 6}, {"model", -1, 3}};

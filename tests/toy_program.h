@@ -253,11 +253,18 @@ struct Tables {
         buffers.push_back({kHeedBufferOutput, i, {}, 0, 0});
       }
       const bool decodes = outputs[0].name == std::string_view("logits");
-      return HeedFunction{name,           pairs ? (decodes ? 4 : 3) : 2,
-                          extents,        static_cast<int64_t>(inputs.size()),
-                          inputs.data(),  static_cast<int64_t>(outputs.size()),
-                          outputs.data(), static_cast<int64_t>(buffers.size()),
-                          buffers.data(), run};
+      return HeedFunction{name,
+                          pairs ? (decodes ? 4 : 3) : 2,
+                          extents,
+                          static_cast<int64_t>(inputs.size()),
+                          inputs.data(),
+                          static_cast<int64_t>(outputs.size()),
+                          outputs.data(),
+                          static_cast<int64_t>(buffers.size()),
+                          buffers.data(),
+                          run,
+                          0,
+                          nullptr};
     };
     train = make("train", inputs, train_outputs, train_buffers, pairs ? PairTrain : TextTrain);
     loss = make("loss", inputs, loss_outputs, loss_buffers, pairs ? PairLoss : TextLoss);
