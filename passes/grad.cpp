@@ -4,8 +4,14 @@
 // into one stack, zeros where missing, instead of a sum of padded slices. The seed of a loss is 1: dividing
 // by the sum of `per` is the optimizer's first step, so that gradients of micro-batches add. Left alone: what
 // to save and what to compute again; fused ops bring their own derivative.
+//
+// Where a value is needed only under a condition, its cotangent is 0 elsewhere and so must be what it gives,
+// although the value or its derivative may be infinite or no number there: such products are guarded.
 #include "passes/grad.h"
 
+#include <cmath>
+
+#include "passes/conditional.h"
 #include "passes/context.h"
 
 namespace heed::passes {
@@ -23,6 +29,7 @@ class Reverse {
       parts_[value].push_back(cotangent);
     }
     const std::vector<NodeId> order = graph_.Order(roots);
+    uses_ = UsesOf(graph_, roots);
     active_.resize(graph_.size());
     for (NodeId id : wrt) active_[id.value] = true;
     for (NodeId id : order)
@@ -53,9 +60,73 @@ class Reverse {
     }
     const auto vjp = ir::Info(node.op).vjp;
     if (!vjp) throw InternalError("grad: no derivative of " + std::string(ir::Info(node.op).name));
-    const std::vector<NodeId> cotangents = vjp(graph_, id, d);
+    std::vector<NodeId> cotangents = vjp(graph_, id, d);
+    if (uses_[id.value].kind != Use::Kind::Always) Guard(id, d, cotangents);
     for (size_t i = 0; i < cotangents.size() && i < node.inputs.size(); ++i)
       Give(node.inputs[i], cotangents[i]);
+  }
+
+  /// 0 where the value is not needed. Nothing is done for derivatives that are finite whatever the value.
+  void Guard(NodeId id, NodeId d, std::vector<NodeId>& cotangents) {
+    const Node& node = graph_[id];
+    switch (node.op) {
+      case OpKind::Mul:
+        for (size_t i : {0, 1}) {
+          const Node& factor = graph_[node.inputs[1 - i]];
+          if (factor.op != OpKind::Const || !std::isfinite(factor.attributes.number))
+            cotangents[i] = WhereNeeded(id, d, {}, cotangents[i]);
+        }
+        return;
+      case OpKind::Pow:
+        cotangents[1] = WhereNeeded(id, d, {}, cotangents[1]);
+        [[fallthrough]];
+      case OpKind::Cos:
+      case OpKind::Erf:
+      case OpKind::Exp:
+      case OpKind::Sigmoid:
+      case OpKind::Sin:
+      case OpKind::Tanh:
+        cotangents[0] = WhereNeeded(id, d, {}, cotangents[0]);
+        return;
+      case OpKind::LogSoftmax:
+      case OpKind::Softmax:
+        cotangents[0] = WhereNeeded(id, d, node.attributes.axes, cotangents[0]);
+        return;
+      case OpKind::Contract:
+        for (size_t i : {0, 1}) {
+          // What d is multiplied with, if it is not needed everywhere itself.
+          const NodeId other = node.inputs[1 - i], cotangent = cotangents[i];
+          const bool anything = other.value < uses_.size() && uses_[other.value].kind != Use::Kind::Always;
+          if (!cotangent || !anything || graph_.op(other) == OpKind::Param) continue;
+          const AxisList rest = Minus(graph_.axes_of(d), graph_.axes_of(other));
+          const Node product = graph_[cotangent];
+          if (product.op != OpKind::Contract || product.inputs[1] != other) {
+            cotangents[i] = WhereNeeded(id, d, {}, cotangent);
+          } else {
+            cotangents[i] = graph_.Contract(product.inputs[0], WhereNeeded(id, d, rest, other),
+                                            product.attributes.axes, ir::MaskOf(product));
+          }
+        }
+        return;
+      default:
+        return;
+    }
+  }
+
+  /// `value` where node `id`, whose cotangent is d, is needed for some element along `axes`; else 0.
+  NodeId WhereNeeded(NodeId id, NodeId d, const AxisList& axes, NodeId value) {
+    if (!value) return value;
+    const NodeId zero = graph_.Const(0);
+    const Use& use = uses_[id.value];
+    if (use.kind == Use::Kind::When &&
+        !ContainsAll(Union(graph_.axes_of(value), axes), graph_.axes_of(use.condition)))
+      return value;  // each of its elements is needed for some of the others
+    if (use.kind == Use::Kind::When && Intersection(axes, graph_.axes_of(use.condition)).empty())
+      return graph_.Select(use.condition, value, zero);
+    NodeId some = d;
+    if (const AxisList along = Intersection(axes, graph_.axes_of(d)); !along.empty())
+      some = graph_.Reduce(OpKind::Max, graph_.Pointwise(OpKind::Abs, {d}), along);
+    return graph_.Select(graph_.Pointwise(OpKind::Ne, {some, zero}), value, zero);
   }
 
   void Give(NodeId to, NodeId d) {
@@ -93,6 +164,7 @@ class Reverse {
   Graph& graph_;
   const bool total_;
   std::vector<bool> active_;
+  std::vector<Use> uses_;  ///< of the nodes that there were before
   std::map<NodeId, std::vector<NodeId>> parts_;
   std::map<NodeId, std::map<Axis, std::map<int64_t, NodeId>>> slices_;
 };
