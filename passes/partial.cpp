@@ -159,6 +159,8 @@ class Partials {
       const Range by = prover_.RangeOf(node.inputs[1]);
       return by.low <= 0 && by.high >= 0;
     }
+    if (node.op == OpKind::Const)  // written, or folded
+      return node.attributes.number < kLeastInt || node.attributes.number > kMostInt;
     return MakesNumbers(node.op) && prover_.MayOverflow(id);
   }
   static bool MakesNumbers(OpKind op) {
@@ -192,6 +194,8 @@ class Partials {
       const NodeId by = node.inputs[1];
       if (prover_.AtMost({}, by, -1, way, places) || prover_.AtMost(by, {}, -1, way, places)) return;
       fault = graph_.Pointwise(OpKind::Eq, {by, graph_.ConstInt(0)});
+    } else if (node.op == OpKind::Const) {
+      fault = graph_.ConstBool(true);
     } else {
       if (prover_.Fits(id, way, places)) return;
       fault = Overflow(id, node);
