@@ -32,7 +32,7 @@ struct EntrySpec {
   std::shared_ptr<const ir::Graph> train, loss, forward, prefill, step;  ///< after the passes; null: absent
   std::shared_ptr<const ir::Graph> weights;                              ///< of attention; null where absent
   std::vector<std::pair<std::string, ir::AxisList>> weight_axes;         ///< order of the axes of its outputs
-  std::string variable, axis, indexes, prompt;                           ///< Generate
+  std::string variable, axis, indexes, prompt;                           ///< Generate; indexes: Value, too
   int64_t bound = 0, from = -1, until = -1;
   std::vector<std::pair<std::string, double>> options;
 };

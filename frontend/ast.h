@@ -38,7 +38,7 @@ enum class ExprKind {
   Contract,  // children[0] @items children[1]
   Call,      // callee children[0]; items = axis arguments; predicate; children[1...] = arguments
   Rename,    // children[0] [items -> targets]
-  Index,     // children[0] [children[1]]
+  Index,     // children[0] [children[1...]]
 };
 /// `f[a, b | p](x)` is one Call; `p[l](x)` too: whether `l` is an axis argument or a layer is decided by what
 /// `p` is (a Call whose callee is an Index appears when the bracket can only be an index, as in `h[l +
@@ -135,9 +135,10 @@ struct EntryDecl {
   EntryKind kind;
   Name name;
   std::vector<ParamDecl> params;
-  ExprPtr value;  ///< Value: the result; Minimize: the loss; Generate: the logits (`by`)
-  ExprPtr per;    ///< Minimize; may be null
-  Name variable;  ///< Generate
+  std::optional<TypeExpr> result;  ///< Value: type and axes, in the order of files
+  ExprPtr value;                   ///< Value: the result; Minimize: the loss; Generate: the logits (`by`)
+  ExprPtr per;                     ///< Minimize; may be null
+  Name variable;                   ///< Generate
   TypeExpr type;
   ExprPtr from, until;
   std::vector<Option> options;

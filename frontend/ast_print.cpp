@@ -189,6 +189,11 @@ class Printer {
     Line head;
     head << "entry " << entry.name.text;
     Params(head, entry.params);
+    if (entry.result) {
+      head << " ->";
+      head.Space(kDefinition);
+      Type(head, *entry.result);
+    }
     head << " =";
     Write(head, 0, "");
     Line line;
@@ -334,6 +339,16 @@ class Printer {
   // ---- Expressions
   /// Not an operand: needs no parentheses even if all are wanted.
   void Whole(Line& line, const Expr& expr) { Expression(line, expr, expr.parenthesized); }
+  /// What stands between the brackets after children[0].
+  void Values(Line& line, const Expr& expr) {
+    for (size_t i = 1; i < expr.children.size(); ++i) {
+      if (i > 1) {
+        line << ",";
+        line.Space(kList);
+      }
+      Whole(line, *expr.children[i]);
+    }
+  }
   void Operand(Line& line, const Expr& expr) {
     const bool compound =
         expr.kind == ExprKind::Unary || expr.kind == ExprKind::Binary || expr.kind == ExprKind::Contract;
@@ -387,13 +402,7 @@ class Printer {
           line.Close("]");
         }
         line.Open("(");
-        for (size_t i = 1; i < expr.children.size(); ++i) {
-          if (i > 1) {
-            line << ",";
-            line.Space(kList);
-          }
-          Whole(line, *expr.children[i]);
-        }
+        Values(line, expr);
         line.Close(")");
         break;
       case ExprKind::Rename:
@@ -407,7 +416,7 @@ class Printer {
       case ExprKind::Index:
         Operand(line, *expr.children[0]);
         line.Open("[");
-        Whole(line, *expr.children[1]);
+        Values(line, expr);
         line.Close("]");
         break;
     }

@@ -1,7 +1,9 @@
-// Names and scopes of every body; the call graph with its cycles; the axes each body mentions, for hygiene.
+// Names and scopes of every body.
 #include "frontend/check.h"
 
 #include <algorithm>
+
+#include "frontend/calls.h"
 
 namespace heed::frontend {
 namespace {
@@ -55,6 +57,7 @@ class BodyChecker {
                             "argument `" + param.name.text + "` of entry `" + entry.name.text +
                                 "` has a default; whoever runs the entry gives all arguments");
     Parameters(entry.params, "argument");
+    if (entry.result) Type(*entry.result);
     if (entry.from) CheckExpr(*entry.from);
     if (entry.until) CheckExpr(*entry.until);
     if (entry.kind == EntryKind::Generate && !entry.variable.text.empty()) {
@@ -77,6 +80,9 @@ class BodyChecker {
   bool IsAxis(const std::string& name) const {
     return IsFormal(name) || (!prelude_ && declarations_.IsAxis(name));
   }
+  bool IsFunction(const std::string& name) const {
+    return FindBuiltin(name) != nullptr || declarations_.Find(name, prelude_) != nullptr;
+  }
   std::vector<std::string> AxisNames() const {
     std::vector<std::string> names(formals_.begin(), formals_.end());
     if (!prelude_)
@@ -93,6 +99,12 @@ class BodyChecker {
 
   void Axis(const Name& name) {
     if (name.text.empty() || IsAxis(name.text)) return;
+    if (!prelude_ && declarations_.IsConst(name.text)) {
+      diagnostics_
+          .Report(DiagnosticKind::UnknownAxis, name.loc, "`" + name.text + "` is a constant, not an axis")
+          .notes.push_back("an axis has a name of its own: `axis " + name.text + "s = " + name.text + "`");
+      return;
+    }
     std::string hint = DidYouMean(name.text, AxisNames());
     diagnostics_.Report(DiagnosticKind::UnknownAxis, name.loc, "unknown axis `" + name.text + "`" + hint);
   }
@@ -172,7 +184,7 @@ class BodyChecker {
                           message + (module ? "" : DidYouMean(bind.module.text, names)));
       return;
     }
-    AxisCount(bind.module.text, *module->decl, bind.axes.size(), bind.module.loc);
+    if (!bind.axes.empty()) AxisCount(bind.module.text, *module->decl, bind.axes.size(), bind.module.loc);
   }
 
   void AxisCount(const std::string& name, const FunctionDecl& decl, size_t given, Loc loc) {
@@ -290,7 +302,15 @@ class BodyChecker {
             Use(base.name, *local);
             diagnostics_.Report(DiagnosticKind::PartAsValue, expr.loc,
                                 "`" + base.name + "` is a part: it is called, `" + base.name + "[...](...)`");
-            CheckExpr(*expr.children[1]);
+            for (size_t i = 1; i < expr.children.size(); ++i) CheckExpr(*expr.children[i]);
+            return;
+          }
+          if (local == nullptr && IsFunction(base.name)) {
+            diagnostics_
+                .Report(
+                    DiagnosticKind::AxesWithoutCall, expr.op_loc,
+                    "`" + base.name + "` is a function: its arguments stand in round brackets after the axes")
+                .notes.push_back("as in `softmax[pos | mask](x)`");
             return;
           }
         }
@@ -339,10 +359,17 @@ class BodyChecker {
     if (callee.kind == ExprKind::Index && callee.children[0]->kind == ExprKind::Name) {
       const std::string& name = callee.children[0]->name;
       Local* local = FindLocal(name);
-      CheckExpr(*callee.children[1]);
+      if (!local && IsFunction(name)) {
+        diagnostics_
+            .Report(DiagnosticKind::UnknownAxis, callee.children.back()->loc,
+                    "`" + name + "` takes names of axes in its brackets, not values")
+            .notes.push_back("a predicate follows a bar: `softmax[a | mask](x)`");
+        return;
+      }
+      for (size_t i = 1; i < callee.children.size(); ++i) CheckExpr(*callee.children[i]);
       if (local && local->part) {
         Use(name, *local);
-        PartCall(call, name, *local->part, 1, given);
+        PartCall(call, name, *local->part, callee.children.size() - 1, &call.items, given);
         return;
       }
       NotCallable(call, name);
@@ -359,13 +386,8 @@ class BodyChecker {
     Local* local = FindLocal(name);
     if (local && local->part) {
       Use(name, *local);
-      size_t indices = call.items.size();
-      if (indices > 0 && local->part->stack.empty()) {
-        diagnostics_
-            .Report(DiagnosticKind::WrongAxisCount, callee.loc,
-                    "part `" + name + "` takes no brackets: its axis arguments stand where it is declared")
-            .labels.push_back({local->part->name.loc, "declared here"});
-        Axes(call.items, false);
+      if (local->part->stack.empty()) {
+        PartCall(call, name, *local->part, 0, &call.items, given);
         return;
       }
       for (const AxisItem& item : call.items) {
@@ -383,7 +405,7 @@ class BodyChecker {
           }
         }
       }
-      PartCall(call, name, *local->part, indices, given);
+      PartCall(call, name, *local->part, call.items.size(), nullptr, given);
       return;
     }
     if (const Builtin* builtin = FindBuiltin(name)) {
@@ -443,8 +465,9 @@ class BodyChecker {
     diagnostics_.Report(DiagnosticKind::UnknownFunction, loc, message);
   }
 
+  /// `axes`: in brackets of their own, for a part that leaves its axes open; null: none can be there.
   void PartCall(const Expr& call, const std::string& name, const PartBind& bind, size_t indices,
-                size_t given) {
+                const AxisItems* axes, size_t given) {
     if (call.predicate) NoPredicate(call, name);
     size_t stack = 0;
     for (const AxisItem& item : bind.stack) stack += item.names.size();
@@ -458,9 +481,27 @@ class BodyChecker {
                             std::to_string(indices))
           .labels.push_back({bind.name.loc, "declared here"});
     }
-    if (const Function* module = declarations_.Find(bind.module.text, prelude_);
-        module && module->decl->is_module)
-      ArgumentCount(call, name, *module->decl, given);
+    const Function* module = declarations_.Find(bind.module.text, prelude_);
+    if (module == nullptr || !module->decl->is_module) return;
+    const bool open = bind.axes.empty() && !module->decl->axes.empty();
+    if (axes != nullptr) Axes(*axes, false);
+    if (open && axes != nullptr && !axes->empty()) {
+      AxisCount(bind.module.text, *module->decl, axes->size(), call.children[0]->loc);
+    } else if (open) {
+      Diagnostic& d = diagnostics_.Report(DiagnosticKind::WrongAxisCount, call.children[0]->loc,
+                                          "part `" + name + "` leaves the axes of `" + bind.module.text +
+                                              "` open, so this call must give them: `" + name +
+                                              (stack > 0 ? "[l]" : "") + "[...](...)`");
+      d.labels.push_back({bind.name.loc, "declared here"});
+      d.notes.push_back("or give them once: `part " + name + " = " + bind.module.text + "[...]`");
+    } else if (axes != nullptr && !axes->empty()) {
+      diagnostics_
+          .Report(DiagnosticKind::WrongAxisCount, call.children[0]->loc,
+                  "part `" + name + "` takes no brackets" + (stack > 0 ? " but those of its layer" : "") +
+                      ": its axis arguments stand where it is declared")
+          .labels.push_back({bind.name.loc, "declared here"});
+    }
+    ArgumentCount(call, name, *module->decl, given);
   }
 
   void ArgumentCount(const Expr& call, const std::string& name, const FunctionDecl& decl, size_t given) {
@@ -525,136 +566,7 @@ class BodyChecker {
   std::set<std::string> top_parts_, used_top_parts_;
 };
 
-/// Functions that `function` calls or has parts of.
-std::vector<Function*> Callees(const Declarations& declarations, const Function& function) {
-  std::vector<Function*> result;
-  const auto add = [&](const std::string& name) {
-    Function* callee = declarations.Find(name, function.prelude);
-    if (callee && std::find(result.begin(), result.end(), callee) == result.end()) result.push_back(callee);
-  };
-  const std::function<void(const Expr&)> visit = [&](const Expr& expr) {
-    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name) add(expr.children[0]->name);
-  };
-  const std::function<void(const std::vector<Stmt>&)> parts = [&](const std::vector<Stmt>& body) {
-    for (const Stmt& stmt : body) {
-      for (const PartBind& bind : stmt.parts) add(bind.module.text);
-      parts(stmt.body);
-    }
-  };
-  ForEachExpr(function.decl->body, visit);
-  for (const ParamDecl& param : function.decl->params)
-    if (param.default_value) ForEachExpr(*param.default_value, visit);
-  parts(function.decl->body);
-  return result;
-}
-
-/// Depth-first without recursion: a function met again on the current path closes a cycle.
-void CheckRecursion(const Declarations& declarations, Diagnostics& diagnostics) {
-  std::map<Function*, int> state;  // 1: on the path, 2: done
-  std::map<Function*, std::vector<Function*>> callees;
-  for (const auto& function : declarations.functions())
-    callees[function.get()] = Callees(declarations, *function);
-  for (const auto& start : declarations.functions()) {
-    if (state[start.get()] != 0) continue;
-    std::vector<std::pair<Function*, size_t>> path = {{start.get(), 0}};
-    state[start.get()] = 1;
-    while (!path.empty()) {
-      auto& [function, next] = path.back();
-      const std::vector<Function*>& all = callees[function];
-      if (next == all.size()) {
-        state[function] = 2;
-        path.pop_back();
-        continue;
-      }
-      Function* callee = all[next++];
-      if (state[callee] == 0) {
-        state[callee] = 1;
-        path.emplace_back(callee, 0);
-      } else if (state[callee] == 1) {
-        std::string cycle;
-        bool inside = false;
-        for (const auto& [step, unused] : path) {
-          inside = inside || step == callee;
-          if (!inside) continue;
-          step->recursive = true;
-          cycle += step->decl->name.text + " -> ";
-        }
-        diagnostics
-            .Report(DiagnosticKind::Recursion, callee->decl->name.loc,
-                    "`" + callee->decl->name.text + "` reaches itself: " + cycle + callee->decl->name.text)
-            .notes.push_back(
-                "every call is expanded at compile time; repeat layers with `for l in axis { ... }`");
-      }
-    }
-  }
-}
-
-/// Global axes that occur in values of the body: those it writes and those its callees declare in their
-/// results. Sizes |a| and element types bring no axis.
-void CollectMentions(const Declarations& declarations, Function& function) {
-  std::set<std::string> formals;
-  const auto add = [&](const std::string& name, const std::set<std::string>& local) {
-    if (&local == &formals && local.count(BaseName(name)))
-      function.twins = std::max(function.twins, Primes(name));
-    if (!function.prelude && !local.count(BaseName(name)) && declarations.IsAxis(name))
-      function.mentions.insert(name);
-  };
-  const auto items = [&](const AxisItems& list, const std::set<std::string>& local) {
-    for (const AxisItem& item : list)
-      for (const Name& name : item.names) add(name.text, local);
-  };
-  for (const AxisItem& item : function.decl->axes)
-    for (const Name& name : item.names) formals.insert(name.text);
-  const auto result_of = [&](const std::string& name) {
-    const Function* callee = declarations.Find(name, false);
-    if (!callee || callee->prelude) return;
-    std::set<std::string> local;
-    for (const AxisItem& item : callee->decl->axes)
-      for (const Name& formal : item.names) local.insert(formal.text);
-    items(callee->decl->result.axes, local);
-  };
-  const std::function<void(const Expr&)> visit = [&](const Expr& expr) {
-    if (expr.kind == ExprKind::Name) add(expr.name, formals);
-    items(expr.items, formals);
-    items(expr.targets, formals);
-    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name)
-      result_of(expr.children[0]->name);
-  };
-  const std::function<void(const std::vector<Stmt>&)> statements = [&](const std::vector<Stmt>& body) {
-    for (const Stmt& stmt : body) {
-      for (const ParamBind& bind : stmt.params) items(bind.axes, formals);
-      for (const PartBind& bind : stmt.parts) {
-        items(bind.axes, formals);
-        result_of(bind.module.text);
-      }
-      if (stmt.announced) items(*stmt.announced, formals);
-      statements(stmt.body);
-    }
-  };
-  for (const ParamDecl& param : function.decl->params) {
-    items(param.type.axes, formals);
-    if (param.default_value) ForEachExpr(*param.default_value, visit);
-  }
-  items(function.decl->result.axes, formals);
-  statements(function.decl->body);
-  ForEachExpr(function.decl->body, visit);
-}
-
 }  // namespace
-
-void ForEachExpr(const Expr& expr, const std::function<void(const Expr&)>& visit) {
-  visit(expr);
-  if (expr.predicate) ForEachExpr(*expr.predicate, visit);
-  for (const ExprPtr& child : expr.children)
-    if (child) ForEachExpr(*child, visit);
-}
-
-void ForEachExpr(const std::vector<Stmt>& body, const std::function<void(const Expr&)>& visit) {
-  for (const Stmt& stmt : body) {
-    if (stmt.value) ForEachExpr(*stmt.value, visit);
-    ForEachExpr(stmt.body, visit);
-  }
-}
 
 void CheckNames(const Declarations& declarations, Diagnostics& diagnostics) {
   for (const auto& function : declarations.functions()) {

@@ -12,9 +12,4 @@ namespace heed::frontend {
 /// Reports; marks recursive functions and fills Function::mentions.
 void CheckNames(const Declarations& declarations, Diagnostics& diagnostics);
 
-/// Calls `visit` with every expression below and including `expr`, parents first.
-void ForEachExpr(const Expr& expr, const std::function<void(const Expr&)>& visit);
-/// The same for every expression of the statements, loops included.
-void ForEachExpr(const std::vector<Stmt>& body, const std::function<void(const Expr&)>& visit);
-
 }  // namespace heed::frontend

@@ -1,10 +1,8 @@
-// Entries and statements, and what all of elaboration shares: axes of a frame, messages, checks of operands.
+// Entries and statements.
 #include "frontend/elaborate.h"
 
 #include <algorithm>
 #include <cmath>
-
-#include "frontend/check.h"
 
 namespace heed::frontend {
 
@@ -15,10 +13,6 @@ using ir::NodeId;
 using ir::OpKind;
 
 namespace {
-
-constexpr int64_t kMaxSteps = 1'000'000;  // expressions evaluated for one graph
-constexpr size_t kMaxNodes = 1'000'000;
-constexpr int kMaxDepth = 1600;  // nested evaluations, calls included
 
 struct OptionRange {
   std::string_view name;
@@ -66,17 +60,9 @@ std::shared_ptr<ir::Graph> Elaborator::Build(const EntryDecl& decl, bool train, 
   if (!Arguments(decl, frame, entry, failed)) failed = true;
   bool made = false;
   switch (decl.kind) {
-    case EntryKind::Value: {
-      const Value value = decl.value ? Eval(*decl.value, frame) : Value{};
-      made = value.kind == Value::Kind::Tensor;
-      if (value.kind == Value::Kind::Tuple)
-        Report(frame, DiagnosticKind::WrongType, decl.value->loc, "an entry gives one value, not several");
-      if (made) {
-        graph_->SetOutput("value", value.node);
-        entry.result_axes = value.order;
-      }
+    case EntryKind::Value:
+      made = ValueOf(decl, frame, entry);
       break;
-    }
     case EntryKind::Minimize:
       made = Minimize(decl, frame);
       break;
@@ -99,13 +85,8 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
              "an argument cannot be called `example`: that is the number of the example");
       failed = true;
     }
-    bool grouped = false;
-    for (const AxisItem& item : param.type.axes) grouped = grouped || item.group;
-    if (grouped) {
-      Report(frame, DiagnosticKind::GroupPositions, param.type.loc,
-             "an argument of an entry has separate axes; groups are for parameters");
-      failed = true;
-    }
+    const bool grouped = !Separate(frame, param.type, "an argument");
+    failed = failed || grouped;
     Value& value = frame.variables[param.name.text];
     value = {};
     if (!axes || grouped || !Distinct(frame, *axes, param.type.axes, param.type.loc)) {
@@ -113,6 +94,7 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
       continue;
     }
     argument.type.axes = *axes;
+    Axis reads;
     if (param.type.element) {
       const std::string& element = param.type.element->text;
       if (element == "int" || element == "bool") {
@@ -125,6 +107,7 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
         }
         argument.type.dtype = DType::Int;
         argument.type.indexes = root[0].root();
+        reads = root[0];
       }
     }
     SetOrigin(frame, param.name.loc);
@@ -134,9 +117,62 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
     attributes.dtype = argument.type.dtype;
     attributes.indexes = argument.type.indexes;
     value = Tensor(graph_->Make(OpKind::Input, {}, attributes), argument.type.axes);
+    if (reads != reads.root()) value.reads = {reads};
     entry.arguments.push_back(std::move(argument));
   }
   return true;
+}
+
+bool Elaborator::Separate(const Frame& frame, const TypeExpr& type, const char* what) {
+  for (const AxisItem& item : type.axes) {
+    if (!item.group) continue;
+    Report(frame, DiagnosticKind::GroupPositions, type.loc,
+           std::string(what) + " of an entry has separate axes; groups are for parameters");
+    return false;
+  }
+  return true;
+}
+
+bool Elaborator::ValueOf(const EntryDecl& decl, Frame& frame, Entry& entry) {
+  Value value = decl.value ? Eval(*decl.value, frame) : Value{};
+  if (value.kind == Value::Kind::Tuple)
+    Report(frame, DiagnosticKind::WrongType, decl.value->loc, "an entry gives one value, not several");
+  if (value.kind != Value::Kind::Tensor) return false;
+  if (!decl.result) {
+    if (TooLarge(frame, value)) return false;
+    entry.result_axes = OrderOf(decl, frame, entry, value);
+  } else {
+    if (!Separate(frame, *decl.result, "the result")) return false;
+    const auto axes = CheckResult(frame, *decl.result, value, decl.value->loc);
+    if (!axes) return false;
+    entry.result_axes = *axes;
+    const bool floats =
+        !decl.result->element || decl.result->element->text == "f32" || decl.result->element->text == "bf16";
+    if (floats && DTypeOf(value) == DType::Int) value.node = graph_->Pointwise(OpKind::Cast, {value.node});
+  }
+  graph_->SetOutput("value", value.node);
+  return true;
+}
+
+AxisList Elaborator::OrderOf(const EntryDecl& decl, const Frame& frame, const Entry& entry,
+                             const Value& value) const {
+  // What a function or part gives has the order of its declaration.
+  if (decl.value->kind == ExprKind::Call) {
+    const Expr& callee = *decl.value->children[0];
+    const auto part = frame.variables.find(callee.name);
+    if (callee.kind == ExprKind::Index || (part != frame.variables.end() && part->second.part) ||
+        (!FindBuiltin(callee.name) && declarations_.Find(callee.name, false)))
+      return value.order;
+  }
+  AxisList order;
+  for (const Argument& argument : entry.arguments) order = ir::Union(order, argument.type.axes);
+  order = ir::Intersection(order, value.order);
+  AxisList rest = ir::Minus(value.order, order);
+  std::sort(rest.begin(), rest.end(), [&](Axis a, Axis b) {
+    const auto line = [&](Axis axis) { return declarations_.axis_bind(axis.root().text()).name.loc.offset; };
+    return line(a) != line(b) ? line(a) < line(b) : a.text().size() < b.text().size();
+  });
+  return ir::Union(order, rest);
 }
 
 bool Elaborator::Minimize(const EntryDecl& decl, Frame& frame) {
@@ -404,8 +440,9 @@ void Elaborator::For(const Stmt& stmt, Frame& frame) {
   const int64_t count = axes_->Bound(axes[0]);
   for (int64_t i = 0; i < count && Step(frame, stmt.loc); ++i) {
     Value& variable = frame.variables[stmt.names[0].text];
-    variable = Tensor(graph_->ConstInt(i), {});
-    variable.element = axes[0].root();
+    const ir::Attributes attributes = {
+        .indexes = axes[0].root(), .dtype = DType::Int, .number = static_cast<double>(i)};
+    variable = Tensor(graph_->Make(OpKind::Const, {}, attributes), {});
     Body(stmt.body, frame);
   }
 }
@@ -414,8 +451,10 @@ Value Elaborator::MakePart(const PartBind& bind, Frame& frame, const std::string
   const Function* module = declarations_.Find(bind.module.text, frame.prelude());
   const auto axes = ResolveGroups(frame, bind.axes);
   const auto stack = Resolve(frame, bind.stack);
-  if (!module || !module->decl->is_module || !axes || !stack || axes->size() != module->decl->axes.size())
-    return {};
+  if (!module || !module->decl->is_module || !axes || !stack) return {};
+  const std::vector<AxisItem>& formals = module->decl->axes;
+  if (axes->size() != formals.size() && !axes->empty()) return {};
+  if (!Closed(bind.stack, "the stack `" + bind.name.text + "`", frame)) return {};
   for (size_t i = 0; i < axes->size(); ++i)
     if (!Distinct(frame, (*axes)[i], {}, bind.axes[i].loc)) return {};
   for (Axis axis : *stack) {
@@ -431,246 +470,19 @@ Value Elaborator::MakePart(const PartBind& bind, Frame& frame, const std::string
   part->axes = *axes;
   part->stack = *stack;
   part->path = path;
+  for (size_t i = 0; i < formals.size(); ++i) {
+    bool open = axes->empty();
+    if (!open)
+      for (const Name& name : bind.axes[i].names) open = open || frame.open.count(BaseName(name.text)) != 0;
+    for (const Name& formal : formals[i].names)
+      if (open) part->open.insert(formal.text);
+  }
+  part->key = frame.key;
+  part->key.emplace_back(&bind, "");
   Value value;
   value.kind = Value::Kind::Part;
   value.part = std::move(part);
   return value;
-}
-
-// ---- Helpers
-
-Diagnostic& Elaborator::Report(const Frame& frame, DiagnosticKind kind, Loc loc, std::string message) {
-  // Inside the prelude the author's own call is the place to point at.
-  const Loc inner = loc;
-  const Frame* at = &frame;
-  while (at->prelude() && at->caller) {
-    loc = at->call_loc;
-    at = at->caller;
-  }
-  if (!reported_.insert({kind, loc.file, loc.offset}).second) {
-    repeated_ = {kind, loc, "", {}, {}};
-    return repeated_;
-  }
-  Diagnostic& d = diagnostics_.Report(kind, loc, std::move(message));
-  if (at != &frame) d.labels.push_back({inner, "here, in `" + frame.name + "`"});
-  if (at->function && at->caller && (!at->axes.empty() || !at->lifted.empty())) {
-    std::string note = "`" + at->name + "` called at " + at->call_loc.Text();
-    std::string with;
-    for (const AxisItem& item : at->function->decl->axes)
-      for (const Name& name : item.names) {
-        const auto found = at->axes.find(name.text);
-        if (found == at->axes.end()) continue;
-        std::string actual;
-        for (Axis axis : found->second) actual += (actual.empty() ? "" : ", ") + axis.WithoutFresh().text();
-        with += (with.empty() ? " with " : ", ") + name.text + " = " +
-                (found->second.size() == 1 ? actual : "(" + actual + ")");
-      }
-    if (!at->lifted.empty())
-      with += (with.empty() ? " lifted over " : ", lifted over ") + Show(*at->caller, at->lifted);
-    d.notes.push_back(note + with);
-  }
-  return d;
-}
-
-void Elaborator::SetOrigin(const Frame& frame, Loc loc) {
-  graph_->origin = {frame.path, loc.Text() + frame.where};
-}
-
-AxisList Elaborator::Resolve(const Frame& frame, const std::string& name) const {
-  const std::string base = BaseName(name);
-  const int primes = Primes(name);
-  AxisList result;
-  if (const auto found = frame.axes.find(base); found != frame.axes.end()) {
-    for (Axis axis : found->second) {
-      for (int i = 0; i < primes; ++i) axis = axis.Twin();
-      result.push_back(axis);
-    }
-  } else if (!frame.prelude() && declarations_.IsAxis(name)) {
-    result.push_back(Axis(name));
-  }
-  return result;
-}
-
-std::optional<AxisList> Elaborator::Resolve(const Frame& frame, const AxisItems& items) const {
-  AxisList result;
-  for (const AxisItem& item : items) {
-    for (const Name& name : item.names) {
-      const AxisList axes = Resolve(frame, name.text);
-      if (axes.empty()) return std::nullopt;
-      result.insert(result.end(), axes.begin(), axes.end());
-    }
-  }
-  return result;
-}
-
-std::optional<std::vector<AxisList>> Elaborator::ResolveGroups(const Frame& frame,
-                                                               const AxisItems& items) const {
-  std::vector<AxisList> result;
-  for (const AxisItem& item : items) {
-    const auto axes = Resolve(frame, AxisItems{item});
-    if (!axes) return std::nullopt;
-    result.push_back(*axes);
-  }
-  return result;
-}
-
-std::optional<Axis> Elaborator::Single(const Frame& frame, const AxisItem& item) {
-  const auto axes = Resolve(frame, AxisItems{item});
-  if (!axes) return std::nullopt;
-  if (axes->size() == 1) return (*axes)[0];
-  Report(frame, DiagnosticKind::GroupPositions, item.loc,
-         "a single axis is needed here; this is the group " + Show(frame, *axes));
-  return std::nullopt;
-}
-
-bool Elaborator::Distinct(const Frame& frame, const AxisList& axes, const AxisItems& items, Loc loc) {
-  std::set<std::string> written;
-  bool silent = false;
-  for (const AxisItem& item : items)
-    for (const Name& name : item.names) silent = !written.insert(name.text).second || silent;
-  for (size_t i = 0; i < axes.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (axes[i] != axes[j]) continue;
-      if (silent) return false;
-      Report(frame, DiagnosticKind::DuplicateAxis, loc,
-             "axis `" + Show(frame, axes[i]) + "` twice in " + Show(frame, axes))
-          .notes.push_back("the twin `" + Show(frame, axes[i]) + "'` has the same size and another name");
-      return false;
-    }
-  }
-  return true;
-}
-
-std::string Elaborator::Show(const Frame& frame, Axis axis) const {
-  if (axis.WithoutFresh() == axis) return axis.text();
-  // A fresh copy is known to the author by the parameter's name.
-  for (const auto& [formal, actual] : frame.axes) {
-    if (actual.size() != 1) continue;
-    std::string name = formal;
-    for (Axis variant = actual[0]; variant.text().size() <= axis.text().size(); variant = variant.Twin()) {
-      if (variant == axis) return name;
-      name += "'";
-    }
-  }
-  return axis.WithoutFresh().text();
-}
-
-std::string Elaborator::Show(const Frame& frame, const AxisList& axes) const {
-  std::string text;
-  for (Axis axis : axes) text += (text.empty() ? "" : ", ") + Show(frame, axis);
-  return "[" + text + "]";
-}
-
-std::string Elaborator::ShowType(const Frame& frame, const Value& value) const {
-  if (value.kind == Value::Kind::Tuple) return std::to_string(value.tuple.size()) + " values";
-  if (value.kind != Value::Kind::Tensor) return "?";
-  const DType dtype = DTypeOf(value);
-  std::string name = ir::Text(dtype);
-  if (dtype == DType::Int && ElementOf(value)) name = ElementOf(value).text();
-  return value.order.empty() ? name : name + Show(frame, value.order);
-}
-
-NumberScope Elaborator::NumbersIn(const Frame& frame) {
-  NumberScope scope;
-  scope.size = [this, &frame](const std::string& name, Loc) -> std::optional<Number> {
-    const AxisList axes = Resolve(frame, name);
-    if (axes.empty()) return std::nullopt;
-    Number product{1, true};
-    for (Axis axis : axes) product.value *= static_cast<double>(axes_->Bound(axis));
-    return product;
-  };
-  scope.value = [this, &frame](const std::string& name, Loc loc) -> std::optional<Number> {
-    const auto variable = frame.variables.find(name);
-    if (variable != frame.variables.end()) {
-      const Value& value = variable->second;
-      if (!value.ok()) return std::nullopt;
-      if (value.kind == Value::Kind::Tensor && graph_->op(value.node) == OpKind::Const &&
-          DTypeOf(value) != DType::Bool)
-        return Number{(*graph_)[value.node].attributes.number, DTypeOf(value) == DType::Int};
-      Report(frame, DiagnosticKind::NotConstant, loc, "`" + name + "` is not known at compile time");
-      return std::nullopt;
-    }
-    if (!frame.prelude())
-      if (const auto found = declarations_.consts().find(name); found != declarations_.consts().end())
-        return found->second;
-    if (!Resolve(frame, name).empty())
-      Report(frame, DiagnosticKind::AxisAsNumber, loc,
-             "axis `" + name + "` is used as a number; did you mean `|" + name + "|`?");
-    return std::nullopt;  // an unknown name was reported by check
-  };
-  return scope;
-}
-
-Value Elaborator::Tensor(NodeId node, const AxisList& order) const {
-  Value value;
-  value.kind = Value::Kind::Tensor;
-  value.node = node;
-  value.order = ir::SameSet(order, graph_->axes_of(node)) ? order : graph_->axes_of(node);
-  return value;
-}
-
-Value Elaborator::Pointwise(OpKind op, const std::vector<Value>& arguments) const {
-  std::vector<NodeId> nodes;
-  AxisList order;
-  for (const Value& value : arguments) {
-    nodes.push_back(value.node);
-    order = ir::ContainsAll(value.order, order) ? value.order : ir::Union(order, value.order);
-  }
-  return Tensor(graph_->Pointwise(op, std::move(nodes)), order);
-}
-
-bool Elaborator::Check(const Frame& frame, const Value& value, Need need, Loc loc, const std::string& who) {
-  if (!value.ok()) return false;
-  const bool boolean = value.kind == Value::Kind::Tensor && DTypeOf(value) == DType::Bool;
-  if (value.kind == Value::Kind::Tensor && (need == Need::Any || (need == Need::Bool) == boolean))
-    return true;
-  const char* what = need == Need::Number ? "a number" : need == Need::Bool ? "a truth value" : "one value";
-  if (value.kind == Value::Kind::Part) return false;  // reported by check
-  Report(frame, DiagnosticKind::WrongType, loc,
-         who + " needs " + what + "; this is " + ShowType(frame, value));
-  return false;
-}
-
-bool Elaborator::CheckBroadcast(const Frame& frame, const Value& a, const Value& b, const Expr& expr,
-                                const std::string& op, Loc a_loc, Loc b_loc) {
-  if (DTypeOf(a) != DType::Float || DTypeOf(b) != DType::Float) return true;
-  const AxisList own_a = ir::Minus(a.order, frame.lifted), own_b = ir::Minus(b.order, frame.lifted);
-  if (ir::ContainsAll(own_a, own_b) || ir::ContainsAll(own_b, own_a)) return true;
-  const AxisList all = ir::Union(own_a, own_b);
-  if (frame.announced && ir::ContainsAll(*frame.announced, all)) return true;
-  Diagnostic& d = Report(frame, DiagnosticKind::TwoWayBroadcast, expr.op_loc.file ? expr.op_loc : expr.loc,
-                         "two-way broadcast: " + Show(frame, own_a) + " " + op + " " + Show(frame, own_b) +
-                             " gives " + Show(frame, all));
-  d.labels.push_back({a_loc, "has " + Show(frame, own_a)});
-  d.labels.push_back({b_loc, "has " + Show(frame, own_b)});
-  d.notes.push_back("write the axes on the left if meant: `s" + Show(frame, all) + " = ...`");
-  return false;
-}
-
-Axis Elaborator::ElementOf(const Value& value) const {
-  return value.element ? value.element : graph_->type(value.node).indexes;
-}
-
-std::optional<int64_t> Elaborator::IntConstant(const Value& value) const {
-  if (value.kind != Value::Kind::Tensor || graph_->op(value.node) != OpKind::Const ||
-      DTypeOf(value) != DType::Int)
-    return std::nullopt;
-  const double number = (*graph_)[value.node].attributes.number;
-  if (!(std::fabs(number) < 9e15)) return std::nullopt;
-  return static_cast<int64_t>(number);
-}
-
-bool Elaborator::Step(const Frame& frame, Loc loc) {
-  if (aborted_) return false;
-  if (++steps_ <= kMaxSteps && graph_->size() <= kMaxNodes && depth_ <= kMaxDepth) return true;
-  aborted_ = true;
-  Report(frame, DiagnosticKind::ProgramTooLarge, loc,
-         depth_ > kMaxDepth ? "calls and expressions are nested too deeply here"
-                            : "expanding this program takes more than " +
-                                  NumberText(graph_->size() > kMaxNodes ? kMaxNodes : kMaxSteps) +
-                                  (graph_->size() > kMaxNodes ? " operations" : " steps"))
-      .notes.push_back("loops over static axes are unrolled and every call is expanded");
-  return false;
 }
 
 }  // namespace heed::frontend

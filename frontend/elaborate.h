@@ -18,20 +18,28 @@
 
 namespace heed::frontend {
 
+/// Which instance: the parts on the way to it from the top level, with the layers of those that are stacks.
+/// Paths have other names (`as`, and none for the root), so two instances may have one path.
+using InstanceKey = std::vector<std::pair<const PartBind*, std::string>>;
+
 /// An instance of a module, or a stack of instances.
 struct PartInstance {
   const Function* module = nullptr;
   const PartBind* bind = nullptr;
-  std::vector<ir::AxisList> axes;  ///< what stands for each axis parameter
+  std::vector<ir::AxisList> axes;  ///< what stands for each axis parameter; none if each call says it
+  std::set<std::string> open;      ///< axis parameters whose axes differ from call to call
   ir::AxisList stack;
   std::string path;
+  InstanceKey key;
 };
 
 struct Value {
   enum class Kind { Poison, Tensor, Tuple, Part } kind = Kind::Poison;
   ir::NodeId node;
   ir::AxisList order;  ///< the axes as their author would list them; the same set as the node's
-  ir::Axis element;    ///< of a constant: the root it is an element of (a loop variable)
+  ir::AxisList reads;  ///< of elements: the axes they read where a value has them (of `n'(i)`: n')
+  /// Of a whole number known here that no int can be, where it stands; its node is a float.
+  std::optional<Loc> too_large;
   std::vector<Value> tuple;
   std::shared_ptr<const PartInstance> part;
   bool ok() const { return kind != Kind::Poison; }
@@ -42,8 +50,10 @@ struct Frame {
   const Function* function = nullptr;  ///< null for an entry
   std::string name;
   std::map<std::string, ir::AxisList> axes;  ///< axis parameters
+  std::set<std::string> open;                ///< those whose axes differ from call to call of the instance
   std::map<std::string, Value> variables;
   std::string path;
+  InstanceKey key;
   ir::AxisList lifted;  ///< axes of arguments that the signature does not name
   std::optional<ir::AxisList> announced;
   const Frame* caller = nullptr;
@@ -56,6 +66,7 @@ struct Frame {
 struct ParameterInfo {
   Parameter parameter;
   const ParamBind* bind = nullptr;
+  InstanceKey key;  ///< of the instance that declares it
 };
 
 class Elaborator {
@@ -71,6 +82,10 @@ class Elaborator {
  private:
   // ---- elaborate.cpp: entries, statements
   bool Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bool& failed);
+  bool Separate(const Frame& frame, const TypeExpr& type, const char* what);
+  bool ValueOf(const EntryDecl& decl, Frame& frame, Entry& entry);
+  ir::AxisList OrderOf(const EntryDecl& decl, const Frame& frame, const Entry& entry,
+                       const Value& value) const;
   bool Minimize(const EntryDecl& decl, Frame& frame);
   bool Generate(const EntryDecl& decl, Frame& frame, Entry& entry);
   std::optional<double> ElementConstant(const Frame& frame, const Expr& expr, ir::Axis element,
@@ -83,6 +98,8 @@ class Elaborator {
 
   // ---- elaborate_params.cpp: parameters
   Value MakeParameter(const ParamBind& bind, Frame& frame);
+  bool Closed(const AxisItems& items, const std::string& what, const Frame& frame);
+  void SamePath(const ParamBind& bind, const Frame& frame, const ParameterInfo& other);
   void WrittenInitializer(const ParamBind& bind, const Frame& frame, Parameter& parameter);
 
   // ---- elaborate_expr.cpp: expressions but calls
@@ -97,13 +114,22 @@ class Elaborator {
   Value Regroup(const Value& x, const ir::AxisList& from, const ir::AxisList& to, const Expr& expr,
                 Frame& frame);
   Value Index(const Expr& expr, Frame& frame);
+  /// The axis of `x` that the index reads, or nothing after reporting why it reads none.
+  std::optional<ir::Axis> ReadAxis(const Frame& frame, const Expr& expr, const Value& x, const Value& index,
+                                   Loc index_loc);
+  void NoElement(const Frame& frame, const Value& x, Loc x_loc, const Value& index, Loc index_loc);
 
   // ---- elaborate_call.cpp: calls of parts and functions; hygiene
   Value Call(const Expr& expr, Frame& frame);
+  /// `axes`: those that the call gives a part that leaves them open.
   Value CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,
-                 const std::vector<Loc>& index_locs, Frame& frame);
+                 const std::vector<Loc>& index_locs, const AxisItems& axes, Frame& frame);
   Value Apply(const Expr& expr, const Function& function, const std::vector<ir::AxisList>& actual,
-              const std::vector<Loc>& actual_locs, const std::string* path, Frame& caller);
+              const std::vector<Loc>& actual_locs, const PartInstance* instance, Frame& caller);
+  /// The declared axes, if the result of a body has them (and lifted ones) and is of the declared type; else
+  /// nothing, after reporting.
+  std::optional<ir::AxisList> CheckResult(const Frame& frame, const TypeExpr& type, const Value& result,
+                                          Loc loc);
   bool CheckArgument(const Value& value, const ParamDecl& param, const Frame& callee, const std::string& name,
                      const Expr& argument, const Frame& caller);
 
@@ -121,7 +147,7 @@ class Elaborator {
   Value Onehot(const Expr& expr, ir::Axis axis, const Value& index, Frame& frame);
   Value AxisElement(const Expr& expr, const std::string& name, Frame& frame);
 
-  // ---- helpers (elaborate.cpp)
+  // ---- elaborate_shared.cpp
   Diagnostic& Report(const Frame& frame, DiagnosticKind kind, Loc loc, std::string message);
   void SetOrigin(const Frame& frame, Loc loc);
   ir::AxisList Resolve(const Frame& frame, const std::string& name) const;  ///< empty: no such axis
@@ -137,13 +163,23 @@ class Elaborator {
   std::string ShowType(const Frame& frame, const Value& value) const;    ///< "vocab[seq]", "float[key]"
   NumberScope NumbersIn(const Frame& frame);
   Value Tensor(ir::NodeId node, const ir::AxisList& order) const;
-  Value Pointwise(ir::OpKind op, const std::vector<Value>& arguments) const;
+  /// The same elements as those of `x`, in other places.
+  Value Moved(const Value& x, ir::NodeId node, const ir::AxisList& order) const;
+  /// A whole number known here; one that no int can be is a float where a float is wanted, and nowhere else.
+  Value WholeNumber(double number, Loc loc) const;
+  Value Pointwise(const Frame& frame, Loc loc, ir::OpKind op, const std::vector<Value>& arguments);
+  /// Reports a number that no int can be where an int is needed.
+  bool TooLarge(const Frame& frame, const Value& value);
   /// Number, truth value or both, else reports; false for poison too.
   enum class Need { Number, Bool, Any };
   bool Check(const Frame& frame, const Value& value, Need need, Loc loc, const std::string& who);
+  /// Notes which product of values that have `axis` may have been meant as a contraction.
+  void WhyNotSummed(const Frame& frame, const Value& value, ir::Axis axis, Diagnostic& diagnostic) const;
+  /// Notes what made a float of whole numbers, if `value` is one.
+  void WhyFloat(const Value& value, Diagnostic& diagnostic) const;
   bool CheckBroadcast(const Frame& frame, const Value& a, const Value& b, const Expr& expr,
                       const std::string& op, Loc a_loc, Loc b_loc);
-  ir::Axis ElementOf(const Value& value) const;
+  ir::Axis ElementOf(const Value& value) const { return graph_->type(value.node).indexes; }
   ir::DType DTypeOf(const Value& value) const { return graph_->type(value.node).dtype; }
   std::optional<int64_t> IntConstant(const Value& value) const;
   bool Step(const Frame& frame, Loc loc);  ///< false: the program is beyond all bounds

@@ -62,7 +62,7 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
                         expr.children[3]->loc))
       return {};
     SetOrigin(frame, expr.loc);
-    return Pointwise(OpKind::Select, arguments);
+    return Pointwise(frame, expr.loc, OpKind::Select, arguments);
   }
   if (name == "dropout")
     return need(0, Need::Number) && need(1, Need::Number) ? Dropout(expr, arguments, frame) : Value{};
@@ -74,10 +74,10 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
                                         expr.children[2]->loc))
         return {};
       SetOrigin(frame, expr.loc);
-      return Pointwise(name == "min" ? OpKind::Minimum : OpKind::Maximum, arguments);
+      return Pointwise(frame, expr.loc, name == "min" ? OpKind::Minimum : OpKind::Maximum, arguments);
     }
     SetOrigin(frame, expr.loc);
-    return Pointwise(kUnary.at(name), arguments);
+    return Pointwise(frame, expr.loc, kUnary.at(name), arguments);
   }
 
   if (count != 1) return {};
@@ -213,7 +213,7 @@ Value Elaborator::Stack(const Expr& expr, Axis axis, const std::vector<Value>& a
       return {};
     }
     const DType dtype = DTypeOf(value);
-    floats = floats || dtype == DType::Float;
+    floats = floats || (dtype == DType::Float && !value.too_large);
     (dtype == DType::Bool ? bools : numbers) = true;
     if (bools && numbers) {
       Report(frame, DiagnosticKind::WrongType, loc, "`stack` of numbers and truth values");
@@ -222,13 +222,18 @@ Value Elaborator::Stack(const Expr& expr, Axis axis, const std::vector<Value>& a
     order = ir::ContainsAll(value.order, order) ? value.order : ir::Union(order, value.order);
     nodes.push_back(value.node);
   }
+  for (const Value& value : arguments)
+    if (!floats && TooLarge(frame, value)) return {};
   SetOrigin(frame, expr.loc);
   for (NodeId& node : nodes)
     if (floats && graph_->type(node).dtype == DType::Int) node = graph_->Pointwise(OpKind::Cast, {node});
   order.insert(order.begin(), axis);
   ir::Attributes attributes;
   attributes.axis = axis;
-  return Tensor(graph_->Make(OpKind::Stack, nodes, attributes), order);
+  Value result = Tensor(graph_->Make(OpKind::Stack, nodes, attributes), order);
+  if (ElementOf(result))
+    for (const Value& value : arguments) result.reads = ir::Union(result.reads, value.reads);
+  return result;
 }
 
 Value Elaborator::UnpackAxis(const Expr& expr, Axis axis, const Value& x, Frame& frame) {
@@ -254,7 +259,7 @@ Value Elaborator::UnpackAxis(const Expr& expr, Axis axis, const Value& x, Frame&
     attributes.axis = axis;
     attributes.index = i;
     result.tuple.push_back(
-        Tensor(graph_->Make(OpKind::Slice, {x.node}, attributes), ir::Minus(x.order, {axis})));
+        Moved(x, graph_->Make(OpKind::Slice, {x.node}, attributes), ir::Minus(x.order, {axis})));
   }
   return result;
 }
@@ -262,6 +267,7 @@ Value Elaborator::UnpackAxis(const Expr& expr, Axis axis, const Value& x, Frame&
 Value Elaborator::Onehot(const Expr& expr, Axis axis, const Value& index, Frame& frame) {
   const Loc loc = expr.children[1]->loc;
   const std::string name = Show(frame, axis);
+  if (TooLarge(frame, index)) return {};
   if (DTypeOf(index) != DType::Int || ElementOf(index) != axis.root()) {
     Diagnostic& d = Report(frame, DiagnosticKind::IndexType, loc,
                            "`onehot[" + name + "]` needs an element of `" + axis.root().text() +
@@ -300,26 +306,31 @@ Value Elaborator::AxisElement(const Expr& expr, const std::string& name, Frame& 
     return {};
   }
   const Axis root = axes[0].root();
+  std::optional<double> constant;
+  if (i.too_large || IntConstant(i)) constant = (*graph_)[i.node].attributes.number;
+  if (constant && (*constant < 0 || *constant >= static_cast<double>(axes_->Bound(root)))) {
+    Report(frame, DiagnosticKind::IndexAxis, loc,
+           "there is no element " + NumberText(*constant) + " of `" + root.text() +
+               "`, whose elements are 0 to " + std::to_string(axes_->Bound(root) - 1));
+    return {};
+  }
   if (DTypeOf(i) != DType::Int) {
     Report(frame, DiagnosticKind::IndexType, loc,
            "`" + name + "(i)` needs a whole number; this is " + ShowType(frame, i));
     return {};
   }
-  if (const auto constant = IntConstant(i)) {
-    if (*constant < 0 || *constant >= axes_->Bound(root)) {
-      Report(frame, DiagnosticKind::IndexAxis, loc,
-             "there is no element " + std::to_string(*constant) + " of `" + root.text() +
-                 "`, whose elements are 0 to " + std::to_string(axes_->Bound(root) - 1));
-      return {};
-    }
-    Value value = i;
-    value.element = root;
-    return value;
-  }
   SetOrigin(frame, expr.loc);
   ir::Attributes attributes;
   attributes.indexes = root;
-  return Tensor(graph_->Make(OpKind::Element, {i.node}, attributes), i.order);
+  if (constant) {
+    attributes.dtype = DType::Int;
+    attributes.number = *constant;
+  }
+  Value value = Tensor(constant ? graph_->Make(OpKind::Const, {}, attributes)
+                                : graph_->Make(OpKind::Element, {i.node}, attributes),
+                       i.order);
+  value.reads = {axes[0]};
+  return value;
 }
 
 }  // namespace heed::frontend

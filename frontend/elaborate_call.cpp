@@ -31,8 +31,13 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
     const auto part = frame.variables.find(callee.children[0]->name);
     if (part == frame.variables.end() || part->second.kind != Value::Kind::Part) return {};
     const std::shared_ptr<const PartInstance> instance = part->second.part;
-    const Value index = Eval(*callee.children[1], frame);
-    return CallPart(expr, *instance, {index}, {callee.children[1]->loc}, frame);
+    std::vector<Value> indices;
+    std::vector<Loc> locs;
+    for (size_t i = 1; i < callee.children.size(); ++i) {
+      indices.push_back(Eval(*callee.children[i], frame));
+      locs.push_back(callee.children[i]->loc);
+    }
+    return CallPart(expr, *instance, indices, locs, expr.items, frame);
   }
   if (callee.kind != ExprKind::Name) return {};
   const auto part = frame.variables.find(callee.name);
@@ -40,6 +45,7 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
     const std::shared_ptr<const PartInstance> instance = part->second.part;
     std::vector<Value> indices;
     std::vector<Loc> locs;
+    if (instance->stack.empty()) return CallPart(expr, *instance, indices, locs, expr.items, frame);
     for (const AxisItem& item : expr.items) {
       for (const Name& name : item.names) {
         const auto variable = frame.variables.find(name.text);
@@ -48,13 +54,13 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
         if (variable != frame.variables.end()) {
           value = variable->second;
         } else if (constant != declarations_.consts().end() && constant->second.whole) {
-          value = Tensor(graph_->ConstInt(static_cast<int64_t>(constant->second.value)), {});
+          value = WholeNumber(constant->second.value, name.loc);
         }
         indices.push_back(value);
         locs.push_back(name.loc);
       }
     }
-    return CallPart(expr, *instance, indices, locs, frame);
+    return CallPart(expr, *instance, indices, locs, {}, frame);
   }
   if (FindBuiltin(callee.name)) return CallBuiltin(expr, callee.name, frame);
   if (const Function* function = declarations_.Find(callee.name, frame.prelude())) {
@@ -70,9 +76,10 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
 }
 
 Value Elaborator::CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,
-                           const std::vector<Loc>& index_locs, Frame& frame) {
-  if (indices.size() != part.stack.size()) return {};
-  std::string path = part.path;
+                           const std::vector<Loc>& index_locs, const AxisItems& axes, Frame& frame) {
+  const bool open = part.axes.empty() && !part.module->decl->axes.empty();
+  if (indices.size() != part.stack.size() || open == axes.empty()) return {};
+  PartInstance instance = part;
   for (size_t i = 0; i < indices.size(); ++i) {
     const Value& index = indices[i];
     if (!index.ok()) return {};
@@ -96,12 +103,13 @@ Value Elaborator::CallPart(const Expr& expr, const PartInstance& part, const std
              Show(frame, axis) + "` has " + std::to_string(axes_->Bound(axis)) + " elements");
       return {};
     }
-    path += "." + std::to_string(*number);
+    instance.path = JoinPath(instance.path, std::to_string(*number));
+    instance.key.back().second += "." + std::to_string(*number);
   }
-  if (!path.empty() && path[0] == '.') path.erase(0, 1);
   std::vector<Loc> locs;
-  for (const AxisItem& item : part.bind->axes) locs.push_back(item.loc);
-  return Apply(expr, *part.module, part.axes, locs, &path, frame);
+  for (const AxisItem& item : open ? axes : part.bind->axes) locs.push_back(item.loc);
+  const auto actual = open ? ResolveGroups(frame, axes) : part.axes;
+  return actual ? Apply(expr, *part.module, *actual, locs, &instance, frame) : Value{};
 }
 
 bool Elaborator::CheckArgument(const Value& value, const ParamDecl& param, const Frame& callee,
@@ -111,6 +119,7 @@ bool Elaborator::CheckArgument(const Value& value, const ParamDecl& param, const
   if (element == "bool") return Check(caller, value, Need::Bool, argument.loc, who);
   if (!Check(caller, value, Need::Number, argument.loc, who)) return false;
   if (element == "f32" || element == "bf16") return true;
+  if (TooLarge(caller, value)) return false;
   const auto refuse = [&](const std::string& needs) -> Diagnostic& {
     Diagnostic& d = Report(caller, DiagnosticKind::WrongType, argument.loc, who + " needs " + needs);
     d.labels.push_back({argument.loc, "is " + ShowType(caller, value)});
@@ -144,8 +153,48 @@ bool Elaborator::CheckArgument(const Value& value, const ParamDecl& param, const
   return false;
 }
 
+std::optional<AxisList> Elaborator::CheckResult(const Frame& frame, const TypeExpr& type, const Value& result,
+                                                Loc loc) {
+  const auto want = Resolve(frame, type.axes);
+  if (!want || !Distinct(frame, *want, type.axes, type.loc)) return std::nullopt;
+  const AxisList missing = ir::Minus(*want, result.order);
+  const AxisList surplus = ir::Minus(ir::Minus(result.order, *want), frame.lifted);
+  if (!missing.empty() || !surplus.empty()) {
+    const AxisList own = ir::Minus(result.order, ir::Minus(frame.lifted, *want));
+    std::string why;
+    if (!surplus.empty()) why = "`" + Show(frame, surplus[0]) + "` was never contracted or reduced";
+    if (!missing.empty()) why = "`" + Show(frame, missing[0]) + "` is missing";
+    Diagnostic& d = Report(frame, DiagnosticKind::ResultAxes, loc,
+                           "`" + frame.name + "` declares " + Show(frame, *want) + "; its body gives " +
+                               Show(frame, own) + ": " + why);
+    d.labels.push_back({type.loc, "declared here"});
+    if (missing.empty()) WhyNotSummed(frame, result, surplus[0], d);
+    return std::nullopt;
+  }
+  const std::string element = type.element ? type.element->text : "f32";
+  const bool floats = element == "f32" || element == "bf16";
+  const DType dtype = DTypeOf(result);
+  const AxisList root =
+      floats || element == "int" || element == "bool" ? AxisList{} : Resolve(frame, element);
+  if (!floats && TooLarge(frame, result)) return std::nullopt;
+  const bool fits = element == "bool"  ? dtype == DType::Bool
+                    : element == "int" ? dtype == DType::Int
+                    : root.empty()     ? dtype != DType::Bool
+                                       : dtype == DType::Int && ElementOf(result) == root[0].root();
+  if (fits) return want;
+  Diagnostic& d = Report(
+      frame, DiagnosticKind::WrongType, loc,
+      "`" + frame.name + "` declares the type " + element + "; its body gives " + ShowType(frame, result));
+  d.labels.push_back({type.loc, "declared here"});
+  if (!floats) WhyFloat(result, d);
+  if (dtype == DType::Int && !root.empty())
+    d.notes.push_back("write `" + root[0].root().text() +
+                      "(...)` if the number is meant as one of its elements");
+  return std::nullopt;
+}
+
 Value Elaborator::Apply(const Expr& expr, const Function& function, const std::vector<AxisList>& actual,
-                        const std::vector<Loc>& actual_locs, const std::string* path, Frame& caller) {
+                        const std::vector<Loc>& actual_locs, const PartInstance* instance, Frame& caller) {
   const FunctionDecl& decl = *function.decl;
   const std::string& name = decl.name.text;
   const Loc call_loc = expr.loc;
@@ -161,7 +210,9 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   Frame frame;
   frame.function = &function;
   frame.name = name;
-  frame.path = path ? *path : caller.path;
+  frame.path = instance ? instance->path : caller.path;
+  frame.key = instance ? instance->key : caller.key;
+  if (instance) frame.open = instance->open;
   frame.caller = &caller;
   frame.call_loc = call_loc;
   frame.where = " < " + call_loc.Text() + caller.where;
@@ -326,11 +377,16 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
         renames.emplace_back(copy->second, axis);
         std::replace(order.begin(), order.end(), copy->second, axis);
       }
-      const Axis element = value.element;
       SetOrigin(caller, call_loc);
-      value = Tensor(graph_->Rename(value.node, renames), order);
-      value.element = element;
+      value = Moved(value, graph_->Rename(value.node, renames), order);
+      for (const auto& [copy, actual] : back)
+        std::replace(value.reads.begin(), value.reads.end(), actual, copy);
     }
+    // An element of an axis other than a root reads that one.
+    if (value.ok() && param.type.element && ElementOf(value))
+      if (const AxisList of = Resolve(frame, param.type.element->text);
+          of.size() == 1 && of[0] != of[0].root())
+        value.reads = of;
     frame.variables[param.name.text] = std::move(value);
   }
 
@@ -344,39 +400,11 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
     Check(frame, result, Need::Any, result_loc, "the result of `" + name + "`");
     return {};
   }
-  const auto want = Resolve(frame, decl.result.axes);
-  if (!want || !Distinct(frame, *want, decl.result.axes, decl.result.loc)) return {};
-  const AxisList missing = ir::Minus(*want, result.order);
-  const AxisList surplus = ir::Minus(ir::Minus(result.order, *want), frame.lifted);
-  if (!missing.empty() || !surplus.empty()) {
-    const AxisList own = ir::Minus(result.order, ir::Minus(frame.lifted, *want));
-    std::string why;
-    if (!surplus.empty()) why = "`" + Show(frame, surplus[0]) + "` was never contracted or reduced";
-    if (!missing.empty()) why = "`" + Show(frame, missing[0]) + "` is missing";
-    Diagnostic& d = Report(frame, DiagnosticKind::ResultAxes, result_loc,
-                           "`" + name + "` declares " + Show(frame, *want) + "; its body gives " +
-                               Show(frame, own) + ": " + why);
-    d.labels.push_back({decl.result.loc, "declared here"});
-    return {};
-  }
-  const std::string element = decl.result.element ? decl.result.element->text : "f32";
-  const DType dtype = DTypeOf(result);
-  const AxisList root = element == "f32" || element == "bf16" || element == "int" || element == "bool"
-                            ? AxisList{}
-                            : Resolve(frame, element);
-  const bool type_fits = element == "bool"  ? dtype == DType::Bool
-                         : element == "int" ? dtype == DType::Int
-                         : root.empty()     ? dtype != DType::Bool
-                                            : dtype == DType::Int && ElementOf(result) == root[0].root();
-  if (!type_fits) {
-    Diagnostic& d =
-        Report(frame, DiagnosticKind::WrongType, result_loc,
-               "`" + name + "` declares the type " + element + "; its body gives " + ShowType(frame, result));
-    d.labels.push_back({decl.result.loc, "declared here"});
-    return {};
-  }
-  // Lifted axes first, then the declared ones in their order; copies get their names back.
-  AxisList order = ir::Union(ir::Minus(result.order, *want), *want);
+  const auto want = CheckResult(frame, decl.result, result, result_loc);
+  if (!want) return {};
+  // Lifted axes first, as the arguments have them, then the declared ones in their order; copies get their
+  // names back.
+  AxisList order = ir::Union(ir::Minus(ir::Intersection(frame.lifted, result.order), *want), *want);
   AxisList outside;
   std::vector<std::pair<Axis, Axis>> renames;
   for (Axis axis : order) {
@@ -393,10 +421,10 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
     }
     outside.push_back(to);
   }
-  const Axis kept = result.element;
   SetOrigin(frame, result_loc);
-  result = Tensor(graph_->Rename(result.node, renames), outside);
-  result.element = kept;
+  result = Moved(result, graph_->Rename(result.node, renames), outside);
+  for (const auto& [copy, actual] : back)
+    std::replace(result.reads.begin(), result.reads.end(), copy, actual);
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "frontend/elaborate.h"
+#include "ir/op.h"
 
 namespace heed::frontend {
 
@@ -23,9 +24,7 @@ Value Elaborator::Eval(const Expr& expr, Frame& frame) {
 Value Elaborator::EvalKind(const Expr& expr, Frame& frame) {
   switch (expr.kind) {
     case ExprKind::Number:
-      if (expr.is_whole && expr.number < 9e15)
-        return Tensor(graph_->ConstInt(static_cast<int64_t>(expr.number)), {});
-      return Tensor(graph_->Const(expr.number), {});
+      return expr.is_whole ? WholeNumber(expr.number, expr.loc) : Tensor(graph_->Const(expr.number), {});
     case ExprKind::Bool:
       return Tensor(graph_->ConstBool(expr.number != 0), {});
     case ExprKind::Name:
@@ -67,22 +66,22 @@ Value Elaborator::NameValue(const Expr& expr, Frame& frame) {
   const auto constant = declarations_.consts().find(expr.name);
   if (constant == declarations_.consts().end()) return {};  // reported by check, or the prompt of `generate`
   const Number number = constant->second;
-  if (number.whole && std::abs(number.value) < 9e15)
-    return Tensor(graph_->ConstInt(static_cast<int64_t>(number.value)), {});
-  return Tensor(graph_->Const(number.value), {});
+  return number.whole ? WholeNumber(number.value, expr.loc) : Tensor(graph_->Const(number.value), {});
 }
 
 Value Elaborator::Size(const Expr& expr, Frame& frame) {
   const AxisList axes = Resolve(frame, expr.name);
   if (axes.empty()) return {};
   SetOrigin(frame, expr.loc);
-  NodeId product = graph_->ConstInt(1);
+  Value product;
   for (Axis axis : axes) {
-    const NodeId size =
-        axes_->IsDynamic(axis) ? graph_->Length(axis.root()) : graph_->ConstInt(axes_->Bound(axis));
-    product = axes.size() == 1 ? size : graph_->Mul(product, size);
+    const Value size = axes_->IsDynamic(axis)
+                           ? Tensor(graph_->Length(axis.root()), {})
+                           : WholeNumber(static_cast<double>(axes_->Bound(axis)), expr.loc);
+    product = product.ok() ? Pointwise(frame, expr.loc, OpKind::Mul, {product, size}) : size;
+    if (!product.ok()) break;
   }
-  return Tensor(product, {});
+  return product;
 }
 
 Value Elaborator::Unary(const Expr& expr, Frame& frame) {
@@ -91,7 +90,7 @@ Value Elaborator::Unary(const Expr& expr, Frame& frame) {
   if (!Check(frame, x, negates ? Need::Number : Need::Bool, expr.children[0]->loc, "`" + expr.op + "`"))
     return {};
   SetOrigin(frame, expr.loc);
-  return Pointwise(negates ? OpKind::Neg : OpKind::Not, {x});
+  return Pointwise(frame, expr.loc, negates ? OpKind::Neg : OpKind::Not, {x});
 }
 
 Value Elaborator::Binary(const Expr& expr, Frame& frame) {
@@ -121,22 +120,9 @@ Value Elaborator::Binary(const Expr& expr, Frame& frame) {
   if (op.takes == Takes::Same && a_fits) need = DTypeOf(a) == DType::Bool ? Need::Bool : Need::Number;
   const bool b_fits = Check(frame, b, need, b_loc, who);
   if (!a_fits || !b_fits) return {};
-  const Axis ea = ElementOf(a), eb = ElementOf(b);
-  const bool adds = op.op == OpKind::Add || op.op == OpKind::Sub;
-  if (adds && ea && eb && ea != eb) {
-    Diagnostic& d =
-        Report(frame, DiagnosticKind::MixedElements, expr.op_loc.file ? expr.op_loc : expr.loc,
-               "`" + ea.text() + " " + expr.op + " " + eb.text() + "`: positions of different axes");
-    d.labels.push_back({a_loc, "an element of " + ea.text()});
-    d.labels.push_back({b_loc, "an element of " + eb.text()});
-    return {};
-  }
   if (op.arithmetic && !CheckBroadcast(frame, a, b, expr, expr.op, a_loc, b_loc)) return {};
   SetOrigin(frame, expr.op_loc.file ? expr.op_loc : expr.loc);
-  Value result = Pointwise(op.op, {a, b});
-  if (adds && IntConstant(result) && !(ea && eb) && !(op.op == OpKind::Sub && eb))
-    result.element = ea ? ea : eb;
-  return result;
+  return Pointwise(frame, expr.loc, op.op, {a, b});
 }
 
 Value Elaborator::Contract(const Expr& expr, Frame& frame) {
@@ -215,7 +201,7 @@ Value Elaborator::Rename(const Expr& expr, Frame& frame) {
       *std::find(order.begin(), order.end(), (*from)[i]) = (*to)[i];
     }
     // Swaps find an axis twice on the way; fall back on the graph's own order then.
-    return Tensor(graph_->Rename(x.node, renames), order);
+    return Moved(x, graph_->Rename(x.node, renames), order);
   }
   for (const AxisList* side : {&*from, &*to}) {
     for (Axis axis : *side) {
@@ -277,7 +263,7 @@ Value Elaborator::Regroup(const Value& x, const AxisList& from, const AxisList& 
     attributes.to = to;
     node = graph_->Make(OpKind::Split, {node}, attributes);
   }
-  return Tensor(node, order);
+  return Moved(x, node, order);
 }
 
 Value Elaborator::Index(const Expr& expr, Frame& frame) {
@@ -287,84 +273,148 @@ Value Elaborator::Index(const Expr& expr, Frame& frame) {
       return {};  // reported by check
   }
   const Value x = Eval(*expr.children[0], frame);
-  const Value i = Eval(*expr.children[1], frame);
-  const Loc x_loc = expr.children[0]->loc, i_loc = expr.children[1]->loc;
-  const bool x_fits = Check(frame, x, Need::Any, x_loc, "indexing");
-  const bool i_fits = Check(frame, i, Need::Any, i_loc, "an index");
-  if (!x_fits || !i_fits) return {};
-  const Axis root = DTypeOf(i) == DType::Int ? ElementOf(i) : Axis();
-  if (!root) {
-    Diagnostic& d = Report(frame, DiagnosticKind::IndexType, i_loc,
-                           "index has type " + ir::Text(DTypeOf(i)) + ", but must be an element of an axis");
-    d.labels.push_back({x_loc, "has " + Show(frame, x.order)});
-    if (DTypeOf(i) == DType::Int && !x.order.empty()) {
-      const Axis axis = x.order[0];
-      const std::string index(i_loc.file ? i_loc.file->text().substr(i_loc.offset, i_loc.length) : "...");
-      d.notes.push_back("write `" + Show(frame, axis.root()) + "(" + index +
-                        ")` to say which axis it is an element of");
-    } else if (DTypeOf(i) == DType::Float) {
-      d.notes.push_back(
-          "positions, token ids and argmax are elements of an axis; numbers with a point are not");
+  const size_t count = expr.children.size() - 1;
+  std::vector<Value> indices;
+  for (size_t k = 0; k < count; ++k) indices.push_back(Eval(*expr.children[k + 1], frame));
+  const Loc x_loc = expr.children[0]->loc;
+  const auto loc_of = [&](size_t k) { return expr.children[k + 1]->loc; };
+  bool fit = Check(frame, x, Need::Any, x_loc, "indexing");
+  for (size_t k = 0; k < count; ++k) fit = Check(frame, indices[k], Need::Any, loc_of(k), "an index") && fit;
+  if (!fit) return {};
+  AxisList read;  // by each index
+  for (size_t k = 0; k < count; ++k) {
+    const auto axis = ReadAxis(frame, expr, x, indices[k], loc_of(k));
+    if (!axis) return {};
+    const auto before = std::find(read.begin(), read.end(), *axis);
+    if (before != read.end()) {
+      const std::string name = Show(frame, *axis);
+      Diagnostic& d = Report(frame, DiagnosticKind::IndexAxis, loc_of(k), "two indices read `" + name + "`");
+      d.labels.push_back({loc_of(static_cast<size_t>(before - read.begin())), "this one, too"});
+      d.labels.push_back({x_loc, "has " + Show(frame, x.order)});
+      d.notes.push_back("`" + name + "'(i)` is an element that reads the twin `" + name + "'`");
+      return {};
     }
-    return {};
+    read.push_back(*axis);
   }
-  // The axis that is read: one of the signature's before lifted ones, the axis itself before its twins.
+  // The axes of an index take the place of the one it reads.
+  const AxisList stay = ir::Minus(x.order, read);
+  AxisList order;
+  for (Axis axis : x.order) {
+    const auto by = std::find(read.begin(), read.end(), axis);
+    order = ir::Union(order, by == read.end()
+                                 ? AxisList{axis}
+                                 : ir::Minus(indices[static_cast<size_t>(by - read.begin())].order, stay));
+  }
+  SetOrigin(frame, expr.op_loc.file ? expr.op_loc : expr.loc);
+  // An axis that is read and has the name of an axis of an index is another one.
+  AxisList used = x.order;
+  for (const Value& index : indices) used = ir::Union(used, index.order);
+  std::vector<std::pair<Axis, Axis>> renames;
+  for (Axis& axis : read) {
+    const bool clashes = std::any_of(indices.begin(), indices.end(),
+                                     [&](const Value& index) { return ir::Contains(index.order, axis); });
+    Axis fresh = axis;
+    for (int i = 1; clashes && ir::Contains(used, fresh); ++i) fresh = axis.Fresh(i);
+    used.push_back(fresh);
+    renames.emplace_back(axis, fresh);
+    axis = fresh;
+  }
+  NodeId node = graph_->Rename(x.node, renames);
+  for (size_t k = 0; k < count; ++k) {
+    ir::Attributes attributes;
+    attributes.axis = read[k];
+    // A constant element of a static axis is a slice.
+    const auto constant = IntConstant(indices[k]);
+    if (!constant || axes_->IsDynamic(read[k])) {
+      node = graph_->Make(OpKind::Gather, {node, indices[k].node}, attributes);
+      continue;
+    }
+    if (*constant < 0 || *constant >= axes_->Bound(read[k])) {
+      Report(frame, DiagnosticKind::IndexAxis, loc_of(k),
+             "index " + std::to_string(*constant) + " is outside `" + Show(frame, renames[k].first) +
+                 "`, whose elements are 0 to " + std::to_string(axes_->Bound(read[k]) - 1));
+      return {};
+    }
+    attributes.index = *constant;
+    node = graph_->Make(OpKind::Slice, {node}, attributes);
+  }
+  return Moved(x, node, order);
+}
+
+std::optional<Axis> Elaborator::ReadAxis(const Frame& frame, const Expr& expr, const Value& x,
+                                         const Value& index, Loc index_loc) {
+  const Loc x_loc = expr.children[0]->loc;
+  if (TooLarge(frame, index)) return std::nullopt;
+  const Axis root = DTypeOf(index) == DType::Int ? ElementOf(index) : Axis();
+  if (!root) {
+    NoElement(frame, x, x_loc, index, index_loc);
+    return std::nullopt;
+  }
   AxisList candidates;
   for (Axis axis : x.order)
     if (axis.root() == root) candidates.push_back(axis);
   if (candidates.empty()) {
     Diagnostic& d =
-        Report(frame, DiagnosticKind::IndexAxis, i_loc,
+        Report(frame, DiagnosticKind::IndexAxis, index_loc,
                "indexing by an element of `" + root.text() + "`, but the value has " + Show(frame, x.order));
     d.labels.push_back({x_loc, "has " + Show(frame, x.order)});
-    return {};
+    return std::nullopt;
   }
-  if (const AxisList own = ir::Minus(candidates, frame.lifted); !own.empty()) candidates = own;
-  if (ir::Contains(candidates, root)) candidates = {root};
-  if (candidates.size() > 1) {
-    Diagnostic& d =
-        Report(frame, DiagnosticKind::IndexAxis, i_loc,
-               "an element of `" + root.text() + "` can index each of " + Show(frame, candidates));
-    d.labels.push_back({x_loc, "has " + Show(frame, x.order)});
-    d.notes.push_back("rename the one that is read to `" + root.text() + "`");
-    return {};
+  // What the element says itself; else one of the signature's before lifted ones, the axis itself before its
+  // twins.
+  if (const AxisList said = ir::Intersection(candidates, index.reads); !said.empty()) {
+    candidates = said;
+  } else {
+    if (const AxisList own = ir::Minus(candidates, frame.lifted); !own.empty()) candidates = own;
+    if (ir::Contains(candidates, root)) candidates = {root};
   }
-  Axis axis = candidates[0];
-  AxisList order;
-  for (Axis a : x.order) {
-    if (a == axis) {
-      for (Axis b : i.order)
-        if (b == axis || !ir::Contains(x.order, b)) order.push_back(b);
-    } else {
-      order.push_back(a);
+  if (candidates.size() == 1) return candidates[0];
+  Diagnostic& d = Report(frame, DiagnosticKind::IndexAxis, index_loc,
+                         "an element of `" + root.text() + "` can index each of " + Show(frame, candidates));
+  d.labels.push_back({x_loc, "has " + Show(frame, x.order)});
+  d.notes.push_back("`" + Show(frame, candidates.back()) + "(i)` is an element that reads `" +
+                    Show(frame, candidates.back()) + "`");
+  return std::nullopt;
+}
+
+void Elaborator::NoElement(const Frame& frame, const Value& x, Loc x_loc, const Value& index, Loc index_loc) {
+  Diagnostic& d =
+      Report(frame, DiagnosticKind::IndexType, index_loc,
+             "index has type " + ir::Text(DTypeOf(index)) + ", but must be an element of an axis");
+  d.labels.push_back({x_loc, "has " + Show(frame, x.order)});
+  if (DTypeOf(index) == DType::Float) {
+    d.notes.push_back(
+        "positions, token ids and argmax are elements of an axis; numbers with a point are not");
+    return;
+  }
+  if (DTypeOf(index) != DType::Int || x.order.empty()) return;
+  // The axis meant is one of the value's, most likely one whose elements the index is computed from.
+  AxisList elements;
+  std::vector<NodeId> operands{index.node};
+  while (!operands.empty()) {
+    const NodeId id = operands.back();
+    operands.pop_back();
+    if (const Axis of = graph_->type(id).indexes) {
+      elements = ir::Union(elements, {of});
+    } else if (ir::IsPointwise(graph_->op(id))) {
+      operands.insert(operands.end(), (*graph_)[id].inputs.rbegin(), (*graph_)[id].inputs.rend());
     }
   }
-  SetOrigin(frame, expr.op_loc.file ? expr.op_loc : expr.loc);
-  // A constant element of a static axis is a slice.
-  if (const auto constant = IntConstant(i); constant && !axes_->IsDynamic(axis)) {
-    if (*constant < 0 || *constant >= axes_->Bound(axis)) {
-      Report(frame, DiagnosticKind::IndexAxis, i_loc,
-             "index " + std::to_string(*constant) + " is outside `" + Show(frame, axis) +
-                 "`, whose elements are 0 to " + std::to_string(axes_->Bound(axis) - 1));
-      return {};
+  const AxisList own = ir::Minus(x.order, frame.lifted);
+  Axis axis = (own.empty() ? x.order : own)[0];
+  for (Axis candidate : x.order)
+    if (ir::Contains(elements, candidate.root())) {
+      axis = candidate;
+      break;
     }
-    ir::Attributes attributes;
-    attributes.axis = axis;
-    attributes.index = *constant;
-    return Tensor(graph_->Make(OpKind::Slice, {x.node}, attributes), order);
+  if (elements.size() > 1) {
+    std::string names;
+    for (Axis of : elements) names += (names.empty() ? "`" : ", `") + of.text() + "`";
+    d.notes.push_back("a number computed from positions of " + names + " is a position of none of them");
   }
-  // The axis read and the axes of the index never share a name.
-  NodeId node = x.node;
-  if (ir::Contains(i.order, axis)) {
-    const AxisList used = ir::Union(x.order, i.order);
-    Axis fresh = axis;
-    for (int k = 1; ir::Contains(used, fresh); ++k) fresh = axis.Fresh(k);
-    node = graph_->Rename(node, {{axis, fresh}});
-    axis = fresh;
-  }
-  ir::Attributes attributes;
-  attributes.axis = axis;
-  return Tensor(graph_->Make(OpKind::Gather, {node, i.node}, attributes), order);
+  const std::string text(index_loc.file ? index_loc.file->text().substr(index_loc.offset, index_loc.length)
+                                        : "...");
+  d.notes.push_back("write `" + Show(frame, axis) + "(" + text + ")` to say which axis it is an element of");
 }
 
 }  // namespace heed::frontend

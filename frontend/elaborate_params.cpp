@@ -20,7 +20,7 @@ constexpr double kMaxElements = 1099511627776;  // 2^40: 4 TiB of f32
 
 Value Elaborator::MakeParameter(const ParamBind& bind, Frame& frame) {
   const auto groups = ResolveGroups(frame, bind.axes);
-  if (!groups) return {};
+  if (!groups || !Closed(bind.axes, "parameter `" + bind.name.text + "`", frame)) return {};
   AxisList local;
   for (const AxisList& group : *groups) local.insert(local.end(), group.begin(), group.end());
   if (!Distinct(frame, local, bind.axes, bind.name.loc)) return {};
@@ -36,19 +36,15 @@ Value Elaborator::MakeParameter(const ParamBind& bind, Frame& frame) {
   const std::string name = JoinPath(frame.path, bind.alias ? bind.alias->text : bind.name.text);
   SetOrigin(frame, bind.name.loc);
   ParameterInfo*& info = by_name_[name];
-  if (info && (info->bind != &bind || info->parameter.axes != stored)) {
-    Diagnostic& d = Report(frame, DiagnosticKind::DuplicateParameter, bind.name.loc,
-                           "two parameters have the path `" + name + "`");
-    if (info->bind != &bind) d.labels.push_back({info->parameter.loc, "the other one"});
-    d.notes.push_back(
-        "the name of the root part is not part of a path; `as \"...\"` gives a part or parameter another "
-        "one");
+  if (info && (info->bind != &bind || info->key != frame.key || info->parameter.axes != stored)) {
+    SamePath(bind, frame, *info);
     return {};
   }
   if (!info) {
     auto fresh = std::make_unique<ParameterInfo>();
     Parameter& parameter = fresh->parameter;
     fresh->bind = &bind;
+    fresh->key = frame.key;
     parameter.name = name;
     parameter.axes = stored;
     parameter.loc = bind.name.loc;
@@ -90,6 +86,46 @@ Value Elaborator::MakeParameter(const ParamBind& bind, Frame& frame) {
     node = graph_->Make(OpKind::Gather, {node, graph_->Positions(local[i])}, attributes);
   }
   return Tensor(node, local);
+}
+
+bool Elaborator::Closed(const AxisItems& items, const std::string& what, const Frame& frame) {
+  for (const AxisItem& item : items) {
+    for (const Name& name : item.names) {
+      if (!frame.open.count(BaseName(name.text))) continue;
+      Diagnostic& d = Report(frame, DiagnosticKind::OpenAxis, name.loc,
+                             what + " has the axis `" + name.text +
+                                 "`, which its part leaves open: it would be another one in each call");
+      if (!frame.key.empty()) d.labels.push_back({frame.key[0].first->name.loc, "this part"});
+      d.notes.push_back(
+          "name the axes where the part is declared, or read a table at the positions, as in `P[place(" +
+          name.text + ")]`");
+      return false;
+    }
+  }
+  return true;
+}
+
+void Elaborator::SamePath(const ParamBind& bind, const Frame& frame, const ParameterInfo& other) {
+  const std::string path = "`" + other.parameter.name + "`";
+  size_t same = 0;
+  while (same < frame.key.size() && same < other.key.size() && frame.key[same] == other.key[same]) ++same;
+  const PartBind* part = same < frame.key.size() ? frame.key[same].first : nullptr;
+  const PartBind* other_part = same < other.key.size() ? other.key[same].first : nullptr;
+  if (part && other_part && part != other_part) {
+    Diagnostic& d = Report(
+        frame, DiagnosticKind::DuplicateParameter, part->name.loc,
+        "parts `" + other_part->name.text + "` and `" + part->name.text + "` both have a parameter " + path);
+    d.labels.push_back({other_part->name.loc, "the other one"});
+    d.notes.push_back(same == 0 && !part->alias
+                          ? "the name of a part at top level is not part of a path: give one a name with "
+                            "`as \"...\"`, or call one part twice"
+                          : "give one another name with `as \"...\"`, or call one part twice");
+    return;
+  }
+  Diagnostic& d = Report(frame, DiagnosticKind::DuplicateParameter, part ? part->name.loc : bind.name.loc,
+                         "two parameters have the path " + path);
+  if (other.bind != &bind) d.labels.push_back({other.parameter.loc, "the other one"});
+  d.notes.push_back("`as \"...\"` gives a part or parameter another path");
 }
 
 void Elaborator::WrittenInitializer(const ParamBind& bind, const Frame& frame, Parameter& parameter) {

@@ -176,6 +176,11 @@ class ExpressionParser : public TokenCursor {
       item.loc = Last();
     }
     expr->op_loc = Span(op, Last());
+    if (At(TokenKind::Newline) || At(TokenKind::End) || At(TokenKind::RightParen) || At(TokenKind::Comma)) {
+      if (Diagnostic* message = Unexpected("the right side of `" + TextAt(expr->op_loc) + "`"))
+        message->notes.push_back("`@` is followed by the axis to sum over: `a @axis b`");
+      return nullptr;
+    }
     if (!Adopt(*expr, std::move(left)) || !Adopt(*expr, UnaryOperand())) return nullptr;
     expr->loc = Span(expr->loc, Last());
     if (!At(TokenKind::At)) return expr;
@@ -234,7 +239,7 @@ class ExpressionParser : public TokenCursor {
       rename->op_loc = Span(open, Last());
       return rename;
     }
-    if (ItemsThen(TokenKind::Bar, TokenKind::RightBracket, TokenKind::Bar) && !SingleIndex(*before)) {
+    if (ItemsThen(TokenKind::Bar, TokenKind::RightBracket, TokenKind::Bar) && !Indices(*before)) {
       ExprPtr call = New(ExprKind::Call, start, before->op_loc);
       if (!Items(call->items)) return nullptr;
       if (Eat(TokenKind::Bar)) {
@@ -256,20 +261,27 @@ class ExpressionParser : public TokenCursor {
       return nullptr;
     }
     ExprPtr index = New(ExprKind::Index, start, open);
-    if (!Adopt(*index, std::move(before)) || !Adopt(*index, Expression())) return nullptr;
-    if (!Close(TokenKind::RightBracket, open)) return nullptr;
+    if (!Adopt(*index, std::move(before)) || !Commas([&] { return Adopt(*index, Expression()); }))
+      return nullptr;
+    if (!Close(TokenKind::RightBracket, open, "`,`")) return nullptr;
     index->loc = Span(start, Last());
     index->op_loc = Span(open, Last());
     return index;
   }
-  /// Just inside a bracket: is it `[name]` or `[(name)]` without a call of a named thing, i.e. an index?
-  bool SingleIndex(const Expr& before) const {
-    const bool group = At(TokenKind::LeftParen);
-    const size_t end = group ? 3 : 1;
-    if (group && Peek(2).kind != TokenKind::RightParen) return false;
-    if (Peek(end).kind != TokenKind::RightBracket) return false;
-    return Peek(end + 1).kind != TokenKind::LeftParen || before.kind != ExprKind::Name ||
-           before.parenthesized;
+  /// Just inside a bracket of axis items without a predicate: are they indices, i.e. is this no call of a
+  /// named thing? A group of several is no index, and neither are several items before a value.
+  bool Indices(const Expr& before) const {
+    size_t end = 0;
+    bool several = false;
+    for (; Peek(end).kind != TokenKind::RightBracket; ++end) {
+      if (Peek(end).kind == TokenKind::Bar) return false;
+      if (Peek(end).kind == TokenKind::LeftParen && Peek(end + 2).kind != TokenKind::RightParen) return false;
+      several = several || Peek(end).kind == TokenKind::Comma;
+    }
+    const TokenKind next = Peek(end + 1).kind;
+    if (several && (next == TokenKind::Name || next == TokenKind::Number)) return false;
+    const bool layer = before.kind == ExprKind::Index && before.children[0]->kind == ExprKind::Name;
+    return next != TokenKind::LeftParen || before.parenthesized || !(before.kind == ExprKind::Name || layer);
   }
   ExprPtr Primary() {
     const Token& token = Peek();
@@ -320,6 +332,7 @@ class ExpressionParser : public TokenCursor {
     Diagnostic* message = Unexpected("an expression");
     if (message == nullptr) return nullptr;
     if (token.kind == TokenKind::Star) message->notes.push_back("power is written `^`");
+    if (token.kind == TokenKind::Slash) message->notes.push_back("`floor(a / b)` divides and rounds down");
     if (token.kind == TokenKind::Assign) message->notes.push_back("equality is written `==`");
     if (token.kind == TokenKind::KeywordNot) message->notes.push_back("put `not ...` in parentheses here");
     return nullptr;

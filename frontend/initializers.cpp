@@ -19,6 +19,8 @@ struct Use {
   std::set<Axis> axes;  // storage axes that are contracted
   std::string text;     // "@[model]" or the name of the op
   std::string where;
+  AxisList summable;  // of a product with a value that has these of several axes: they may have been meant to
+                      // be summed over
 };
 
 /// Axis of a value -> storage axis of the parameter.
@@ -61,6 +63,12 @@ void CollectUses(const ir::Graph& graph, const std::vector<std::vector<NodeId>>&
       use.text = "@[" + ir::Text(shown) + "]";
     }
     if (node.op == OpKind::Gather) use.text = "index";
+    if (node.op == OpKind::Mul) {
+      const AxisList& other = graph.axes_of(node.inputs[node.inputs[0] == id ? 1 : 0]);
+      const AxisList& own = graph.axes_of(id);
+      if (!ir::ContainsAll(other, own))
+        for (Axis axis : ir::Intersection(own, other)) use.summable.push_back(axis.WithoutFresh());
+    }
     uses.push_back(std::move(use));
   }
 }
@@ -106,11 +114,19 @@ std::vector<Parameter> FinishParameters(const std::vector<std::unique_ptr<Parame
           if (!seen.insert(use.text + use.where).second || seen.size() > 4) continue;
           how += (how.empty() ? "" : ", ") + use.text + " (" + use.where + ")";
         }
-        diagnostics
-            .Report(DiagnosticKind::MissingInitializer, parameter.loc,
-                    "`" + parameter.name +
-                        "` is trained but has no initial value, and its uses suggest none: " + how)
-            .notes.push_back("write one, for example `~ normal(0, 0.02)` or `= 0`");
+        Diagnostic& d = diagnostics.Report(
+            DiagnosticKind::MissingInitializer, parameter.loc,
+            "`" + parameter.name +
+                "` is trained but has no initial value, and its uses suggest none: " + how);
+        for (const Use& use : all) {
+          if (use.summable.empty()) continue;
+          const std::string axes = ir::Text(use.summable);
+          d.notes.push_back("`*` at " + use.where + " multiplies element by element; if a sum over " + axes +
+                            " is meant, write `" + info->bind->name.text + " @" +
+                            (use.summable.size() == 1 ? axes : "[" + axes + "]") + " ...`");
+          break;
+        }
+        d.notes.push_back("write one, for example `~ normal(0, 0.02)` or `= 0`");
       }
     }
     result.push_back(std::move(parameter));

@@ -292,6 +292,8 @@ backend::EntrySpec Describe(const frontend::Program& program, const frontend::En
   for (const frontend::Argument& argument : entry.arguments)
     spec.arguments.push_back({argument.name, argument.type});
   spec.result_axes = entry.result_axes;
+  if (entry.kind == frontend::EntryKind::Value)
+    spec.indexes = entry.graph->type(entry.graph->Output("value")).indexes.text();
   if (entry.graph->generate == nullptr) return spec;
   const ir::Graph& graph = *entry.graph;
   const ir::GenerateInfo& generate = *graph.generate;

@@ -6,10 +6,10 @@
 //            | "const" NAME "=" expr { "," NAME "=" expr }
 //            | ("def" | "module") NAME [ axes ] params "->" type body
 //            | "part" partbind { "," partbind }
-//            | "entry" NAME params "=" ( "minimize" expr [ "per" expr ]
-//                                      | "generate" NAME ":" type [ "from" expr ] [ "until" expr ] "by" expr
-//                                        [ "with" options ]
-//                                      | expr ) ;
+//            | "entry" NAME params ( [ "->" type ] "=" expr
+//                                  | "=" "minimize" expr [ "per" expr ]
+//                                  | "=" "generate" NAME ":" type [ "from" expr ] [ "until" expr ] "by" expr
+//                                    [ "with" options ] ) ;
 // axisbind   = NAME ( "=" expr | "=" "{" NAME { "," NAME } "}" | "<=" expr ) ;
 // axes       = "[" [ axisitem { "," axisitem } ] "]" ;
 // axisitem   = NAME | "(" NAME { "," NAME } ")" ;
@@ -35,7 +35,7 @@
 // postfix    = primary { "(" [ expr { "," expr } ] ")"
 //                      | "[" items [ "|" expr ] "]"
 //                      | "[" items "->" items "]"
-//                      | "[" expr "]" } ;
+//                      | "[" expr { "," expr } "]" } ;
 // primary    = NUMBER | "true" | "false" | NAME | "(" expr ")" | "|" NAME "|" ;
 // items      = axisitem { "," axisitem } ;
 // NAME       = letter { letter | digit } { "'" } ;
@@ -62,7 +62,8 @@ class Parser : public ExpressionParser {
       Decl decl;
       decl.loc = Here();
       TakeComments(Peek().loc.offset, decl.comments, decl.blank_before);
-      const bool ok = Declaration(decl) && EndOfLine("declaration");
+      const bool ok = Declaration(decl) && EndOfLine("declaration", decl.kind != DeclKind::Function &&
+                                                                        decl.kind != DeclKind::Entry);
       decl.loc = Span(decl.loc, Last());
       if (ok) {
         decl.trailing_comment = TakeTrailingComment(decl.loc.offset, &decl.comments);
@@ -165,19 +166,31 @@ class Parser : public ExpressionParser {
     return Block(function.body, function.open_comment, function.final_comments, true);
   }
   bool Header(FunctionDecl& function) {
-    return NeedName(function.name) && (!At(TokenKind::LeftBracket) || Axes(function.axes)) &&
-           Params(function.params) && Need(TokenKind::Arrow) && Type(function.result, true);
+    if (!NeedName(function.name) || (At(TokenKind::LeftBracket) && !Axes(function.axes)) ||
+        !Params(function.params))
+      return false;
+    if (Eat(TokenKind::Arrow)) return Type(function.result, true);
+    if (Diagnostic* message = Unexpected("`->`"))
+      message->notes.push_back("a function declares the axes of its result: `" + function.name.text +
+                               "(...) -> [a, b]`, or `-> []` for a number");
+    return false;
   }
   bool EntryPoint(EntryDecl& entry) {
     Advance();
     if (!NeedName(entry.name) || !Params(entry.params)) return false;
-    if (At(TokenKind::Arrow)) {
-      if (Diagnostic* message = Unexpected("`=`")) {
-        message->notes.push_back("an entry declares no result type: it is that of its expression");
-      }
+    if (Eat(TokenKind::Arrow) && !Type(entry.result.emplace(), true)) return false;
+    if (!Eat(TokenKind::Assign)) {
+      Diagnostic* message = Unexpected("`=`");
+      if (message != nullptr && At(TokenKind::LeftBrace))
+        message->notes.push_back(
+            "the body of an entry is one expression; longer ones are functions that it calls");
       return false;
     }
-    if (!Need(TokenKind::Assign)) return false;
+    if (entry.result && (At(TokenKind::KeywordMinimize) || At(TokenKind::KeywordGenerate))) {
+      if (Diagnostic* message = Unexpected("an expression"))
+        message->notes.push_back("only an entry that computes a value declares its type");
+      return false;
+    }
     if (Eat(TokenKind::KeywordMinimize)) {
       entry.kind = EntryKind::Minimize;
       if ((entry.value = Expression()) == nullptr) return false;
@@ -297,7 +310,9 @@ class Parser : public ExpressionParser {
       stmt.loc = Here();
       TakeComments(Here().offset, stmt.comments, stmt.blank_before);
       const size_t start = at_;
-      if (Statement(stmt) && (At(TokenKind::RightBrace) || EndOfLine("statement"))) {
+      if (Statement(stmt) &&
+          (At(TokenKind::RightBrace) ||
+           EndOfLine("statement", stmt.kind == StmtKind::Param || stmt.kind == StmtKind::Part))) {
         stmt.loc = Span(
             stmt.loc, list_.tokens[at_ - 1].kind == TokenKind::Newline ? list_.tokens[at_ - 2].loc : Last());
         stmt.trailing_comment = TakeTrailingComment(stmt.loc.offset, &stmt.comments);

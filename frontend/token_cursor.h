@@ -89,9 +89,14 @@ class TokenCursor {
     }
     if (Diagnostic* message = Unexpected((also.empty() ? "" : also + " or ") + Describe(kind))) {
       message->labels.push_back({open, "to close this"});
+      if (BeginsItem())
+        message->notes.push_back(std::string("a comma ") + (also.empty() ? "or an operator " : "") +
+                                 "seems to be missing before " + Found());
     }
     return false;
   }
+  /// A name or number, where a list may go on.
+  bool BeginsItem() const { return At(TokenKind::Name) || At(TokenKind::Number); }
   bool NeedName(Name& name, const std::string& what = "a name") {
     if (At(TokenKind::Name)) {
       name = {TextAt(Here()), Here()};
@@ -207,9 +212,24 @@ class TokenCursor {
     if (At(TokenKind::Newline) && Peek(1).kind == keyword) Advance();
     return Eat(keyword);
   }
-  bool EndOfLine(const char* after) {
+  /// `list`: several of a kind may stand on the line.
+  bool EndOfLine(const char* after, bool list) {
     if (Eat(TokenKind::Newline) || At(TokenKind::End)) return true;
-    Unexpected("the end of the " + std::string(after));
+    Diagnostic* message = Unexpected("the end of the " + std::string(after));
+    if (message == nullptr) return false;
+    const std::string last = TextAt(Last());
+    if (At(TokenKind::Assign)) {
+      message->notes.push_back("equality is written `==`");
+    } else if (last == "if") {
+      message->notes.push_back("there is no `if`; `where(condition, a, b)` chooses for each element");
+    } else if (last == "return") {
+      message->notes.push_back("the last line of a body is its result, without a keyword");
+    } else if (last == "let" || last == "var") {
+      message->notes.push_back("a name is given without a keyword: `y = ...`");
+    } else if (BeginsItem()) {
+      message->notes.push_back(std::string(list ? "a comma" : "an operator") +
+                               " seems to be missing before " + Found());
+    }
     return false;
   }
   /// True (and reported) if nesting got too deep.

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ir/int_range.h"
 #include "ir/op.h"
 
 namespace heed::ir {
@@ -137,9 +138,9 @@ NodeId Graph::Pointwise(OpKind op, std::vector<NodeId> inputs) {
     std::vector<double> arguments;
     for (NodeId i : inputs) arguments.push_back(nodes_[i.value].attributes.number);
     const double value = info.eval(arguments);
-    // A whole number that is none (x % 0) stays an op.
-    if (result.dtype != DType::Int || std::isfinite(value))
-      return Make(OpKind::Const, {}, {.dtype = result.dtype, .number = value});
+    // A whole number that is none (x % 0), or that 32 bits do not hold, stays an op.
+    if (result.dtype != DType::Int || FitsInt(value))
+      return Make(OpKind::Const, {}, {.indexes = result.indexes, .dtype = result.dtype, .number = value});
   }
   if (op == OpKind::And) {
     for (const auto& [constant, other] : {std::pair{inputs[0], inputs[1]}, std::pair{inputs[1], inputs[0]}}) {

@@ -11,7 +11,10 @@ struct LeafOp {
 template <>
 struct Op<OpKind::Const> : LeafOp {
   static constexpr std::string_view kDoc = "a number, a whole number or a truth value";
-  static Type Infer(const Graph&, Inputs, const Attributes& at) { return {{}, at.dtype, {}}; }
+  static Type Infer(const Graph&, Inputs, const Attributes& at) {
+    Require(!at.indexes || at.dtype == DType::Int, "only whole numbers index an axis");
+    return {{}, at.dtype, at.indexes};
+  }
 };
 
 template <>

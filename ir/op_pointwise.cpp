@@ -12,8 +12,32 @@ namespace {
 /// What the elements of the result are.
 enum class Gives { Same, Float, Bool };
 
-Type InferPointwise(const Graph& graph, Inputs inputs, Gives gives, size_t first_number, bool keeps_root,
-                    bool difference) {
+/// Which whole numbers that come out are elements of an axis, if some that go in are. Everything else is a
+/// plain number: the distance of two positions, positions of different axes together.
+enum class Indexes {
+  None,
+  Moved,      ///< one operand is an element, the other a plain number: the element that lies so far on
+  Chosen,     ///< all elements among the operands are of one axis: one of them
+  Remainder,  ///< the first operand alone is an element
+};
+
+Axis ElementsOf(const Graph& graph, Inputs numbers, Indexes rule) {
+  Axis first;
+  size_t elements = 0;
+  bool agree = true;
+  for (NodeId id : numbers) {
+    const Axis indexes = graph.type(id).indexes;
+    if (!indexes) continue;
+    if (elements++ == 0) first = indexes;
+    agree = agree && indexes == first;
+  }
+  const bool given = rule == Indexes::Moved    ? elements == 1
+                     : rule == Indexes::Chosen ? agree
+                                               : elements == 1 && graph.type(numbers[0]).indexes == first;
+  return given && rule != Indexes::None ? first : Axis();
+}
+
+Type InferPointwise(const Graph& graph, Inputs inputs, Gives gives, size_t first_number, Indexes rule) {
   Type type;
   type.axes = UnionOfAxes(graph, inputs);
   const Inputs numbers = inputs.subspan(first_number);
@@ -24,21 +48,15 @@ Type InferPointwise(const Graph& graph, Inputs inputs, Gives gives, size_t first
   type.dtype = gives == Gives::Float ? DType::Float : graph.type(numbers[0]).dtype;
   for (NodeId id : numbers)
     if (graph.type(id).dtype == DType::Float) type.dtype = DType::Float;
-  if (type.dtype != DType::Int || !keeps_root) return type;
-  if (difference && graph.type(numbers.back()).indexes) return type;  // a distance indexes nothing
-  for (NodeId id : numbers) {
-    if (!graph.type(id).indexes) continue;
-    type.indexes = graph.type(id).indexes;
-    break;
-  }
+  if (type.dtype == DType::Int) type.indexes = ElementsOf(graph, numbers, rule);
   return type;
 }
 
-template <Gives kGives, bool kKeepsRoot = false, bool kDifference = false>
+template <Gives kGives, Indexes kIndexes = Indexes::None>
 struct PointwiseOp {
   static constexpr bool kPointwise = true;
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes&) {
-    return InferPointwise(graph, inputs, kGives, 0, kKeepsRoot, kDifference);
+    return InferPointwise(graph, inputs, kGives, 0, kIndexes);
   }
 };
 
@@ -53,7 +71,7 @@ struct LogicOp {
   static constexpr std::string_view kNoGradient = "truth values do not vary";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes&) {
     for (NodeId id : inputs) Require(graph.type(id).dtype == DType::Bool, "needs truth values");
-    return InferPointwise(graph, inputs, Gives::Bool, 0, false, false);
+    return InferPointwise(graph, inputs, Gives::Bool, 0, Indexes::None);
   }
 };
 
@@ -70,7 +88,7 @@ struct Op<OpKind::Abs> : PointwiseOp<Gives::Same> {
 };
 
 template <>
-struct Op<OpKind::Add> : PointwiseOp<Gives::Same, true> {
+struct Op<OpKind::Add> : PointwiseOp<Gives::Same, Indexes::Moved> {
   static constexpr std::string_view kDoc = "the sum of two values";
   static double Eval(double a, double b) { return a + b; }
   static Cotangents Vjp(Expr d, Expr, Expr, Expr) { return {d, d}; }
@@ -168,7 +186,7 @@ struct Op<OpKind::Lt> : CompareOp {
 };
 
 template <>
-struct Op<OpKind::Maximum> : PointwiseOp<Gives::Same> {
+struct Op<OpKind::Maximum> : PointwiseOp<Gives::Same, Indexes::Chosen> {
   static constexpr std::string_view kDoc = "the larger of two; the gradient of a tie goes to the first";
   static double Eval(double a, double b) { return a < b ? b : a; }
   static Cotangents Vjp(Expr d, Expr a, Expr b, Expr) {
@@ -178,7 +196,7 @@ struct Op<OpKind::Maximum> : PointwiseOp<Gives::Same> {
 };
 
 template <>
-struct Op<OpKind::Minimum> : PointwiseOp<Gives::Same> {
+struct Op<OpKind::Minimum> : PointwiseOp<Gives::Same, Indexes::Chosen> {
   static constexpr std::string_view kDoc = "the smaller of two; the gradient of a tie goes to the first";
   static double Eval(double a, double b) { return b < a ? b : a; }
   static Cotangents Vjp(Expr d, Expr a, Expr b, Expr) {
@@ -188,7 +206,7 @@ struct Op<OpKind::Minimum> : PointwiseOp<Gives::Same> {
 };
 
 template <>
-struct Op<OpKind::Mod> : PointwiseOp<Gives::Same> {
+struct Op<OpKind::Mod> : PointwiseOp<Gives::Same, Indexes::Remainder> {
   static constexpr std::string_view kDoc =
       "the remainder, with the sign of the divisor; of a whole number by 0: 0";
   static constexpr Domain kSample{0.5, 3};
@@ -263,7 +281,7 @@ struct Op<OpKind::Select> {
   static constexpr std::string_view kDoc = "the second argument where the first is true, else the third";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes&) {
     Require(graph.type(inputs[0]).dtype == DType::Bool, "the condition is no truth value");
-    return InferPointwise(graph, inputs, Gives::Same, 1, true, false);
+    return InferPointwise(graph, inputs, Gives::Same, 1, Indexes::Chosen);
   }
   static double Eval(double condition, double yes, double no) { return condition != 0 ? yes : no; }
   static Cotangents Vjp(Expr d, Expr condition, Expr, Expr, Expr) {
@@ -295,14 +313,14 @@ struct Op<OpKind::Sqrt> : PointwiseOp<Gives::Float> {
 };
 
 template <>
-struct Op<OpKind::Stop> : PointwiseOp<Gives::Same, true> {
+struct Op<OpKind::Stop> : PointwiseOp<Gives::Same, Indexes::Chosen> {
   static constexpr std::string_view kDoc = "the value itself, through which no gradient flows";
   static constexpr std::string_view kNoGradient = "that is its purpose";
   static double Eval(double x) { return x; }
 };
 
 template <>
-struct Op<OpKind::Sub> : PointwiseOp<Gives::Same, true, true> {
+struct Op<OpKind::Sub> : PointwiseOp<Gives::Same, Indexes::Moved> {
   static constexpr std::string_view kDoc = "the difference of two values";
   static double Eval(double a, double b) { return a - b; }
   static Cotangents Vjp(Expr d, Expr, Expr, Expr) { return {d, -d}; }

@@ -56,11 +56,27 @@ SiteFinder::SiteFinder(const Graph& graph) : graph_(graph), users_(graph.Users()
 }
 
 bool SiteFinder::IsCandidate(NodeId id) const {
+  return graph_.op(id) == OpKind::Softmax && OverPositions(graph_[id]);
+}
+
+bool SiteFinder::OverPositions(const Node& node) const {
+  return std::ranges::any_of(node.attributes.axes, [&](Axis a) {
+    return graph_.axes().IsDynamic(a) || a.text().find('\'') != std::string::npos;
+  });
+}
+
+std::string SiteFinder::Loop(NodeId id) const {
   const Node& node = graph_[id];
-  if (node.op != OpKind::Softmax) return false;
-  for (Axis a : node.attributes.axes)
-    if (graph_.axes().IsDynamic(a) || a.text().find('\'') != std::string::npos) return true;
-  return false;
+  if (IsCandidate(id) || !ir::KeepsAxes(node.op)) return "";
+  if (node.op == OpKind::LogSoftmax)
+    return OverPositions(node) ? "is not fused: logarithms are no weights of a sum" : "is a loop";
+  Site site;
+  std::string why;
+  site.softmax = site.weights = id;
+  site.key = node.attributes.axes[0];
+  return node.attributes.axes.size() == 1 && FindSum(site, why)
+             ? "is not fused: its keys are on " + site.key.text() + ", which is neither dynamic nor a twin"
+             : "is a loop";
 }
 
 std::optional<Site> SiteFinder::Match(NodeId softmax, std::optional<SiteKind> kind, std::string& why) const {

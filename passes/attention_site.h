@@ -45,6 +45,8 @@ class SiteFinder {
 
   /// Softmaxes over positions; others (over a vocabulary, say) are no attention.
   bool IsCandidate(NodeId id) const;
+  /// What becomes of a softmax or log_softmax that is no candidate; "" for every other op.
+  std::string Loop(NodeId id) const;
   /// A float that depends on a parameter: it may need a gradient.
   bool Varies(NodeId id) const { return varies_[id.value]; }
   /// The site of a softmax, or why there is none. Where there is one query, only what was decided with many
@@ -52,6 +54,7 @@ class SiteFinder {
   std::optional<Site> Match(NodeId softmax, std::optional<SiteKind> kind, std::string& why) const;
 
  private:
+  bool OverPositions(const Node& softmax) const;
   std::vector<NodeId> Uses(NodeId id) const;
   bool FindSum(Site& site, std::string& why) const;
   bool FindDot(Site& site, std::optional<SiteKind> kind, std::string& why) const;

@@ -70,15 +70,27 @@ class Analysis {
       if (!Grows(gone)) continue;
       double ahead = kUnbounded;  // how far past a row that stays the mask lets `gone` reach
       bool stays = false;
+      NodeId reversed;  // a mask that keeps the future instead of the past
       for (Axis row : have) {
         if (!Grows(row) || Contains(node.attributes.axes, row)) continue;
         stays = true;
-        for (NodeId mask : Masks(node)) ahead = std::min(ahead, Ahead(mask, gone, row));
+        for (NodeId mask : Masks(node)) {
+          ahead = std::min(ahead, Ahead(mask, gone, row));
+          for (NodeId part : Conjuncts(graph_, mask))
+            if (Ahead(part, row, gone) <= 0) reversed = part;
+        }
       }
       if (ahead <= 0) continue;
       const std::string call = Call(node);
       const std::string& later = gone.text();
-      if (!stays) {
+      if (reversed && std::isinf(ahead)) {
+        complaints.push_back(
+            {"NotCausal",
+             graph_[reversed].origin.where,
+             "this mask keeps what comes after position `" + t + "`",
+             {"is it the wrong way round? `" + later + " <= " + t + "` keeps what came before",
+              call + " would depend on `" + y + "` after " + t}});
+      } else if (!stays) {
         complain(call + " joins all positions of `" + y + "`",
                  {"logits at position " + t + " would depend on `" + y + "` after " + t});
       } else {

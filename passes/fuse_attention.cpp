@@ -277,7 +277,11 @@ Graph DecideSites(const Graph& graph, Context& context) {
   std::map<std::pair<std::string, std::string>, SiteKind> fused;
   std::set<std::pair<std::string, std::string>> refused;
   for (NodeId id : canonical.Order()) {
-    if (!finder.IsCandidate(id)) continue;
+    if (!finder.IsCandidate(id)) {
+      if (const std::string loop = finder.Loop(id); !loop.empty())
+        context.Remark(Place(canonical[id].origin) + ": " + Call(canonical[id]) + " " + loop);
+      continue;
+    }
     std::string why;
     const std::optional<Site> site = finder.Match(id, {}, why);
     const Node& node = canonical[id];

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "ir/int_range.h"
 #include "passes/mask.h"
 
 namespace heed::passes {
@@ -22,7 +23,7 @@ struct Range {
 };
 
 /// What whole numbers are at compile time: one int is 32 bits.
-inline constexpr double kLeastInt = -2147483648.0, kMostInt = 2147483647.0;
+using ir::kLeastInt, ir::kMostInt;
 
 class Prover {
  public:

@@ -169,7 +169,7 @@ struct HeedEntry {
   const char* variable;  // input of forward, prefill and step that is generated
   const char* axis;      // root it grows along
   int64_t bound;         // of that axis
-  const char* indexes;   // root of its elements (the vocabulary)
+  const char* indexes;   // root of its elements (the vocabulary); Value: of those of the result, or null
   const char* prompt;    // the argument that starts it, or null
   int64_t from, until;   // elements, or -1
   int64_t option_count;

@@ -199,6 +199,15 @@ class InfoCommand final : public Command {
       }
       row["arguments"].push_back(one);
     }
+    if (const HeedTensorInfo* value = ValueOf(entry)) {
+      Json& result = row["result"] = {{"type", TypeName(value->dtype)}, {"axes", Json::array()}};
+      if (entry.indexes != nullptr) result["indexes"] = entry.indexes;
+      for (int64_t d = 1; d < value->rank; ++d) {
+        result["axes"].push_back({{"name", value->dims[d].axis},
+                                  {"size", value->dims[d].size},
+                                  {"dynamic", value->dims[d].extent >= 0}});
+      }
+    }
     if (entry.kind == kHeedEntryGenerate) {
       row["generates"] = {{"name", entry.variable}, {"axis", entry.axis}, {"bound", entry.bound}};
       if (entry.indexes != nullptr) row["generates"]["indexes"] = entry.indexes;
@@ -247,12 +256,30 @@ class InfoCommand final : public Command {
     }
   }
 
+  /// What an entry that computes a value gives: batch first, then the axes in the order of files. Null for
+  /// others.
+  static const HeedTensorInfo* ValueOf(const HeedEntry& entry) {
+    return entry.kind == kHeedEntryValue ? &entry.forward->outputs[0] : nullptr;
+  }
+
+  static std::string ResultText(const HeedEntry& entry) {
+    const HeedTensorInfo* value = ValueOf(entry);
+    if (value == nullptr) return "";
+    std::string text;
+    if (value->dtype == kHeedInt32) text = entry.indexes != nullptr ? entry.indexes : "int";
+    if (value->dtype == kHeedBool8) text = "bool";
+    std::string axes;
+    for (int64_t d = 1; d < value->rank; ++d)
+      axes += (axes.empty() ? "" : ", ") + std::string(value->dims[d].axis);
+    return " -> " + text + (axes.empty() && !text.empty() ? "" : "[" + axes + "]");
+  }
+
   void PrintEntry(const HeedEntry& entry) const {
     std::printf("  %s(", entry.name);
     for (int64_t a = 0; a < entry.argument_count; ++a) {
       std::printf("%s%s", a > 0 ? ", " : "", ArgumentText(entry.arguments[a]).c_str());
     }
-    std::printf(")  %s", KindName(entry.kind));
+    std::printf(")%s  %s", ResultText(entry).c_str(), KindName(entry.kind));
     if (entry.kind == kHeedEntryGenerate) {
       std::printf(" %s[%s], at most %lld", entry.variable, entry.axis, static_cast<long long>(entry.bound));
       for (int64_t o = 0; o < entry.option_count; ++o) {

@@ -254,6 +254,10 @@ TEST_P(AttentionForm, TheReadmeSaysWhatIsFused) {
     options.remarks = &remarks;
     const Graph graph = passes::RunPipeline(train ? *entry->graph : *entry->infer,
                                             train ? Variant::Train : Variant::Forward, options);
+    // Of softmaxes over positions; the others and log_softmaxes are loops everywhere.
+    std::erase_if(remarks, [](const std::string& remark) {
+      return remark.find("is a loop") != std::string::npos || remark.find("log_softmax") != std::string::npos;
+    });
     const bool fused = std::ranges::none_of(
         remarks, [](const std::string& remark) { return remark.find("is not fused") != std::string::npos; });
     EXPECT_EQ(fused ? "yes" : "no", said) << name;

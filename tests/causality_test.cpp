@@ -42,8 +42,10 @@ TEST(Causality, MistakesAreRefusedWithTheirPlace) {
   const std::string text = ReadFile(Source("examples/gpt2.heed"));
   for (const Mistake& mistake : std::vector<Mistake>{
            {", seq' <= seq))", "))", "softmax[seq'] is not restricted to seq' <= seq", "see every `seq'`"},
-           {"seq' <= seq))", "seq <= seq'))", "softmax[seq'] is not restricted to seq' <= seq",
-            "see every `seq'`"},
+           {"seq' <= seq))", "seq <= seq'))", "this mask keeps what comes after position `seq`",
+            "`seq' <= seq` keeps what came before"},
+           {"seq' <= seq))", "seq < seq' and seq' - seq >= 0))", "this mask keeps what comes after",
+            "softmax[seq'] would depend on"},
            {"seq' <= seq))", "seq' <= seq + 1))", "softmax[seq'] is not restricted",
             "see up to 1 positions after"},
            {"seq' <= seq))", "seq' <= seq or seq' < 3))", "softmax[seq'] is not restricted",

@@ -15,99 +15,12 @@
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "tests/paths.h"
+#include "tests/program_support.h"
 
 namespace heed::frontend {
 namespace {
 
 namespace fs = std::filesystem;
-using ir::Axis;
-using ir::AxisList;
-
-std::string Read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-struct Compiled {
-  std::unique_ptr<Program> program;
-  Diagnostics diagnostics;
-  std::string text() const { return diagnostics.Render(false); }
-  const Diagnostic* Find(DiagnosticKind kind) const {
-    for (const Diagnostic& d : diagnostics.all())
-      if (d.kind == kind) return &d;
-    return nullptr;
-  }
-  std::string Where(DiagnosticKind kind) const {
-    const Diagnostic* d = Find(kind);
-    if (!d) return "none";
-    if (!d->loc.file) return "0:0";
-    const auto position = d->loc.file->PositionOf(d->loc.offset);
-    return std::to_string(position.line) + ":" + std::to_string(position.column);
-  }
-};
-
-std::unique_ptr<Compiled> CompileText(std::string text, std::map<std::string, double> sizes = {},
-                                      std::string name = "test.heed") {
-  auto result = std::make_unique<Compiled>();
-  result->program = Compile(std::make_unique<SourceFile>(std::move(name), std::move(text)),
-                            {std::move(sizes)}, result->diagnostics);
-  EXPECT_EQ(result->program == nullptr, result->diagnostics.HasErrors());
-  return result;
-}
-
-const Entry& EntryNamed(const Program& program, const std::string& name) {
-  for (const Entry& entry : program.entries)
-    if (entry.name == name) return entry;
-  ADD_FAILURE() << "no entry " << name;
-  return program.entries[0];
-}
-
-using Data = std::map<std::string, std::vector<double>>;
-using Extents = std::map<std::string, int64_t>;
-
-/// Runs an entry on data in declared order; the result in the entry's order of axes.
-ir::Tensor RunEntry(const Program& program, const std::string& name, const Data& data,
-                    const Extents& extents = {}, const std::string& output = "value") {
-  const Entry& entry = EntryNamed(program, name);
-  ir::EvalOptions options;
-  for (const auto& [root, n] : extents) options.extents[Axis(root)] = n;
-  const auto size = [&](Axis axis) {
-    return program.axes->IsDynamic(axis) ? options.extents.at(axis.root()) : program.axes->Bound(axis);
-  };
-  const auto add = [&](const std::string& key, const AxisList& axes) {
-    const auto found = data.find(key);
-    if (found == data.end()) return;
-    ir::Tensor tensor{axes, {}, found->second};
-    for (Axis axis : axes) tensor.shape.push_back(size(axis));
-    ASSERT_EQ(tensor.count(), static_cast<int64_t>(tensor.data.size())) << key;
-    options.values[key] = std::move(tensor);
-  };
-  for (const Argument& argument : entry.arguments) add(argument.name, argument.type.axes);
-  for (const Parameter& parameter : program.parameters) add(parameter.name, parameter.axes);
-  ir::Interpreter interpreter(*entry.infer, options);
-  const ir::NodeId id = entry.infer->Output(output);
-  EXPECT_TRUE(id) << output;
-  const ir::Tensor& value = interpreter.Value(id);
-  return entry.result_axes.empty() ? value : ir::Transposed(value, entry.result_axes);
-}
-
-/// One entry `f` on given data.
-std::vector<double> Numbers(const std::string& text, const Data& data = {}, const Extents& extents = {}) {
-  auto compiled = CompileText(text);
-  if (!compiled->program) {
-    ADD_FAILURE() << text << "\n" << compiled->text();
-    return {};
-  }
-  for (const std::string& bad : ir::Verify(*EntryNamed(*compiled->program, "f").graph)) ADD_FAILURE() << bad;
-  return RunEntry(*compiled->program, "f", data, extents).data;
-}
-
-void ExpectNumbers(const std::vector<double>& got, const std::vector<double>& want) {
-  ASSERT_EQ(got.size(), want.size());
-  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-12) << "element " << i;
-}
 
 std::vector<std::string> Programs() {
   std::vector<std::string> programs;
@@ -311,9 +224,10 @@ TEST(ElaborateNumbers, Contraction) {
 
 TEST(ElaborateNumbers, RenameSplitMergeStackUnpack) {
   const Data x = {{"x", {0, 1, 2, 3, 4, 5}}};
-  auto split = CompileText(kAxes +
-                           "entry f(x[c]) = x[c -> a, b]\nentry g(x[a, b]) = x[b, a -> c]\n"
-                           "entry h(x[a, b]) = x[a, b -> b', a']\nentry k(x[a, b]) = x[a, b -> a', b']");
+  auto split =
+      CompileText(kAxes +
+                  "entry f(x[c]) = x[c -> a, b]\nentry g(x[a, b]) = x[b, a -> c]\n"
+                  "entry h(x[a, b]) -> [b', a'] = x[a, b -> b', a']\nentry k(x[a, b]) = x[a, b -> a', b']");
   ASSERT_TRUE(split->program) << split->text();
   EXPECT_EQ(ir::Text(EntryNamed(*split->program, "f").result_axes), "a, b");
   ExpectNumbers(RunEntry(*split->program, "f", x).data, {0, 1, 2, 3, 4, 5});
@@ -330,7 +244,7 @@ TEST(ElaborateNumbers, RenameSplitMergeStackUnpack) {
 }
 
 TEST(ElaborateNumbers, IndexOnehotElement) {
-  ExpectNumbers(Numbers(kAxes + "entry f(t[vocab, b], i: vocab[seq]) = t[i]",
+  ExpectNumbers(Numbers(kAxes + "entry f(t[vocab, b], i: vocab[seq]) -> [seq, b] = t[i]",
                         {{"t", {0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32, 40, 41, 42}}, {"i", {4, 1}}},
                         {{"seq", 2}}),
                 {40, 41, 42, 10, 11, 12});

@@ -105,11 +105,31 @@ TEST(Construction, WholeNumbersKeepWhatTheyIndex) {
   EXPECT_EQ(indexes(graph.Add(p, two)), kSeq);
   EXPECT_EQ(indexes(graph.Sub(p, two)), kSeq);
   EXPECT_EQ(indexes(graph.Sub(p, q)), Axis()) << "a distance";
+  EXPECT_EQ(indexes(graph.Sub(two, p)), kSeq) << "counts from an end";
+  EXPECT_EQ(indexes(graph.Add(p, q)), Axis()) << "nowhere in particular";
   EXPECT_EQ(indexes(graph.Mul(p, two)), Axis());
+  EXPECT_EQ(indexes(graph.Pointwise(OpKind::Minimum, {two, p})), kSeq);
+  EXPECT_EQ(indexes(graph.Pointwise(OpKind::Maximum, {p, q})), kSeq);
+  EXPECT_EQ(indexes(graph.Pointwise(OpKind::Maximum, {p, graph.Positions(kA)})), Axis());
+  EXPECT_EQ(indexes(graph.Pointwise(OpKind::Mod, {p, two})), kSeq);
+  EXPECT_EQ(indexes(graph.Pointwise(OpKind::Mod, {two, p})), Axis());
+  EXPECT_EQ(indexes(graph.Select(graph.ConstBool(true), graph.Positions(kA), p)), Axis());
+  const NodeId first = graph.Make(OpKind::Const, {}, {.indexes = kSeq, .dtype = DType::Int});
+  EXPECT_EQ(indexes(graph.Add(first, two)), kSeq) << "also where constants fold";
+  EXPECT_EQ(graph.op(graph.Add(first, two)), OpKind::Const);
   EXPECT_EQ(indexes(graph.Select(graph.ConstBool(true), two, p)), kSeq);
   EXPECT_EQ(indexes(graph.Pointwise(OpKind::Stop, {p})), kSeq);
   EXPECT_EQ(graph.type(graph.Div(p, two)).dtype, DType::Float);
   EXPECT_EQ(indexes(graph.Reduce(OpKind::Argmax, Float(graph, "x", {kTwin}), {kTwin})), kSeq);
+}
+
+TEST(Construction, WholeNumbersThatDoNotFitAreNotFolded) {
+  Graph graph(TestAxes());
+  const NodeId large = graph.ConstInt(65536), most = graph.ConstInt(2147483647);
+  EXPECT_EQ(graph.op(graph.Mul(large, large)), OpKind::Mul);
+  EXPECT_EQ(graph.op(graph.Add(most, graph.ConstInt(1))), OpKind::Add);
+  EXPECT_EQ(graph.op(graph.Sub(graph.Neg(most), graph.ConstInt(1))), OpKind::Const);
+  EXPECT_EQ(graph[graph.Mul(graph.Const(65536), large)].attributes.number, 4294967296.0) << "a float";
 }
 
 TEST(Construction, RefusesNonsense) {

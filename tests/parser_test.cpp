@@ -113,6 +113,13 @@ TEST(Expressions, Brackets) {
   EXPECT_EQ(ShapeOf("sum[t | t + 1 < |t|](x)"), "(call[t]{(< (+ t 1) |t|)} sum x)");
   EXPECT_EQ(ShapeOf("(Wk @model z)[seq -> seq']"), "(rename[seq->seq'] (@model Wk z))");
   EXPECT_EQ(ShapeOf("x[|a| - 1]"), "(index x (- |a| 1))");
+  EXPECT_EQ(ShapeOf("x[i, j]"), "(index x i j)");
+  EXPECT_EQ(ShapeOf("x[i, (j)]"), "(index x i j)");
+  EXPECT_EQ(ShapeOf("x[i + 1, a(2), j]"), "(index x (+ i 1) (call a 2) j)");
+  EXPECT_EQ(ShapeOf("(x)[i, j]"), "(index x i j)");
+  EXPECT_EQ(ShapeOf("h[l + 1, m](x)"), "(call (index h (+ l 1) m) x)");
+  EXPECT_EQ(ShapeOf("h[l][a, (b, c)](x)"), "(call[a,(b,c)] (index h l) x)");
+  EXPECT_EQ(ShapeOf("h[l + 1][a](x)"), "(call[a] (index h (+ l 1)) x)");
 }
 
 TEST(Statements, AllForms) {
@@ -160,11 +167,16 @@ entry g(p: v[s]) =
   generate y: v[s] from p until 2 by f(y)
   with beam = 4, alpha = 0.6
 entry e(x) = x
+entry r(x) -> v[s, t] = x
 )");
   Diagnostics diagnostics;
   const SyntaxTree tree = Parse(file, diagnostics);
   ASSERT_EQ(diagnostics.Render(false), "");
-  ASSERT_EQ(tree.decls.size(), 3u);
+  ASSERT_EQ(tree.decls.size(), 4u);
+  EXPECT_FALSE(tree.decls[2].entry->result.has_value());
+  ASSERT_TRUE(tree.decls[3].entry->result.has_value());
+  EXPECT_EQ(tree.decls[3].entry->result->element->text, "v");
+  EXPECT_EQ(tree.decls[3].entry->result->axes.size(), 2u);
   EXPECT_EQ(tree.decls[0].entry->kind, EntryKind::Minimize);
   EXPECT_EQ(Shape(*tree.decls[0].entry->per), "b");
   const EntryDecl& g = *tree.decls[1].entry;
@@ -205,6 +217,22 @@ TEST(Recovery, SeveralErrorsInOneRun) {
             (Strings{"2 UnexpectedToken", "2 UnexpectedToken", "3 ChainedContraction", "4 KeywordAsName",
                      "5 ChainedComparison", "7 UnexpectedToken", "8 InvalidNumber", "9 UnexpectedToken",
                      "9 UnterminatedString", "10 UnclosedBracket"}));
+}
+
+TEST(Recovery, AMissingCommaIsSuggested) {
+  for (const std::string text :
+       {"axis a = 4 b = 5\n", "axis a = {x y}\n", "const k = 4 l = 5\n", "part p = M q = M\n",
+        "entry e(x y) = x\n", "entry e(x[a] y[b]) = x\n", "entry e(x[a b]) = x\n",
+        "def f[a b](x) -> [] = x\n", "entry e(x) = f(x y)\n", "entry e(x) = x[i j]\n",
+        "entry e(x) = x[a b -> c]\n", "entry e(x) = sum[a b](x)\n",
+        "module M(x) -> [] {\n  param w[] = 1 v[] = 1\n  x\n}\n",
+        "def f(x) -> [] {\n  (u w) = x\n  u\n}\n"}) {
+    const SourceFile file("test.heed", text);
+    Diagnostics diagnostics;
+    Parse(file, diagnostics);
+    EXPECT_NE(diagnostics.Render(false).find("= a comma"), std::string::npos) << diagnostics.Render(false);
+    EXPECT_EQ(diagnostics.errors(), 1) << diagnostics.Render(false);
+  }
 }
 
 TEST(Recovery, GoodDeclarationsSurvive) {

@@ -1,0 +1,138 @@
+// Every function is followed into the functions it calls and the modules it has parts of, called or not.
+#include "frontend/calls.h"
+
+#include <algorithm>
+
+namespace heed::frontend {
+namespace {
+
+/// Functions that `function` calls or has parts of.
+std::vector<Function*> Callees(const Declarations& declarations, const Function& function) {
+  std::vector<Function*> result;
+  const auto add = [&](const std::string& name) {
+    Function* callee = declarations.Find(name, function.prelude);
+    if (callee && std::find(result.begin(), result.end(), callee) == result.end()) result.push_back(callee);
+  };
+  const std::function<void(const Expr&)> visit = [&](const Expr& expr) {
+    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name) add(expr.children[0]->name);
+  };
+  const std::function<void(const std::vector<Stmt>&)> parts = [&](const std::vector<Stmt>& body) {
+    for (const Stmt& stmt : body) {
+      for (const PartBind& bind : stmt.parts) add(bind.module.text);
+      parts(stmt.body);
+    }
+  };
+  ForEachExpr(function.decl->body, visit);
+  for (const ParamDecl& param : function.decl->params)
+    if (param.default_value) ForEachExpr(*param.default_value, visit);
+  parts(function.decl->body);
+  return result;
+}
+
+}  // namespace
+
+void CheckRecursion(const Declarations& declarations, Diagnostics& diagnostics) {
+  // Depth-first without recursion: a function met again on the current path closes a cycle.
+  std::map<Function*, int> state;  // 1: on the path, 2: done
+  std::map<Function*, std::vector<Function*>> callees;
+  for (const auto& function : declarations.functions())
+    callees[function.get()] = Callees(declarations, *function);
+  for (const auto& start : declarations.functions()) {
+    if (state[start.get()] != 0) continue;
+    std::vector<std::pair<Function*, size_t>> path = {{start.get(), 0}};
+    state[start.get()] = 1;
+    while (!path.empty()) {
+      auto& [function, next] = path.back();
+      const std::vector<Function*>& all = callees[function];
+      if (next == all.size()) {
+        state[function] = 2;
+        path.pop_back();
+        continue;
+      }
+      Function* callee = all[next++];
+      if (state[callee] == 0) {
+        state[callee] = 1;
+        path.emplace_back(callee, 0);
+      } else if (state[callee] == 1) {
+        std::string cycle;
+        bool inside = false;
+        for (const auto& [step, unused] : path) {
+          inside = inside || step == callee;
+          if (!inside) continue;
+          step->recursive = true;
+          cycle += step->decl->name.text + " -> ";
+        }
+        diagnostics
+            .Report(DiagnosticKind::Recursion, callee->decl->name.loc,
+                    "`" + callee->decl->name.text + "` reaches itself: " + cycle + callee->decl->name.text)
+            .notes.push_back(
+                "every call is expanded at compile time; repeat layers with `for l in axis { ... }`");
+      }
+    }
+  }
+}
+
+void CollectMentions(const Declarations& declarations, Function& function) {
+  std::set<std::string> formals;
+  const auto add = [&](const std::string& name, const std::set<std::string>& local) {
+    if (&local == &formals && local.count(BaseName(name)))
+      function.twins = std::max(function.twins, Primes(name));
+    if (!function.prelude && !local.count(BaseName(name)) && declarations.IsAxis(name))
+      function.mentions.insert(name);
+  };
+  const auto items = [&](const AxisItems& list, const std::set<std::string>& local) {
+    for (const AxisItem& item : list)
+      for (const Name& name : item.names) add(name.text, local);
+  };
+  for (const AxisItem& item : function.decl->axes)
+    for (const Name& name : item.names) formals.insert(name.text);
+  const auto result_of = [&](const std::string& name) {
+    const Function* callee = declarations.Find(name, false);
+    if (!callee || callee->prelude) return;
+    std::set<std::string> local;
+    for (const AxisItem& item : callee->decl->axes)
+      for (const Name& formal : item.names) local.insert(formal.text);
+    items(callee->decl->result.axes, local);
+  };
+  const std::function<void(const Expr&)> visit = [&](const Expr& expr) {
+    if (expr.kind == ExprKind::Name) add(expr.name, formals);
+    items(expr.items, formals);
+    items(expr.targets, formals);
+    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name)
+      result_of(expr.children[0]->name);
+  };
+  const std::function<void(const std::vector<Stmt>&)> statements = [&](const std::vector<Stmt>& body) {
+    for (const Stmt& stmt : body) {
+      for (const ParamBind& bind : stmt.params) items(bind.axes, formals);
+      for (const PartBind& bind : stmt.parts) {
+        items(bind.axes, formals);
+        result_of(bind.module.text);
+      }
+      if (stmt.announced) items(*stmt.announced, formals);
+      statements(stmt.body);
+    }
+  };
+  for (const ParamDecl& param : function.decl->params) {
+    items(param.type.axes, formals);
+    if (param.default_value) ForEachExpr(*param.default_value, visit);
+  }
+  items(function.decl->result.axes, formals);
+  statements(function.decl->body);
+  ForEachExpr(function.decl->body, visit);
+}
+
+void ForEachExpr(const Expr& expr, const std::function<void(const Expr&)>& visit) {
+  visit(expr);
+  if (expr.predicate) ForEachExpr(*expr.predicate, visit);
+  for (const ExprPtr& child : expr.children)
+    if (child) ForEachExpr(*child, visit);
+}
+
+void ForEachExpr(const std::vector<Stmt>& body, const std::function<void(const Expr&)>& visit) {
+  for (const Stmt& stmt : body) {
+    if (stmt.value) ForEachExpr(*stmt.value, visit);
+    ForEachExpr(stmt.body, visit);
+  }
+}
+
+}  // namespace heed::frontend
