@@ -7,12 +7,17 @@
 #include "ir/op.h"
 #include "passes/context.h"
 #include "passes/depend.h"
+#include "passes/position_mask.h"
 
 namespace heed::passes {
 namespace {
 
 /// More ways than this are joined into one.
 constexpr size_t kMostWays = 8;
+/// A condition may range over this many dynamic axes, and this many elements of static axes that the value
+/// lacks.
+constexpr size_t kMostDynamic = 2;
+constexpr double kMostElements = 4096;
 /// Numbers of fresh axes, above those of the front end's hygiene.
 constexpr int kFirstFresh = 1000;
 
@@ -45,6 +50,7 @@ class Analysis {
     if (!Wanted(to)) return;
     Ways& ways = ways_[to];
     if (ways.size() == 1 && !ways[0]) return;
+    if (way) way = Bounded(to, way);
     if (!way) {
       ways = {NodeId{}};
       return;
@@ -60,6 +66,39 @@ class Analysis {
     NodeId any = ways[0];
     for (size_t i = 1; i < ways.size(); ++i) any = graph_.Pointwise(OpKind::Or, {any, ways[i]});
     ways = {any};
+  }
+
+  /// `way` without parts that leave no element of the value out, and without those along other axes if
+  /// these are too many.
+  NodeId Bounded(NodeId to, NodeId way) {
+    const AxisList own = graph_.axes_of(to);
+    NodeId inside, beyond;
+    for (NodeId part : Conjuncts(graph_, way)) {
+      if (ContainsAll(own, graph_.axes_of(part))) {
+        inside = And(inside, part);
+      } else if (!Covered(part, own)) {
+        beyond = And(beyond, part);
+      }
+    }
+    if (!beyond) return inside;
+    size_t dynamic = 0;
+    double elements = 1;
+    for (Axis axis : Union(own, graph_.axes_of(beyond))) {
+      if (graph_.axes().IsDynamic(axis)) {
+        ++dynamic;
+      } else if (!Contains(own, axis)) {
+        elements *= static_cast<double>(graph_.axes().Bound(axis));
+      }
+    }
+    return dynamic > kMostDynamic || elements > kMostElements ? inside : And(inside, beyond);
+  }
+
+  bool Covered(NodeId part, const AxisList& own) {
+    const auto [known, fresh] = covered_.try_emplace({part, own}, false);
+    if (fresh)
+      known->second =
+          Covers(graph_, part, own, [this](NodeId id) { return graph_.op(id) == OpKind::Length; });
+    return known->second;
   }
 
   NodeId And(NodeId a, NodeId b) { return !a ? b : !b ? a : graph_.And(a, b); }
@@ -166,6 +205,7 @@ class Analysis {
   Graph& graph_;
   std::vector<bool> wanted_;  // a value of interest is computed from it, or it is one
   std::map<NodeId, Ways> ways_;
+  std::map<std::pair<NodeId, AxisList>, bool> covered_;
   int fresh_ = 0;
 };
 

@@ -5,6 +5,9 @@
 // what its predicate leaves, a contraction only terms that neither a softmax's predicate nor a select to 0
 // takes away, and a read needs what it reads. Multiplying by 0 is no guard.
 //
+// Conditions that chain over many elements of other values (a key needed by some query that is needed by some
+// query of the next layer ...) are cut off and taken as met: more may count as needed than is, never less.
+//
 // What is left alone: padding (a reduction over a ragged axis is masked by construction), and fused ops,
 // which need all of what they are given; so this runs before attention is fused.
 #pragma once
