@@ -339,7 +339,8 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
                                    TextOrNull(entry.indexes),
                                    TextOrNull(entry.prompt),
                                    Number(entry.from),
-                                   Number(entry.until),
+                                   Number(static_cast<int64_t>(entry.until.size())),
+                                   Numbers(entry.until),
                                    Number(static_cast<int64_t>(options.size())),
                                    Array(options),
                                    Number(static_cast<int64_t>(kept.size())),
@@ -348,6 +349,8 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
   }
   Fields consts;
   for (const auto& [name, value] : program_.consts) consts.push_back(Struct({Text(name), Real(value)}));
+  Fields stacks;
+  for (const auto& [prefix, axis] : program_.stacks) stacks.push_back(Struct({Text(prefix), Text(axis)}));
   const int64_t axes =
       std::count_if(program_.axes->all().begin(), program_.axes->all().end(),
                     [](const auto& each) { return each.second.kind != ir::Extent::Kind::Lifted; });
@@ -355,7 +358,9 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
       Struct({Number(kHeedAbiVersion), Text(HEED_VERSION), Text(program_.source_name), Text(target_.name),
               Number(axes), Axes(), Number(static_cast<int64_t>(program_.params.size())), Params(),
               Number(static_cast<int64_t>(entry_fields.size())), Array(entry_fields),
-              Number(static_cast<int64_t>(consts.size())), Array(consts), Packing()});
+              Number(static_cast<int64_t>(consts.size())), Array(consts), Packing(),
+              Number(static_cast<int64_t>(stacks.size())), Array(stacks),
+              Number(static_cast<int64_t>(program_.set.size())), Texts(program_.set)});
   auto* program = new llvm::GlobalVariable(module_, table->getType(), true,
                                            llvm::GlobalValue::ExternalLinkage, table, "heed_program");
   program->setAlignment(llvm::Align(8));

@@ -33,7 +33,8 @@ struct EntrySpec {
   std::shared_ptr<const ir::Graph> weights;                              ///< of attention; null where absent
   std::vector<std::pair<std::string, ir::AxisList>> weight_axes;         ///< order of the axes of its outputs
   std::string variable, axis, indexes, prompt;                           ///< Generate; indexes: Value, too
-  int64_t bound = 0, from = -1, until = -1;
+  int64_t bound = 0, from = -1;
+  std::vector<int64_t> until;
   std::vector<std::pair<std::string, double>> options;
 };
 struct ProgramSpec {
@@ -43,7 +44,9 @@ struct ProgramSpec {
   std::vector<EntrySpec> entries;
   /// What the passes said of a function ("train/NAME"): the plan repeats it.
   std::map<std::string, std::vector<std::string>> remarks;
-  std::map<std::string, double> consts;  ///< declared constants
+  std::map<std::string, double> consts;       ///< declared constants
+  std::map<std::string, std::string> stacks;  ///< as frontend::Program's
+  std::vector<std::string> set;               ///< axes and constants that were given a value
 };
 
 enum class Emit { Executable, Shared, Object, Plan, Llvm, Assembly };

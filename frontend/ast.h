@@ -140,7 +140,8 @@ struct EntryDecl {
   ExprPtr per;                     ///< Minimize; may be null
   Name variable;                   ///< Generate
   TypeExpr type;
-  ExprPtr from, until;
+  ExprPtr from;
+  std::vector<ExprPtr> until;  ///< a set; one is written without braces
   std::vector<Option> options;
 };
 

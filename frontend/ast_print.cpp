@@ -216,7 +216,7 @@ class Printer {
         line << "generate " << entry.variable.text << ": ";
         Type(line, entry.type);
         clause("from", entry.from);
-        clause("until", entry.until);
+        Until(line, entry.until);
         clause("by", entry.value);
         if (entry.options.empty()) break;
         line.Space(kList);
@@ -228,6 +228,14 @@ class Printer {
         break;
     }
     Write(line, 2, trailing);
+  }
+  void Until(Line& line, const std::vector<ExprPtr>& ends) {
+    if (ends.empty()) return;
+    line.Space(kList);
+    line << "until ";
+    if (ends.size() > 1) line.Open("{");
+    Commas(line, ends, [&](const ExprPtr& end) { Whole(line, *end); });
+    if (ends.size() > 1) line.Close("}");
   }
   void Params(Line& line, const std::vector<ParamDecl>& params) {
     line.Open("(");

@@ -59,7 +59,8 @@ class BodyChecker {
     Parameters(entry.params, "argument");
     if (entry.result) Type(*entry.result);
     if (entry.from) CheckExpr(*entry.from);
-    if (entry.until) CheckExpr(*entry.until);
+    for (const ExprPtr& end : entry.until)
+      if (end) CheckExpr(*end);
     if (entry.kind == EntryKind::Generate && !entry.variable.text.empty()) {
       Type(entry.type);
       Bind(entry.variable, "variable", nullptr, true);

@@ -267,11 +267,19 @@ bool Elaborator::Generate(const EntryDecl& decl, Frame& frame, Entry& entry) {
     else
       ok = false;
   }
-  if (decl.until) {
-    if (const auto value = ElementConstant(frame, *decl.until, vocabulary, "until"))
-      info->until = graph_->ConstInt(static_cast<int64_t>(*value));
-    else
+  std::map<double, Loc> ends;
+  for (const ExprPtr& end : decl.until) {
+    const auto value = ElementConstant(frame, *end, vocabulary, "until");
+    if (!value) {
       ok = false;
+      continue;
+    }
+    const auto [first, fresh] = ends.emplace(*value, end->loc);
+    if (!fresh) {
+      refuse(DiagnosticKind::GenerateBounds, end->loc, "`until` has element " + NumberText(*value) + " twice")
+          .labels.push_back({first->second, "the other one"});
+    }
+    info->until.push_back(graph_->ConstInt(static_cast<int64_t>(*value)));
   }
   for (const ParamDecl& param : decl.params) {
     if (&param == prompt) continue;
@@ -479,6 +487,7 @@ Value Elaborator::MakePart(const PartBind& bind, Frame& frame, const std::string
   }
   part->key = frame.key;
   part->key.emplace_back(&bind, "");
+  if (!stack->empty()) stacks_[path + "."] = stack->front().root().text();
   Value value;
   value.kind = Value::Kind::Part;
   value.part = std::move(part);

@@ -78,6 +78,8 @@ class Elaborator {
   std::shared_ptr<ir::Graph> Build(const EntryDecl& decl, bool train, Entry& entry);
   /// In the order of their first appearance in any graph built.
   const std::vector<std::unique_ptr<ParameterInfo>>& parameters() const { return parameters_; }
+  /// As Program::stacks.
+  const std::map<std::string, std::string>& stacks() const { return stacks_; }
 
  private:
   // ---- elaborate.cpp: entries, statements
@@ -189,6 +191,7 @@ class Elaborator {
   std::shared_ptr<ir::AxisTable> axes_;
   std::vector<std::unique_ptr<ParameterInfo>> parameters_;
   std::map<std::string, ParameterInfo*> by_name_;
+  std::map<std::string, std::string> stacks_;
   std::set<std::tuple<DiagnosticKind, const SourceFile*, uint32_t>> reported_;
   Diagnostic repeated_;  ///< takes the labels of a message that was given before
 

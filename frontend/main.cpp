@@ -308,7 +308,7 @@ backend::EntrySpec Describe(const frontend::Program& program, const frontend::En
   spec.prompt = generate.prompt;
   spec.bound = program.axes->Bound(generate.axis);
   spec.from = constant(generate.from);
-  spec.until = constant(generate.until);
+  for (const ir::NodeId end : generate.until) spec.until.push_back(constant(end));
   spec.options.assign(generate.options.begin(), generate.options.end());
   for (const ir::NodeId id : graph.Order()) {
     const ir::Node& node = graph[id];
@@ -325,6 +325,8 @@ backend::ProgramSpec Describe(const frontend::Program& program, const Options& o
   spec.source_name = fs::path(options.file).filename().string();
   spec.axes = program.axes;
   spec.consts = program.consts;
+  spec.stacks = program.stacks;
+  for (const std::string& set : options.set) spec.set.push_back(set.substr(0, set.find('=')));
   for (const frontend::Parameter& parameter : program.parameters) {
     backend::ParamSpec& param = spec.params.emplace_back();
     param.name = parameter.name;

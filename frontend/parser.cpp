@@ -8,8 +8,9 @@
 //            | "part" partbind { "," partbind }
 //            | "entry" NAME params ( [ "->" type ] "=" expr
 //                                  | "=" "minimize" expr [ "per" expr ]
-//                                  | "=" "generate" NAME ":" type [ "from" expr ] [ "until" expr ] "by" expr
+//                                  | "=" "generate" NAME ":" type [ "from" expr ] [ "until" ends ] "by" expr
 //                                    [ "with" options ] ) ;
+// ends       = expr | "{" expr { "," expr } "}" ;
 // axisbind   = NAME ( "=" expr | "=" "{" NAME { "," NAME } "}" | "<=" expr ) ;
 // axes       = "[" [ axisitem { "," axisitem } ] "]" ;
 // axisitem   = NAME | "(" NAME { "," NAME } ")" ;
@@ -203,9 +204,9 @@ class Parser : public ExpressionParser {
     entry.kind = EntryKind::Generate;
     if (!NeedName(entry.variable) || !Need(TokenKind::Colon) || !Type(entry.type, false)) return false;
     if (EatClause(TokenKind::KeywordFrom) && (entry.from = Expression()) == nullptr) return false;
-    if (EatClause(TokenKind::KeywordUntil) && (entry.until = Expression()) == nullptr) return false;
+    if (EatClause(TokenKind::KeywordUntil) && !Ends(entry.until)) return false;
     if (!EatClause(TokenKind::KeywordBy)) {
-      Unexpected(entry.until != nullptr  ? "`by`"
+      Unexpected(!entry.until.empty()    ? "`by`"
                  : entry.from != nullptr ? "`until` or `by`"
                                          : "`from`, `until` or `by`");
       return false;
@@ -217,6 +218,12 @@ class Parser : public ExpressionParser {
       return NeedName(option.name, "the name of an option") && Need(TokenKind::Assign) &&
              (option.value = Expression()) != nullptr;
     });
+  }
+  bool Ends(std::vector<ExprPtr>& ends) {
+    const auto one = [&] { return ends.emplace_back(Expression()) != nullptr; };
+    const Loc open = Here();
+    if (!Eat(TokenKind::LeftBrace)) return one();
+    return Commas(one) && Close(TokenKind::RightBrace, open, "`,`");
   }
   bool Params(std::vector<ParamDecl>& params) {
     const Loc open = Here();

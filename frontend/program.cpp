@@ -51,6 +51,7 @@ bool Fill(Program& program, const Overrides& overrides, Diagnostics& diagnostics
   if (diagnostics.HasErrors()) return false;
   program.parameters = FinishParameters(elaborator.parameters(), graphs, trained, diagnostics);
   if (diagnostics.HasErrors()) return false;
+  program.stacks = elaborator.stacks();
   program.axes = declarations.axes();
   for (const auto& [name, number] : declarations.consts()) program.consts[name] = number.value;
   return true;

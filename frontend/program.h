@@ -44,6 +44,9 @@ struct Program {
   std::shared_ptr<const ir::AxisTable> axes;
   std::map<std::string, double> consts;
   std::vector<Parameter> parameters;  ///< of all entries, in order of first appearance; a name once
+  /// Of parts that are made for each element of an axis: what names of their parameters have before the
+  /// number of the element ("h."), and the (first) axis.
+  std::map<std::string, std::string> stacks;
   std::vector<Entry> entries;
   std::vector<std::unique_ptr<SourceFile>> files;  ///< what Locs point into (prelude first)
 };

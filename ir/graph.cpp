@@ -333,9 +333,11 @@ void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace) {
 
 void CarryGenerate(Graph& copy, const Graph& graph) {
   copy.generate = graph.generate;
-  if (!graph.generate || (!graph.generate->from && !graph.generate->until)) return;
+  if (!graph.generate || (!graph.generate->from && graph.generate->until.empty())) return;
   auto generate = std::make_shared<GenerateInfo>(*graph.generate);
-  for (NodeId* id : {&generate->from, &generate->until}) {
+  std::vector<NodeId*> ids{&generate->from};
+  for (NodeId& end : generate->until) ids.push_back(&end);
+  for (NodeId* id : ids) {
     if (!*id || id->value >= graph.size()) continue;
     // A constant, perhaps as an element of the vocabulary.
     const NodeId roots[] = {*id};

@@ -109,7 +109,8 @@ struct Check {
 struct GenerateInfo {
   Axis axis;             ///< the axis that grows
   std::string variable;  ///< the input that is generated
-  NodeId from, until;    ///< constants; none if not written. A prompt makes `from` none and `prompt` its name
+  NodeId from;  ///< a constant; none if not written. A prompt makes `from` none and `prompt` its name
+  std::vector<NodeId> until;  ///< constants, each of which ends a text
   std::string prompt;
   std::map<std::string, double> options;
 };

@@ -96,9 +96,12 @@ class Printer {
     std::vector<NodeId> roots;
     for (const auto& [root, length] : graph.ragged) roots.push_back(length);
     for (const auto& [name, value] : graph.outputs) roots.push_back(value);
-    if (graph.generate)
-      for (NodeId id : {graph.generate->from, graph.generate->until})
+    if (graph.generate) {
+      std::vector<NodeId> tokens = graph.generate->until;
+      tokens.insert(tokens.begin(), graph.generate->from);
+      for (NodeId id : tokens)
         if (id.value < graph.size()) roots.push_back(id);
+    }
     std::vector<NodeId> order;
     if (!roots.empty()) order = graph.Order(roots);
     std::map<NodeId, size_t> numbers;
@@ -143,7 +146,8 @@ class Printer {
       out_ += indent + "generate axis=" + generate.axis.text() + " variable=" + Quoted(generate.variable);
       if (!generate.prompt.empty()) out_ += " prompt=" + Quoted(generate.prompt);
       if (numbers.count(generate.from)) out_ += " from=%" + std::to_string(numbers.at(generate.from));
-      if (numbers.count(generate.until)) out_ += " until=%" + std::to_string(numbers.at(generate.until));
+      for (NodeId end : generate.until)
+        if (numbers.count(end)) out_ += " until=%" + std::to_string(numbers.at(end));
       for (const auto& [name, value] : generate.options) out_ += " option." + name + "=" + Number(value);
       out_ += "\n";
     }

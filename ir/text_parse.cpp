@@ -350,7 +350,7 @@ class Parser {
       } else if (key == "from") {
         generate->from = node();
       } else if (key == "until") {
-        generate->until = node();
+        generate->until.push_back(node());
       } else if (key.starts_with("option.")) {
         generate->options[key.substr(7)] = line.Number<double>();
       } else {

@@ -171,7 +171,9 @@ struct HeedEntry {
   int64_t bound;         // of that axis
   const char* indexes;   // root of its elements (the vocabulary); Value: of those of the result, or null
   const char* prompt;    // the argument that starts it, or null
-  int64_t from, until;   // elements, or -1
+  int64_t from;          // an element, or -1
+  int64_t until_count;   // elements that end a text
+  const int64_t* until;
   int64_t option_count;
   const struct HeedOption* options;
   int64_t kept_count;
@@ -214,6 +216,12 @@ struct HeedPacking {
   void (*scales)(const struct HeedPackedWeights* weights, uint16_t* scales);
 };
 
+// Parameters PREFIX0.NAME, PREFIX1.NAME ... are those of a part that is made for each element of an axis.
+struct HeedStack {
+  const char* prefix;  // "h."
+  const char* axis;    // "layer"
+};
+
 struct HeedProgram {
   int64_t abi_version;
   const char* heed_version;
@@ -228,6 +236,10 @@ struct HeedProgram {
   int64_t const_count;
   const struct HeedConst* consts;
   const struct HeedPacking* packing;  // null: no matrix is packed
+  int64_t stack_count;
+  const struct HeedStack* stacks;
+  int64_t set_count;
+  const char* const* set;  // axes and constants whose values were given when the program was built
 };
 // Defined by the generated object.
 extern const struct HeedProgram heed_program;

@@ -33,7 +33,14 @@ struct Search {
   std::vector<Hypothesis> alive;
   std::vector<Decoded> ended;  ///< the best few, best first
 
+  /// A text that ends in several ways counts once, by the best of them.
   void Offer(std::vector<int32_t> ids, double score) {
+    const auto same =
+        std::find_if(ended.begin(), ended.end(), [&](const Decoded& e) { return e.ids == ids; });
+    if (same != ended.end()) {
+      if (same->score >= score) return;
+      ended.erase(same);
+    }
     const auto place =
         std::find_if(ended.begin(), ended.end(), [&](const Decoded& e) { return score > e.score; });
     ended.insert(place, {std::move(ids), score});
@@ -46,6 +53,8 @@ struct Search {
 Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOptions& options,
                      Results& results) {
   const auto width = static_cast<size_t>(options.beam);
+  // Twice as many as the beam: if all of the best half end, as many go on. A text may end in several ways.
+  const int64_t considered = options.beam * (1 + std::max<int64_t>(1, static_cast<int64_t>(ends_.size())));
   const auto new_elements = [&](size_t request, const std::vector<int32_t>& ids) {
     return ids.size() - requests[request].prefix.size();
   };
@@ -92,8 +101,7 @@ Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOption
       of_row.nan = HasNan(logits);
       if (of_row.nan) return;
       of_row.normalizer = LogSumExp(logits);
-      // Twice as many as the beam: if all of the best half end, as many go on.
-      Largest(logits, 2 * options.beam, of_row.ids);
+      Largest(logits, considered, of_row.ids);
     });
 
     std::vector<char> claimed(static_cast<size_t>(rows), 0);
@@ -113,14 +121,14 @@ Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOption
         for (const int32_t id : of_row.ids)
           candidates.push_back({base + static_cast<double>(logits[static_cast<size_t>(id)]), h, id});
       }
-      const size_t keep = std::min(candidates.size(), 2 * width);
+      const size_t keep = std::min(candidates.size(), static_cast<size_t>(considered));
       std::partial_sort(candidates.begin(), candidates.begin() + static_cast<int64_t>(keep),
                         candidates.end());
       std::vector<Hypothesis> next;
       for (size_t c = 0; c < keep && next.size() < width; ++c) {
         const Candidate& candidate = candidates[c];
         const Hypothesis& parent = search.alive[candidate.hypothesis];
-        if (candidate.id == entry_->until) {
+        if (Ends(candidate.id)) {
           if (c < width) {
             search.Offer(parent.ids,
                          candidate.log_probability /

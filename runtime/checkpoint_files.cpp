@@ -70,44 +70,58 @@ Result<SafetensorsFile> SafetensorsFile::OpenIndex(const std::string& path) {
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
     return fail("it has no object weight_map");
   }
+  SafetensorsFile all;
   std::map<std::string, std::vector<std::string>> names;  // of the tensors in each file
   for (const auto& [name, file] : index["weight_map"].items()) {
-    if (!file.is_string()) return fail("the file of tensor `" + name + "` is not a string");
-    const std::string& shard = file.get_ref<const std::string&>();
-    if (shard.find('/') != std::string::npos || shard.find('\0') != std::string::npos) {
-      return fail("it puts tensor `" + name + "` into " + shard + "; the files must lie beside the index");
+    const std::string shard =
+        file.is_string() ? file.get<std::string>() : std::string("a ") + file.type_name();
+    const auto refuse = [&](const char* why) { all.absent_[name] = {shard, why}; };
+    if (!file.is_string()) {
+      refuse("is not a string, so it names no file");
+    } else if (shard.find('/') != std::string::npos || shard.find('\0') != std::string::npos) {
+      refuse("is elsewhere; the files must lie beside the index");
+    } else if (!shard.ends_with(".safetensors")) {
+      refuse("is no safetensors file");
+    } else {
+      names[shard].push_back(name);
     }
-    if (!shard.ends_with(".safetensors")) {
-      return fail("it puts tensor `" + name + "` into `" + shard + "`, which is no safetensors file");
-    }
-    names[shard].push_back(name);
   }
-  if (names.empty()) return fail("its weight_map is empty");
+  if (names.empty() && all.absent_.empty()) return fail("its weight_map is empty");
 
-  SafetensorsFile all;
-  std::vector<std::string> absent;
+  std::vector<std::string> missing;  // files
   for (const auto& [shard, wanted] : names) {
-    if (!Exists(CheckpointFolder(path) + shard)) absent.push_back(shard);
-  }
-  if (!absent.empty()) {
-    return Error{path + " names " + std::to_string(names.size()) + " files, of which " +
-                 std::to_string(absent.size()) + (absent.size() == 1 ? " is" : " are") +
-                 " not there: " + ListNames(absent, 4)};
-  }
-  for (const auto& [shard, wanted] : names) {
+    const auto refuse = [&](const std::string& why) {
+      for (const std::string& name : wanted) all.absent_[name] = {shard, why};
+    };
+    if (!Exists(CheckpointFolder(path) + shard)) {
+      missing.push_back(shard);
+      refuse("is not there");
+      continue;
+    }
     Result<SafetensorsFile> file = Open(CheckpointFolder(path) + shard);
-    if (!file) return file.error();
+    if (!file) {
+      refuse("cannot be read: " + file.error().message);
+      continue;
+    }
     for (const std::string& name : wanted) {
       const auto found = file->tensors_.find(name);
       if (found == file->tensors_.end()) {
-        return fail("it puts tensor `" + name + "` into " + shard + ", which does not have it");
+        all.absent_[name] = {shard, "does not have it"};
+      } else {
+        all.tensors_[name] = std::move(found->second);
       }
-      all.tensors_[name] = std::move(found->second);
     }
     all.mappings_.insert(all.mappings_.end(), file->mappings_.begin(), file->mappings_.end());
     all.metadata_.merge(file->metadata_);
   }
-  return all;
+  if (!all.tensors_.empty()) return all;
+  if (!missing.empty()) {
+    return Error{path + " names " + std::to_string(names.size()) + " files, of which " +
+                 std::to_string(missing.size()) + (missing.size() == 1 ? " is" : " are") +
+                 " not there: " + ListNames(missing, 4)};
+  }
+  const auto& [name, absent] = *all.absent_.begin();
+  return fail("it puts tensor `" + name + "` into " + absent.file + ", which " + absent.why);
 }
 
 }  // namespace heed

@@ -85,10 +85,17 @@ Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string
 std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind);
 
 class PackedParameters;
+class SafetensorsFile;
+struct LoadReport;
+struct ModelConfig;
 struct ParameterSource;
 class ParameterBlock;
 class ThreadPool;
 class Weights;
+/// What is published beside weights; nothing beside a checkpoint of Heed's own.
+ModelConfig ConfigOf(const SafetensorsFile& file, const std::string& path);
+/// Notes and warnings about weights that were found.
+void PrintReport(const std::string& path, const LoadReport& report);
 /// Finds --weights for a command that reads them: a file, an index of files, or a folder. Announces the
 /// prefix and what is tied, warns of tensors the program does not have and of what a config.json beside the
 /// file contradicts. An empty path is a usage error.

@@ -10,6 +10,7 @@
 
 #include "runtime/attention_svg.h"
 #include "runtime/checkpoint.h"
+#include "runtime/end_tokens.h"
 #include "runtime/labels.h"
 #include "runtime/option_checks.h"
 #include "runtime/packed_parameters.h"
@@ -265,8 +266,7 @@ class AttentionCommand final : public Command {
 
   /// `made` by the program: whatever it is, cut to what fits.
   Result<std::vector<int32_t>> Encode(const TextArgument& text, const std::string& line, bool made) const {
-    const TextEnds own = EndsOf(program_, text);
-    const TextEnds ends{own.begin || ends_.begin, own.end || ends_.end};
+    const TextEnds ends = EndsOf(program_, text).With(ends_);
     if (!made && tokenizer_->Encode(line).empty())
       return Error{"`" + text.name + "` is empty: there is nothing to look at"};
     std::vector<int32_t> ids = LineIds(*tokenizer_, line, ends);
@@ -286,6 +286,9 @@ class AttentionCommand final : public Command {
       if (!decoder || decoder->sources().size() != 1 || decoder->sources()[0].axis != texts_[0].axis ||
           decoder->variable().axis != texts_[1].axis)
         continue;
+      const Result<std::vector<int32_t>> ends = EndsBeside(weights_, program_, *entry);
+      if (!ends) return ends.error();
+      decoder->EndAlsoAt(*ends);
       LineJob job;
       job.entry = entry;
       job.tokenizer = tokenizer_.get();

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "runtime/command.h"
+#include "runtime/end_tokens.h"
 #include "runtime/option_checks.h"
 #include "runtime/packed_parameters.h"
 #include "runtime/raw_call.h"
@@ -85,6 +86,11 @@ class CallCommand final : public Command {
                      weights_type_, threads);
       if (!loaded) return loaded.error();
       packed.emplace(std::move(*loaded));
+      if (entry->kind == kHeedEntryGenerate) {
+        Result<std::vector<int32_t>> ends = EndsBeside(weights_, program, *entry);
+        if (!ends) return ends.error();
+        options.ends = std::move(*ends);
+      }
     }
     RawInputs inputs;
     if (!inputs_.empty()) {

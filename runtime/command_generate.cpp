@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/end_tokens.h"
 #include "runtime/option_checks.h"
 #include "runtime/packed_parameters.h"
 #include "runtime/text_command.h"
@@ -86,6 +87,10 @@ class GenerateCommand final : public Command {
     Engine engine(program, pool);
     Result<Decoder> decoder = Decoder::Make(entry_, engine, *parameters);
     if (!decoder) return decoder.error();
+    const Result<std::vector<int32_t>> ends = EndsBeside(weights_, program, entry_);
+    if (!ends) return ends.error();
+    decoder->EndAlsoAt(*ends);
+    if (Status ok = NoteChoices(weights_); !ok) return ok.error();
     if (timings_) decoder->on_times = PrintTimes;
     std::vector<TextArgument> texts = decoder->sources();
     texts.push_back(decoder->variable());

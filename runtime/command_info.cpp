@@ -103,6 +103,19 @@ std::vector<std::string> AxesOf(const HeedTensorInfo& info) {
   return axes;
 }
 
+// The command that builds the program for a fit, as a shell takes it.
+std::string BuildLine(const std::string& source, const Fit& fit) {
+  std::string out = source.ends_with(".heed") ? source.substr(0, source.size() - 5) : source + ".out";
+  if (out.empty()) out = "program";
+  const auto file = [](const std::string& name) {
+    return ShellWord(name.starts_with('-') ? "./" + name : name);
+  };
+  std::string line = "heed build " + file(source) + " -o " + file(out);
+  for (const Setting& setting : fit.settings) line += " --set " + setting.text;
+  for (const std::string& bound : fit.shorten) line += " --set " + bound;
+  return line;
+}
+
 class InfoCommand final : public Command {
  public:
   explicit InfoCommand(const CommandLine& line) : program_(line.program()) {}
@@ -129,18 +142,20 @@ class InfoCommand final : public Command {
   Result<int> PrintFit() const {
     Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(fit_);
     if (!file) return file.error();
-    const ModelConfig config = ReadModelConfig(CheckpointFolder(fit_));
-    const Result<Fit> fit = FitWeights(*file, program_, config);
-    if (!fit) return Error{fit_ + ": " + fit.error().message};
-    const std::string source = program_.source_name;
-    std::string line = "heed build " + source + " -o " + source.substr(0, source.rfind(".heed"));
-    for (const auto* settings : {&fit->set, &fit->shorten}) {
-      for (const std::string& setting : *settings) line += " --set " + setting;
+    const ModelConfig config = ConfigOf(*file, fit_);
+    const Result<FittedWeights> fitted = FitWeights(*file, program_, config);
+    if (!fitted) return Error{fit_ + ": " + fitted.error().message};
+    const Fit& fit = fitted->fit;
+    std::printf("%s\n", BuildLine(program_.source_name, fit).c_str());
+    PrintReport(fit_, fitted->report);
+    if (config.path.empty() && config.damage.empty() && !file->metadata().contains("heed"))
+      PrintNote("there is no config.json beside the weights: shapes alone decided");
+    if (!fit.unique) PrintNote("other sizes of the same products would fit as well");
+    for (const Setting& setting : fit.settings) {
+      if (setting.absent && setting.changes)
+        PrintNote(config.path + " has no " + setting.field + ", which means " + setting.text);
     }
-    std::printf("%s\n", line.c_str());
-    if (config.path.empty()) PrintNote("there is no config.json beside the weights: shapes alone decided");
-    if (!fit->unique) PrintNote("other sizes of the same products would fit as well");
-    for (const std::string& note : fit->notes) PrintNote(note);
+    for (const std::string& note : fit.notes) PrintNote(note);
     return kExitDone;
   }
 
@@ -213,7 +228,8 @@ class InfoCommand final : public Command {
       if (entry.indexes != nullptr) row["generates"]["indexes"] = entry.indexes;
       if (entry.prompt != nullptr) row["prompt"] = entry.prompt;
       if (entry.from >= 0) row["from"] = entry.from;
-      if (entry.until >= 0) row["until"] = entry.until;
+      if (entry.until_count > 0)
+        row["until"] = std::vector<int64_t>(entry.until, entry.until + entry.until_count);
       row["options"] = Json::object();
       for (int64_t o = 0; o < entry.option_count; ++o)
         row["options"][entry.options[o].name] = entry.options[o].value;

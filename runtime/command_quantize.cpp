@@ -5,6 +5,7 @@
 #include "runtime/base64.h"
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
+#include "runtime/end_tokens.h"
 #include "runtime/packed_parameters.h"
 #include "runtime/quantized.h"
 #include "runtime/text_command.h"
@@ -54,6 +55,7 @@ class QuantizeCommand final : public Command {
     } else if (!tokenizer_.empty()) {
       return tokenizer.error();
     }
+    if (Status ok = CarryEnds(weights_, metadata); !ok) return ok.error();
     ThreadPool threads(line_.threads());
     const HeedWeightsType type = *WeightsTypeOf(to_);
     const PackedParameters packed(program, PackingFunctions(program), type, SourceOf(*weights), threads);

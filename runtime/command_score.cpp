@@ -73,9 +73,9 @@ class ScoreCommand final : public Command {
       files.push_back(std::move(*file));
     }
     const int64_t window = (*texts)[0].bound > 1 ? (*texts)[0].bound : 256;
-    Result<Dataset> data =
-        parallel ? ParallelData(files[0], files[1], **tokenizer, (*texts)[0].bound, (*texts)[1].bound)
-                 : WindowData(files[0], **tokenizer, window);
+    Result<Dataset> data = parallel ? ParallelData(files[0], files[1], **tokenizer, (*texts)[0].bound,
+                                                   (*texts)[1].bound, BeginOf(program, (*texts)[1]))
+                                    : WindowData(files[0], **tokenizer, window);
     if (!data) return data.error();
     if (const std::string skipped = SkippedNotice(*data, "pairs"); !skipped.empty()) PrintWarning(skipped);
 

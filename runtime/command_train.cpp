@@ -7,6 +7,7 @@
 #include "runtime/bleu.h"
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
+#include "runtime/end_tokens.h"
 #include "runtime/names.h"
 #include "runtime/option_checks.h"
 #include "runtime/text_command.h"
@@ -262,9 +263,9 @@ class TrainCommand final : public Command {
     }
     if (Status ok = ChooseTokenizer(files, progress); !ok) return ok.error();
     const auto load = [&](const std::vector<TextFile>& from, Dataset& data, const char* what) -> Status {
-      Result<Dataset> loaded =
-          parallel ? ParallelData(from[0], from[1], *tokenizer_, texts_[0].bound, texts_[1].bound)
-                   : WindowData(from[0], *tokenizer_, Window());
+      Result<Dataset> loaded = parallel ? ParallelData(from[0], from[1], *tokenizer_, texts_[0].bound,
+                                                       texts_[1].bound, BeginOf(program_, texts_[1]))
+                                        : WindowData(from[0], *tokenizer_, Window());
       if (!loaded) return loaded.error();
       data = std::move(*loaded);
       const std::string skipped = SkippedNotice(data, std::string(what) + (parallel ? " pairs" : " windows"));
@@ -329,18 +330,24 @@ class TrainCommand final : public Command {
     return Done{};
   }
 
-  /// Targets are framed by the tokenizer's begin and end; generating must look for the same ids.
+  /// Targets end with the tokenizer's end token; generating must look for it. (They begin with what
+  /// generating starts from.)
   Status CheckEnds() const {
+    const int64_t end = tokenizer_->eos();
     for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryGenerate)) {
-      if (entry->axis != texts_[1].axis) continue;
-      const auto check = [&](int64_t id, int32_t token, const char* word, const char* name) -> Status {
-        if (id < 0 || token < 0 || id == token) return Done{};
-        return Error{"entry `" + std::string(entry->name) + "` generates `" + word + "` " +
-                     std::to_string(id) + ", but the tokenizer's " + name + " token is " +
-                     std::to_string(token) + "; make the constant in the program " + std::to_string(token)};
-      };
-      if (Status ok = check(entry->from, tokenizer_->bos(), "from", "begin"); !ok) return ok;
-      if (Status ok = check(entry->until, tokenizer_->eos(), "until", "end"); !ok) return ok;
+      const std::span ends(entry->until, static_cast<size_t>(entry->until_count));
+      if (entry->axis != texts_[1].axis || end < 0 || ends.empty()) continue;
+      if (std::ranges::find(ends, end) != ends.end()) continue;
+      std::vector<std::string> names;  // constants that may be what it ends at
+      for (int64_t i = 0; i < program_.const_count; ++i) {
+        const HeedConst& constant = program_.consts[i];
+        if (constant.value == static_cast<double>(ends[0])) names.push_back(constant.name);
+      }
+      const std::string number = std::to_string(end);
+      return Error{"entry `" + std::string(entry->name) + "` generates `until` " + std::to_string(ends[0]) +
+                   ", but the tokenizer's end token is " + number + "; " +
+                   (names.size() == 1 ? "build the program with --set " + names[0] + "=" + number
+                                      : "make the constant in the program " + number)};
     }
     return Done{};
   }
@@ -400,6 +407,9 @@ class TrainCommand final : public Command {
     plan.metadata["tokenizer"] = EncodeBase64(tokenizer_->Serialize());
     plan.metadata["program"] = program_.source_name;
     plan.metadata["heed"] = program_.heed_version;
+    if (const std::string from = !resume_.empty() ? resume_ : init_; !from.empty()) {
+      if (Status ok = CarryEnds(from, plan.metadata); !ok) return ok.error();
+    }
     Json options = {{"warmup", adam_.warmup}, {"schedule", schedule_}};
     for (const auto& [key, value] : AdamNumbers()) options[key] = *value;
     plan.metadata["options"] = options.dump();
@@ -425,6 +435,10 @@ class TrainCommand final : public Command {
     if (fitting.size() > 1) why = "several entries generate one text from another";
     if (fitting.size() != 1) return Error{"--valid-bleu: " + why};
     decoder->interrupted = Interrupted;
+    const Result<std::vector<int32_t>> ends =
+        EndsBeside(!resume_.empty() ? resume_ : init_, program_, *fitting[0]);
+    if (!ends) return ends.error();
+    decoder->EndAlsoAt(*ends);
     LineJob job;
     job.entry = fitting[0];
     job.tokenizer = tokenizer_.get();

@@ -126,7 +126,7 @@ uint64_t Dataset::Fingerprint() const {
 }
 
 Result<Dataset> ParallelData(const TextFile& source, const TextFile& target, const Tokenizer& tokenizer,
-                             int64_t source_bound, int64_t target_bound) {
+                             int64_t source_bound, int64_t target_bound, int32_t target_begin) {
   const std::vector<std::string_view> sources = source.Lines(), targets = target.Lines();
   if (sources.size() != targets.size()) {
     return Error{source.path() + " has " + std::to_string(sources.size()) + " lines, but " + target.path() +
@@ -150,7 +150,8 @@ Result<Dataset> ParallelData(const TextFile& source, const TextFile& target, con
       continue;
     }
     if (tokenizer.eos() >= 0) x.push_back(tokenizer.eos());
-    if (tokenizer.bos() >= 0) y.insert(y.begin(), tokenizer.bos());
+    const int32_t begin = target_begin >= 0 ? target_begin : tokenizer.bos();
+    if (begin >= 0) y.insert(y.begin(), begin);
     if (tokenizer.eos() >= 0) y.push_back(tokenizer.eos());
     if (!fits(x, source_bound) || !fits(y, target_bound)) {
       ++data.too_long;

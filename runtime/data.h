@@ -58,11 +58,11 @@ struct Dataset {
   uint64_t Fingerprint() const;
 };
 
-/// Line by line: the source gets the end token, the target begin and end (where the tokenizer has them).
-/// Skips pairs with an empty side and those over the bounds (begin and end included; 0: no bound). Unequal
-/// line counts are an error, and so is nothing left.
+/// Line by line: the source gets the end token, the target `target_begin` (-1: the tokenizer's begin token)
+/// and the end token, where there are such tokens. Skips pairs with an empty side and those over the bounds
+/// (begin and end included; 0: no bound). Unequal line counts are an error, and so is nothing left.
 Result<Dataset> ParallelData(const TextFile& source, const TextFile& target, const Tokenizer& tokenizer,
-                             int64_t source_bound, int64_t target_bound);
+                             int64_t source_bound, int64_t target_bound, int32_t target_begin = -1);
 /// One stream, from what the tokenizer puts before a text on, cut into windows of `window` tokens, each
 /// starting on the last token of the one before. An error if there are fewer than two tokens.
 Result<Dataset> WindowData(const TextFile& text, const Tokenizer& tokenizer, int64_t window);

@@ -62,6 +62,7 @@ Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Para
   if (!session) return session.error();
   Decoder decoder(entry, std::move(*session));
   decoder.engine_ = &engine;
+  decoder.ends_.assign(entry.until, entry.until + entry.until_count);
   const HeedProgram& program = engine.program();
   for (int64_t i = 0; i < entry.argument_count; ++i) {
     const HeedArgument& argument = entry.arguments[i];
@@ -86,6 +87,11 @@ Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Para
     }
   }
   return decoder;
+}
+
+void Decoder::EndAlsoAt(std::span<const int32_t> elements) {
+  for (const int32_t element : elements)
+    if (!Ends(element)) ends_.push_back(element);
 }
 
 int64_t Decoder::Limit(const DecodeRequest& request, const DecodeOptions& options) const {
@@ -177,9 +183,9 @@ Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOpti
   std::vector<char> seen(static_cast<size_t>(variable_.vocabulary), 0);
   bool first = true;  // the first choice of every sample is made from the logits of its prompt
   const auto finish = [&](const Row& row) {
-    const double penalty = LengthPenalty(row.ids.size() - requests[row.request].prefix.size() +
-                                             (row.chosen >= 0 && row.chosen == entry_->until ? 1 : 0),
-                                         options.alpha);
+    const double penalty = LengthPenalty(
+        row.ids.size() - requests[row.request].prefix.size() + (row.chosen >= 0 && Ends(row.chosen) ? 1 : 0),
+        options.alpha);
     results[row.request][static_cast<size_t>(row.sample)] = {
         row.ids, options.scores ? row.log_probability / penalty : 0};
   };
@@ -208,7 +214,7 @@ Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOpti
       Row& row = rows[r];
       if (row.chosen < 0) return LogitsAreNotNumbers();
       row.log_probability += row.chosen_log_probability;
-      bool ends = row.chosen == entry_->until;
+      bool ends = Ends(row.chosen);
       if (!ends) {
         row.ids.push_back(row.chosen);
         if (streams) on_token(row.request, row.ids);

@@ -3,6 +3,7 @@
 // are the commands' business.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <vector>
@@ -21,11 +22,11 @@ struct DecodeRequest {
   int64_t max_new = 0;                        ///< 0: DecodeOptions'
 };
 
-/// A generated text: its ids with the prefix and without the `until` element.
+/// A generated text: its ids with the prefix and without the element that ended it.
 struct Decoded {
   std::vector<int32_t> ids;
-  /// The log-probability of what is new (an `until` at the end counts) under the penalised logits, divided by
-  /// the length penalty. 0 where nobody asked (DecodeOptions::scores).
+  /// The log-probability of what is new (the element that ended it included) under the penalised logits,
+  /// divided by the length penalty. 0 where nobody asked (DecodeOptions::scores).
   double score = 0;
 };
 
@@ -41,6 +42,8 @@ class Decoder {
  public:
   /// An error if the entry needs inputs that are not text.
   static Result<Decoder> Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters);
+  /// From now on these elements end texts too.
+  void EndAlsoAt(std::span<const int32_t> elements);
   /// The entry's text arguments but its prompt.
   const std::vector<TextArgument>& sources() const { return sources_; }
   /// The generated one.
@@ -62,6 +65,8 @@ class Decoder {
   using Clock = std::chrono::steady_clock;
   Decoder(const HeedEntry& entry, Session session) : entry_(&entry), session_(std::move(session)) {}
   using Results = std::vector<std::vector<Decoded>>;
+  /// Whether an element ends a text.
+  bool Ends(int32_t element) const { return std::find(ends_.begin(), ends_.end(), element) != ends_.end(); }
   /// The most elements a text of this request may have.
   int64_t Limit(const DecodeRequest& request, const DecodeOptions& options) const;
   /// Prefills the requests `which`, one row each, in this order; `copies` rows may be needed of each.
@@ -78,6 +83,7 @@ class Decoder {
   Session session_;
   std::vector<TextArgument> sources_;
   TextArgument variable_;
+  std::vector<int32_t> ends_;
   DecodeTimes times_;
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "runtime/config_notes.h"
 #include "runtime/text_inputs.h"
 
 namespace heed {
@@ -15,9 +16,13 @@ namespace {
 constexpr int64_t kLargestProduct = int64_t{1} << 40;  // its divisors are found by trial
 constexpr int64_t kMostChoices = 100'000;
 
+// As short as it can be read back as the same number.
 std::string NumberText(double value) {
   char text[64];
-  std::snprintf(text, sizeof text, "%.10g", value);
+  for (int digits = 6; digits <= 17; ++digits) {
+    std::snprintf(text, sizeof text, "%.*g", digits, value);
+    if (std::strtod(text, nullptr) == value) break;
+  }
   return text;
 }
 
@@ -106,7 +111,7 @@ class Solver {
     int64_t told = 0, kept = 0;
     for (const auto& [axis, size] : sizes) {
       const auto found = config_.values.find(axis);
-      told += found != config_.values.end() && found->second == static_cast<double>(size);
+      told += found != config_.values.end() && found->second.value == static_cast<double>(size);
       kept += Current(axis) == size;
     }
     return {told, kept};
@@ -153,27 +158,70 @@ class Solver {
   int64_t choices_ = 0;
 };
 
-// The axis that counts layers: one of their number that no parameter has; of several, one named like them.
 const HeedAxis* LayerAxis(const HeedProgram& program, const StoredLayers& layers) {
-  std::set<std::string> stored;
-  for (int64_t i = 0; i < program.param_count; ++i) {
-    for (int64_t a = 0; a < program.params[i].axis_count; ++a)
-      stored.insert(RootOf(program.params[i].axes[a]));
-  }
-  const HeedAxis* best = nullptr;
-  int best_merit = -1;
+  for (int64_t i = 0; i < program.stack_count; ++i)
+    if (layers.prefix == program.stacks[i].prefix) return FindAxis(program, program.stacks[i].axis);
+  return nullptr;
+}
+
+bool WasSet(const HeedProgram& program, std::string_view name) {
+  return std::find(program.set, program.set + program.set_count, name) != program.set + program.set_count;
+}
+
+// The most tokens of a text, given these sizes; 0: any number.
+int64_t LongestText(const HeedProgram& program, const Sizes& sizes) {
+  int64_t longest = -1;
   for (int64_t i = 0; i < program.axis_count; ++i) {
     const HeedAxis& axis = program.axes[i];
-    if (axis.dynamic || axis.enumerator_count > 0 || axis.size != layers.in_program) continue;
-    const std::string name = axis.name;
-    const bool like = name.starts_with("layer") || layers.prefix.find(name) != std::string::npos;
-    const int merit = 2 * !stored.contains(name) + like;
-    if (merit > best_merit) best = &axis, best_merit = merit;
+    if (!axis.dynamic) continue;
+    const auto found = sizes.find(axis.name);
+    const int64_t size = found != sizes.end() ? found->second : axis.size;
+    if (size <= 0) return 0;
+    longest = std::max(longest, size);
   }
-  return best;
+  return std::max<int64_t>(longest, 0);
+}
+
+// How many elements there are to generate; 0: not known.
+int64_t VocabularyOf(const HeedProgram& program, const Sizes& sizes) {
+  const char* name = "vocab";
+  for (int64_t i = 0; i < program.entry_count; ++i)
+    if (program.entries[i].indexes != nullptr) name = program.entries[i].indexes;
+  const auto found = sizes.find(name);
+  const HeedAxis* axis = FindAxis(program, name);
+  return found != sizes.end() ? found->second : axis != nullptr ? axis->size : 0;
+}
+
+// What config.json tells of sizes that the tensors have otherwise. What follows from other fields is only
+// said where those are right.
+void NoteContradictions(const Sizes& sizes, const ModelConfig& config, std::vector<std::string>& notes) {
+  for (const bool derived : {false, true}) {
+    std::string text;
+    for (const auto& [axis, told] : config.values) {
+      const auto found = sizes.find(axis);
+      if (found == sizes.end() || told.derived != derived || static_cast<double>(found->second) == told.value)
+        continue;
+      const std::string number = NumberText(told.value);
+      text += (text.empty() ? "" : ", ") +
+              (told.absent    ? "no " + told.field + " (which means " + axis + " " + number + ")"
+               : told.derived ? told.field + " so that " + axis + " is " + number
+                              : told.field + " " + number);
+      text += "; the tensors have " + axis + " " + std::to_string(found->second);
+    }
+    if (text.empty()) continue;
+    notes.push_back(config.path + " contradicts the weights: it has " + text);
+    return;
+  }
 }
 
 }  // namespace
+
+std::vector<std::string> Fit::Changes() const {
+  std::vector<std::string> texts;
+  for (const Setting& setting : settings)
+    if (setting.changes) texts.push_back(setting.text);
+  return texts;
+}
 
 std::optional<Fit> FitProgram(const HeedProgram& program, const std::vector<StoredShape>& shapes,
                               const std::vector<StoredLayers>& layers, const ModelConfig& config) {
@@ -183,6 +231,7 @@ std::optional<Fit> FitProgram(const HeedProgram& program, const std::vector<Stor
   Sizes sizes = solver.sizes();
   for (const StoredLayers& stored : layers) {
     const HeedAxis* axis = LayerAxis(program, stored);
+    if (axis == nullptr && stored.in_file == stored.in_program) continue;
     if (axis == nullptr) return std::nullopt;
     const auto [found, fresh] = sizes.emplace(axis->name, stored.in_file);
     if (!fresh && found->second != stored.in_file) return std::nullopt;
@@ -191,26 +240,36 @@ std::optional<Fit> FitProgram(const HeedProgram& program, const std::vector<Stor
   fit.unique = solver.unique();
   for (int64_t i = 0; i < program.axis_count; ++i) {
     const HeedAxis& axis = program.axes[i];
+    if (axis.enumerator_count > 0) continue;
     const auto found = sizes.find(axis.name);
     const auto told = config.values.find(axis.name);
+    const auto set = [&](int64_t size) {
+      Setting setting{axis.name + ("=" + std::to_string(size)), "", false, size != axis.size};
+      if (told != config.values.end())
+        setting.field = told->second.field, setting.absent = told->second.absent;
+      fit.settings.push_back(setting);
+    };
     if (found != sizes.end()) {
-      if (found->second != axis.size) fit.set.push_back(axis.name + ("=" + std::to_string(found->second)));
-    } else if (axis.dynamic && told != config.values.end() && told->second < static_cast<double>(axis.size)) {
-      fit.shorten.push_back(axis.name + ("=" + NumberText(told->second)));
+      set(found->second);
+    } else if (axis.dynamic && told != config.values.end() && told->second.value >= 1 &&
+               told->second.value < static_cast<double>(axis.size)) {
+      fit.shorten.push_back(axis.name + ("=" + NumberText(told->second.value)));
+    } else if (WasSet(program, axis.name)) {
+      set(axis.size);
     }
   }
-  bool scales = false;
+  const int64_t vocabulary = VocabularyOf(program, sizes);
   for (int64_t i = 0; i < program.const_count; ++i) {
     const HeedConst& constant = program.consts[i];
-    scales = scales || std::string_view(constant.name) == "rope_factor";
-    const auto told = config.values.find(constant.name);
-    if (told != config.values.end() && told->second != constant.value)
-      fit.set.push_back(constant.name + ("=" + NumberText(told->second)));
+    const std::optional<ToldNumber> told = ToldFor(program, constant, config, vocabulary);
+    if (!told && !WasSet(program, constant.name)) continue;
+    const double value = told ? told->value : constant.value;
+    fit.settings.push_back({constant.name + ("=" + NumberText(value)), told ? told->field : "",
+                            told && told->absent, value != constant.value});
   }
-  if (!config.scaling.empty() && !(scales && config.scaling == "llama3")) {
-    fit.notes.push_back(config.path + " scales the frequencies of rotary positions (" + config.scaling +
-                        "), and the program does not");
-  }
+  NoteContradictions(sizes, config, fit.notes);
+  for (std::string& note : ConfigNotes(program, config, LongestText(program, sizes)))
+    fit.notes.push_back(std::move(note));
   return fit;
 }
 

@@ -16,18 +16,27 @@ struct StoredShape {
   int64_t param;
   std::vector<int64_t> shape;  ///< as many as the parameter's storage dimensions
 };
-/// Layers of the file for parameters named PREFIX0.REST, PREFIX1.REST ...
+/// Layers of the file for parameters named PREFIX0.REST, PREFIX1.REST ...; as many as of the program or not.
 struct StoredLayers {
   std::string prefix;
   int64_t in_program, in_file;
 };
 
+/// A value for an axis or a constant.
+struct Setting {
+  std::string text;      ///< "model=1024"
+  std::string field;     ///< of a config.json, if it was that which told; else empty
+  bool absent = false;   ///< the field is not there, which tells
+  bool changes = false;  ///< the program has another value
+};
+
 struct Fit {
-  std::vector<std::string>
-      set;  ///< "model=1024": axes (and constants, from `config`) whose value must change
+  std::vector<Setting> settings;     ///< all that a build takes, whatever this one was given
   std::vector<std::string> shorten;  ///< "seq=2048": bounds over what `config` tells
   std::vector<std::string> notes;    ///< sentences: what `config` tells and no size or constant expresses
   bool unique = true;                ///< false: other sizes of the same axes would fit as well
+  /// The texts of settings that change something.
+  std::vector<std::string> Changes() const;
 };
 /// Nothing if no sizes fit. Where shapes leave a choice, sizes that `config` tells win, then those that
 /// change least.

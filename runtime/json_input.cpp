@@ -22,4 +22,23 @@ JsonInput ParseJson(std::string_view bytes, int depth) {
   return input;
 }
 
+bool NestedBeyond(std::string_view bytes, int depth) {
+  int open = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const char c = bytes[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++open > depth) return true;
+    } else if (c == ']' || c == '}') {
+      --open;
+    }
+  }
+  return false;
+}
+
 }  // namespace heed

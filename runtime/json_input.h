@@ -15,5 +15,8 @@ struct JsonInput {
 /// Objects at `depth` (1: the outermost) are looked at for keys that occur twice, of which the last would
 /// silently count.
 JsonInput ParseJson(std::string_view bytes, int depth = 0);
+/// Whether arrays and objects are nested more than so deep: copying, comparing and printing such values
+/// recurses.
+bool NestedBeyond(std::string_view bytes, int depth);
 
 }  // namespace heed

@@ -8,25 +8,37 @@
 
 namespace heed {
 
-Result<Weights> FindWeights(const std::string& path, const HeedProgram& program) {
-  if (path.empty()) return UsageError("name the checkpoint with --weights W.safetensors");
-  Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(path);
-  if (!file) return file.error();
+ModelConfig ConfigOf(const SafetensorsFile& file, const std::string& path) {
   // A checkpoint of this program needs no description, and a config.json near it may be another model's.
-  const bool own = file->metadata().contains("heed");
-  const ModelConfig config = own ? ModelConfig{} : ReadModelConfig(CheckpointFolder(path));
-  Result<Weights> weights = Weights::Find(std::move(*file), program, config);
-  if (!weights) return Error{path + ": " + weights.error().message};
-  const LoadReport& report = weights->report();
+  if (file.metadata().contains("heed")) return {};
+  return ReadModelConfig(CheckpointFolder(path));
+}
+
+void PrintReport(const std::string& path, const LoadReport& report) {
   if (!report.prefix.empty()) PrintNote(path + ": names match with the prefix `" + report.prefix + "`");
   for (const std::string& note : report.notes) PrintNote(path + ": " + note);
+  if (!report.absent.empty()) {
+    PrintWarning(path +
+                 ": the index names tensors that are not in its files, and that the program does not need: " +
+                 ListNames(report.absent));
+  }
   if (!report.extra.empty()) {
     PrintWarning(path + " has tensors that the program does not: " + ListNames(report.extra));
   }
   if (!report.unused.empty()) {
     PrintWarning(path + " has " + ListNames(report.unused) +
-                 ", which the program does not add: it computes something else than the model they are of");
+                 ", which the program does not use: it computes something else than the model they are of");
   }
+}
+
+Result<Weights> FindWeights(const std::string& path, const HeedProgram& program) {
+  if (path.empty()) return UsageError("name the checkpoint with --weights W.safetensors");
+  Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(path);
+  if (!file) return file.error();
+  const ModelConfig config = ConfigOf(*file, path);
+  Result<Weights> weights = Weights::Find(std::move(*file), program, config);
+  if (!weights) return Error{path + ": " + weights.error().message};
+  PrintReport(path, weights->report());
   return weights;
 }
 

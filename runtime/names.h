@@ -16,6 +16,8 @@ int64_t EditDistance(std::string_view a, std::string_view b);
 std::string ClosestName(const std::string& name, const std::vector<std::string>& names);
 /// "a, b, c and 12 more".
 std::string ListNames(const std::vector<std::string>& names, size_t at_most = 8);
+/// A word of a command as a POSIX shell takes it: in quotes if it needs them.
+std::string ShellWord(const std::string& word);
 /// "[2, 5]".
 std::string ShapeText(const std::vector<int64_t>& shape);
 /// "1,234,567".

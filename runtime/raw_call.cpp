@@ -190,12 +190,13 @@ std::vector<std::vector<int32_t>> RowsOf(const RawInputs& inputs, const std::str
 }
 
 Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
-                                const Parameters& parameters, uint64_t seed) {
+                                const Parameters& parameters, const RawOptions& options) {
   Result<Decoder> decoder = Decoder::Make(entry, engine, parameters);
   if (!decoder) return decoder.error();
   Result<DecodeOptions> decode_options = ProgramOptions(entry);
   if (!decode_options) return decode_options.error();
-  decode_options->seed = seed;
+  decode_options->seed = options.seed;
+  decoder->EndAlsoAt(options.ends);
   std::vector<std::vector<int32_t>> prompts;
   if (entry.prompt != nullptr) prompts = RowsOf(inputs, entry.prompt, entry.axis);
   std::vector<DecodeRequest> requests;
@@ -382,7 +383,7 @@ Result<RawResults> CallRaw(Engine& engine, const HeedEntry& entry, const RawInpu
                            const Parameters& parameters, const RawOptions& options) {
   if (entry.kind == kHeedEntryMinimize) return CallLoss(engine, entry, inputs, parameters);
   if (entry.kind == kHeedEntryGenerate && !inputs.tensors.contains(entry.variable)) {
-    return CallGenerate(engine, entry, inputs, parameters, options.seed);
+    return CallGenerate(engine, entry, inputs, parameters, options);
   }
   return CallForward(engine, entry, inputs, parameters);
 }

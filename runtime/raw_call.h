@@ -31,7 +31,8 @@ struct RawOptions {
   bool gradients = false;
   int64_t steps = 0;  ///< of the optimizer
   AdamOptions adam;
-  uint64_t seed = 0;  ///< of sampling in a `generate` entry
+  uint64_t seed = 0;          ///< of sampling in a `generate` entry
+  std::vector<int32_t> ends;  ///< of its texts, beside its `until`
 };
 /// Names, shapes and data of what `call` writes.
 struct RawResults {

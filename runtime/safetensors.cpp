@@ -215,6 +215,7 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   std::vector<std::pair<int64_t, int64_t>> ranges;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
+      if (value.is_null()) continue;  // an optional field of the reference implementation: the same as none
       if (!value.is_object()) return fail("__metadata__ is not an object");
       for (const auto& [key, text] : value.items()) {
         if (!text.is_string()) return fail("__metadata__ has `" + key + "`, which is not a string");

@@ -20,7 +20,8 @@ class SafetensorsFile {
   /// One file.
   static Result<SafetensorsFile> Open(const std::string& path);
   /// One file; an index (`model.safetensors.index.json`) with the files it names, which must lie beside it;
-  /// or a folder that has a model.safetensors or such an index.
+  /// or a folder that has a model.safetensors or such an index. Files of an index may lack tensors, be
+  /// damaged or missing, as long as there is one tensor: see absent().
   static Result<SafetensorsFile> OpenCheckpoint(const std::string& path);
 
   struct Entry {
@@ -32,10 +33,19 @@ class SafetensorsFile {
   const std::map<std::string, Entry>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
+  /// Where an index puts a tensor that cannot be had there.
+  struct Absent {
+    std::string file;
+    std::string why;  ///< "is not there", "does not have it" ...
+  };
+  /// Tensors that the index names and its files lack. Whether they are needed is the reader's business.
+  const std::map<std::string, Absent>& absent() const { return absent_; }
+
  private:
   std::vector<std::shared_ptr<void>> mappings_;
   std::map<std::string, Entry> tensors_;
   std::map<std::string, std::string> metadata_;
+  std::map<std::string, Absent> absent_;
 
   static Result<SafetensorsFile> OpenIndex(const std::string& path);
 };

@@ -87,19 +87,26 @@ std::vector<int32_t> StartTokens(const HeedEntry& entry, const Tokenizer& tokeni
   return {};
 }
 
+int32_t BeginOf(const HeedProgram& program, const TextArgument& target) {
+  for (const HeedEntry* entry : EntriesOfKind(program, kHeedEntryGenerate))
+    if (entry->axis == target.axis && entry->from >= 0) return static_cast<int32_t>(entry->from);
+  return -1;
+}
+
 TextEnds EndsOf(const HeedProgram& program, const TextArgument& text) {
   for (const HeedEntry* entry : EntriesOfKind(program, kHeedEntryMinimize)) {
     const Result<std::vector<TextArgument>> texts = TextArguments(program, *entry);
     if (!texts || texts->size() != 2) continue;
     if ((*texts)[0].axis == text.axis) return {false, true};
-    if ((*texts)[1].axis == text.axis) return {true, true};
+    if ((*texts)[1].axis == text.axis) return {true, true, BeginOf(program, text)};
   }
   return {};
 }
 
 std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, TextEnds ends) {
   std::vector<int32_t> ids;
-  if (ends.begin && tokenizer.bos() >= 0) ids.push_back(tokenizer.bos());
+  const int32_t begin = ends.begin_id >= 0 ? ends.begin_id : tokenizer.bos();
+  if (ends.begin && begin >= 0) ids.push_back(begin);
   const std::vector<int32_t> pieces = tokenizer.Encode(line);
   ids.insert(ids.end(), pieces.begin(), pieces.end());
   if (ends.end && tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());

@@ -35,7 +35,12 @@ Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> 
 /// Which tokens stand around the ids of a text.
 struct TextEnds {
   bool begin = false, end = false;
+  int32_t begin_id = -1;  ///< in place of the tokenizer's begin token, if it is one
+  TextEnds With(const TextEnds& more) const { return {begin || more.begin, end || more.end, begin_id}; }
 };
+/// What a target along this axis begins with: what the `generate` entry along it starts from, where that is a
+/// constant; else -1.
+int32_t BeginOf(const HeedProgram& program, const TextArgument& target);
 /// As `train` gives texts along that axis to the program: the first of two gets the end token, the second
 /// both, a single one (cut from a stream) none. None if nothing is trained on such texts.
 TextEnds EndsOf(const HeedProgram& program, const TextArgument& text);

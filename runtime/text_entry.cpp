@@ -159,10 +159,7 @@ Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const Te
     }
   }
   std::vector<TextEnds> ends;
-  for (const TextArgument& text : texts) {
-    const TextEnds own = EndsOf(engine.program(), text);
-    ends.push_back({own.begin || options.ends.begin, own.end || options.ends.end});
-  }
+  for (const TextArgument& text : texts) ends.push_back(EndsOf(engine.program(), text).With(options.ends));
   const HeedFunction& function = *entry.forward;
   LinePrinter printer(engine.program(), entry, texts, tokenizer, options, out);
   for (size_t begin = 0; begin < lines[0].size();) {

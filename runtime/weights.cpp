@@ -1,20 +1,25 @@
 // See weights.h. Names first (a common prefix, a tied output matrix), then shapes, then what the file has
 // beyond the program: further layers and untied matrices are errors, because the result would be another
-// model's; other tensors are reported.
+// model's; other tensors are reported. At last what config.json says is compared with what was found.
 #include "runtime/weights.h"
 
 #include <algorithm>
 #include <cstring>
 #include <set>
 
+#include "runtime/config_notes.h"
 #include "runtime/names.h"
+#include "runtime/output_matrix.h"
 #include "runtime/text_inputs.h"
 #include "runtime/weights_mismatch.h"
 
 namespace heed {
 namespace {
 
-constexpr std::string_view kOutput = "lm_head.weight";  // published checkpoints name output matrices so
+// How names of buffers end: masks, positions, frequencies.
+constexpr std::string_view kBuffers[] = {
+    "attn.bias", "attn.masked_bias", "attention.bias",     "attention.masked_bias",
+    "inv_freq",  "position_ids",     "num_batches_tracked"};
 
 bool IsOptimizerState(std::string_view name) {
   return name.starts_with("optim.m.") || name.starts_with("optim.v.");
@@ -29,7 +34,8 @@ std::string BestPrefix(const SafetensorsFile& file, const HeedProgram& program, 
     for (int64_t i = 0; i < program.param_count; ++i) {
       const std::string_view wanted = program.params[i].name;
       if (!name.ends_with(wanted)) continue;
-      ++found[name.substr(0, name.size() - wanted.size())];
+      const std::string prefix = name.substr(0, name.size() - wanted.size());
+      if (prefix.empty() || prefix.ends_with('.')) ++found[prefix];
     }
   }
   std::string best;
@@ -70,14 +76,16 @@ class Finder {
   /// An entry for each parameter; null where there is a problem.
   std::vector<StoredParameter> Find() {
     report_.prefix = BestPrefix(file_, program_, &found_);
+    prefixes_ = PrefixesWithin(report_.prefix);
     for (const auto& [name, entry] : file_.tensors()) {
       if (!IsOptimizerState(name)) names_.push_back(name);
     }
     CountLayers();
     std::vector<StoredParameter> stored;
     for (int64_t i = 0; i < program_.param_count; ++i) stored.push_back(FindOne(program_.params[i]));
+    NameAbsent();
     LookAtRest();
-    if (problems_.empty()) CompareConfig();
+    CompareTied();
     return stored;
   }
   bool ok() const { return problems_.empty(); }
@@ -85,6 +93,28 @@ class Finder {
   std::optional<Fit> Fitting() const {
     if (!explained_) return std::nullopt;
     return FitProgram(program_, shapes_, layers_, config_);
+  }
+
+  // Shapes leave things open (how heads share a width, the base of rotary positions) that config.json tells.
+  void CompareConfig() {
+    if (config_.path.empty() && config_.damage.empty() && config_.ends.empty()) return;
+    const std::optional<Fit> fit = Fitting();
+    if (!fit) {
+      const std::vector<std::string> notes = ConfigNotes(program_, config_, 0);
+      report_.notes.insert(report_.notes.end(), notes.begin(), notes.end());
+      return;
+    }
+    for (const bool absent : {false, true}) {
+      std::vector<std::string> told;
+      for (const Setting& setting : fit->settings) {
+        if (!setting.changes || setting.absent != absent) continue;
+        told.push_back(absent ? "no " + setting.field + " (which means " + setting.text + ")" : setting.text);
+      }
+      if (told.empty()) continue;
+      report_.notes.push_back(config_.Name() + (absent ? " has " : " tells ") + ListNames(told) +
+                              "; the program was built otherwise, so results may differ from the model's");
+    }
+    report_.notes.insert(report_.notes.end(), fit->notes.begin(), fit->notes.end());
   }
 
   Error Message() const {
@@ -104,19 +134,36 @@ class Finder {
     return found == file_.tensors().end() ? nullptr : &found->second;
   }
 
-  StoredParameter FindOne(const HeedParam& param) {
-    std::string name = report_.prefix + param.name;
-    const SafetensorsFile::Entry* entry = Tensor(name);
-    if (entry == nullptr) {  // a prefix is often that of the model without its output matrix
-      name = param.name;
-      entry = Tensor(name);
+  // The file's name of a parameter: a prefix is often that of the model without its output matrix, so parts
+  // of it count too.
+  std::string NameInFile(const std::string& param) const {
+    for (const std::string& prefix : prefixes_)
+      if (Tensor(prefix + param) != nullptr) return prefix + param;
+    return report_.prefix + param;
+  }
+  // Whether an index promises it, in vain.
+  bool IsAbsent(const std::string& param) {
+    for (const std::string& prefix : prefixes_) {
+      const auto found = file_.absent().find(prefix + param);
+      if (found == file_.absent().end()) continue;
+      needed_absent_.insert(found->first);
+      return true;
     }
-    if (entry == nullptr && param.name == kOutput) {
+    return false;
+  }
+
+  StoredParameter FindOne(const HeedParam& param) {
+    std::string name = NameInFile(param.name);
+    const SafetensorsFile::Entry* entry = Tensor(name);
+    if (entry == nullptr && IsAbsent(param.name)) return {};
+    if (entry == nullptr && param.name == kOutputMatrix) {
       name = EmbeddingLike(param);
       entry = Tensor(name);
       if (entry != nullptr) {
-        report_.notes.push_back("the file has no " + std::string(kOutput) + ", so it is tied to " + name +
-                                " and gets its values");
+        report_.notes.push_back(
+            "the file has no " + std::string(kOutputMatrix) + ", so it is tied to " + name +
+            " and gets its values" +
+            (config_.tied == false ? ", although " + config_.path + " has " + config_.tied_text : ""));
       }
     }
     if (entry == nullptr) {
@@ -185,7 +232,7 @@ class Finder {
         continue;
       }
       if (!name.empty()) return "";
-      name = Tensor(report_.prefix + param.name) != nullptr ? report_.prefix + param.name : param.name;
+      name = NameInFile(param.name);
     }
     return name;
   }
@@ -200,9 +247,9 @@ class Finder {
       };
       int64_t count = 0;
       while (has(count)) ++count;
-      if (count == layers.count || count == 0) continue;
+      if (count == 0) continue;
       layers_.push_back({prefix, layers.count, count});
-      if (count < layers.count) continue;
+      if (count <= layers.count) continue;
       problems_.Other("the file has " + std::to_string(count) + " layers " + report_.prefix + prefix +
                       "*, the program " + std::to_string(layers.count));
     }
@@ -215,26 +262,75 @@ class Finder {
     });
   }
 
+  // Needed tensors that an index names and its files lack: those of one file and of equal layers together.
+  void NameAbsent() {
+    explained_ = explained_ && needed_absent_.empty();
+    std::map<std::string, std::vector<std::string>> by_reason;
+    for (const std::string& name : needed_absent_) {
+      const SafetensorsFile::Absent& absent = file_.absent().at(name);
+      by_reason[absent.file + ", which " + absent.why].push_back(name);
+    }
+    for (const auto& [reason, names] : by_reason) {
+      std::vector<std::string> folded = FoldAll(names);
+      for (std::string& name : folded) name = "`" + name + "`";
+      problems_.Other("the index puts " + ListNames(folded) + " into " + reason);
+    }
+    std::vector<std::string> others;
+    for (const auto& [name, absent] : file_.absent())
+      if (!needed_absent_.contains(name)) others.push_back(name);
+    report_.absent = FoldAll(others);
+  }
+
   // Tensors that the program does not use.
   void LookAtRest() {
-    std::set<std::string> modules;
-    const auto module_of = [](const std::string& name) { return name.substr(0, name.rfind('.') + 1); };
+    const auto parent_of = [](const std::string& name) {
+      const size_t dot = name.rfind('.');
+      return name.substr(0, dot == std::string::npos ? 0 : dot);
+    };
+    // The modules of used tensors, and what those are parts of: "h.0.attn.c_attn" and "h.0.attn".
+    std::set<std::string> modules, wholes;
     for (const std::string& name : used_) {
-      if (const std::string module = module_of(name); !module.empty()) modules.insert(module);
+      const std::string module = parent_of(name), whole = parent_of(module);
+      if (!module.empty()) modules.insert(module);
+      if (!whole.empty() && whole.size() >= report_.prefix.size()) wholes.insert(whole);
     }
     std::vector<std::string> extra, unused;
     for (const std::string& name : names_) {
-      if (used_.contains(name)) continue;
-      if (name == kOutput || name == report_.prefix + std::string(kOutput)) {
-        if (CompareOutput(name)) continue;
+      const std::string like = AsInFirstLayer(name), module = parent_of(like);
+      if (used_.contains(name) || used_.contains(like)) continue;
+      if (OutputParameter() == nullptr && IsOutputMatrix(name, report_.prefix) && CompareOutput(name)) {
+        modules.insert(module);
+        continue;
       }
-      // The bias of a module whose weight is used is no buffer.
-      (modules.contains(module_of(name)) && name.ends_with(".bias") ? unused : extra).push_back(name);
+      // What stands beside parameters of the program, in a module or as a module of its own, takes part in
+      // what they compute; buffers are made anew by whoever needs them.
+      const bool buffer =
+          std::ranges::any_of(kBuffers, [&](std::string_view end) { return name.ends_with(end); });
+      const bool beside = modules.contains(module) ||
+                          (!buffer && (wholes.contains(module) || wholes.contains(parent_of(module))));
+      (beside ? unused : extra).push_back(name);
     }
     report_.extra = FoldAll(extra);
     report_.unused = FoldAll(unused);
   }
+  // Tensors of layers that the program does not have count as those of its first: either there is a problem,
+  // which is said, or the program is about to be built with more layers.
+  std::string AsInFirstLayer(const std::string& name) const {
+    for (const StoredLayers& layers : layers_) {
+      const std::string before = report_.prefix + layers.prefix;
+      if (layers.in_file <= layers.in_program || !name.starts_with(before)) continue;
+      const int64_t number = std::atoll(name.c_str() + before.size());
+      if (number >= layers.in_program && number < layers.in_file)
+        return before + "0" + name.substr(std::min(name.find('.', before.size()), name.size()));
+    }
+    return name;
+  }
 
+  const HeedParam* OutputParameter() const {
+    for (int64_t i = 0; i < program_.param_count; ++i)
+      if (program_.params[i].name == kOutputMatrix) return &program_.params[i];
+    return nullptr;
+  }
   // The program uses another parameter, the embedding, in place of the file's output matrix: only right if
   // they are equal. False if there is none like it.
   bool CompareOutput(const std::string& name) {
@@ -243,7 +339,10 @@ class Finder {
     for (const std::string& used : used_) {
       const SafetensorsFile::Entry& entry = *Tensor(used);
       if (entry.shape != output.shape || entry.shape.size() != 2) continue;
-      if (Equal(entry, output)) return true;
+      if (SameNumbers(entry, output)) {
+        tied_in_file_ = true;
+        return true;
+      }
       if (other.empty()) other = used;
     }
     if (other.empty()) return false;
@@ -252,41 +351,32 @@ class Finder {
                     "; the program has one parameter for both, so it would compute something else");
     return true;
   }
-  static bool Equal(const SafetensorsFile::Entry& a, const SafetensorsFile::Entry& b) {
-    constexpr int64_t kPart = 1 << 20;
-    if (!IsFloat(a.dtype) || !IsFloat(b.dtype)) return false;
-    const int64_t count = a.bytes / ElementBytes(a.dtype);
-    std::vector<float> x, y;
-    bool equal = true;
-    for (int64_t first = 0; first < count && equal; first += kPart) {
-      const int64_t part = std::min(kPart, count - first);
-      x.resize(static_cast<size_t>(part));
-      y.resize(static_cast<size_t>(part));
-      ConvertToFloat(a, first, x);
-      ConvertToFloat(b, first, y);
-      equal = std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
-      LetGo(a, first, part);
-      LetGo(b, first, part);
-    }
-    return equal;
-  }
 
-  // Shapes leave things open (how heads share a width, the base of rotary positions) that config.json tells.
-  void CompareConfig() {
-    const std::optional<Fit> fit = FitProgram(program_, shapes_, {}, config_);
-    if (config_.path.empty() || !fit) return;
-    if (!fit->set.empty()) {
-      report_.notes.push_back(config_.path + " tells " + ListNames(fit->set) +
-                              "; the program was built otherwise, so results may differ from the model's");
+  // Whether config.json says otherwise than the program does which matrix makes logits.
+  void CompareTied() {
+    if (!config_.tied) return;
+    const HeedParam* output = OutputParameter();
+    if (output == nullptr) {
+      if (*config_.tied || tied_in_file_) return;
+      report_.notes.push_back(config_.path + " has " + config_.tied_text + ", but there is no " +
+                              std::string(kOutputMatrix) +
+                              " in the file, and the program's output matrix is its embedding");
+      return;
     }
-    report_.notes.insert(report_.notes.end(), fit->notes.begin(), fit->notes.end());
+    const std::string embedding = EmbeddingLike(*output);
+    const SafetensorsFile::Entry *own = Tensor(NameInFile(output->name)), *other = Tensor(embedding);
+    if (!*config_.tied || own == nullptr || other == nullptr || SameNumbers(*own, *other)) return;
+    report_.notes.push_back(config_.path + " has " + config_.tied_text + ", but the file has " +
+                            NameInFile(output->name) + ", which is not equal to " + embedding +
+                            "; the program uses both");
   }
 
   std::string Advice() const {
     const std::optional<Fit> fit = Fitting();
-    if (!fit || fit->set.empty()) return "";
+    const std::vector<std::string> changes = fit ? fit->Changes() : std::vector<std::string>{};
+    if (changes.empty()) return "";
     std::string text = "they fit the program built with";
-    for (const std::string& set : fit->set) text += " --set " + set;
+    for (const std::string& set : changes) text += " --set " + set;
     if (!fit->unique) text += " (or other sizes of the same products: the model's config.json tells)";
     return text;
   }
@@ -295,8 +385,11 @@ class Finder {
   const HeedProgram& program_;
   const ModelConfig& config_;
   LoadReport& report_;
-  std::vector<std::string> names_;  // of the file's tensors, without an optimizer's
+  std::vector<std::string> names_;     // of the file's tensors, without an optimizer's
+  std::vector<std::string> prefixes_;  // the prefix, parts of it, none
   std::set<std::string> used_;
+  std::set<std::string> needed_absent_;
+  bool tied_in_file_ = false;  // the file has an output matrix that is the embedding
   std::vector<StoredShape> shapes_;
   std::vector<StoredLayers> layers_;
   Problems problems_;
@@ -312,6 +405,7 @@ Result<Weights> Weights::Find(SafetensorsFile file, const HeedProgram& program, 
   Finder finder(weights.file_, program, config, weights.report_);
   weights.stored_ = finder.Find();
   if (!finder.ok()) return finder.Message();
+  finder.CompareConfig();
   const auto said = weights.file_.metadata().find("weights_type");
   if (said != weights.file_.metadata().end())
     weights.type_ = WeightsTypeOf(said->second).value_or(kHeedWeightsF32);
@@ -339,13 +433,15 @@ std::vector<uint16_t> Weights::Scales(int64_t param, HeedWeightsType type) const
   return ScalesByColumn(*stored.form, stored.scales->data);
 }
 
-Result<Fit> FitWeights(const SafetensorsFile& file, const HeedProgram& program, const ModelConfig& config) {
-  LoadReport report;
-  Finder finder(file, program, config, report);
+Result<FittedWeights> FitWeights(const SafetensorsFile& file, const HeedProgram& program,
+                                 const ModelConfig& config) {
+  FittedWeights fitted;
+  Finder finder(file, program, config, fitted.report);
   finder.Find();
-  const std::optional<Fit> fit = finder.Fitting();
+  std::optional<Fit> fit = finder.Fitting();
   if (!fit) return finder.Message();
-  return *fit;
+  fitted.fit = std::move(*fit);
+  return fitted;
 }
 
 }  // namespace heed

@@ -20,8 +20,10 @@ namespace heed {
 struct LoadReport {
   std::string prefix;               ///< common prefix of the file's names; empty if there is none
   std::vector<std::string> extra;   ///< tensors the program does not have, layers folded: "h.*.bias (12)"
-  std::vector<std::string> unused;  ///< further ones, which do matter: biases beside a weight of the program
-  std::vector<std::string> notes;   ///< sentences: tied embeddings, sizes that config.json contradicts
+  std::vector<std::string> unused;  ///< further ones, which do matter: beside parameters of the program
+  std::vector<std::string>
+      absent;                      ///< tensors that the index names, and its files lack; the program does too
+  std::vector<std::string> notes;  ///< sentences: tied embeddings, what config.json contradicts
 };
 
 /// A parameter in a file: floats, or whole numbers and scales.
@@ -62,7 +64,13 @@ class Weights {
   LoadReport report_;
 };
 
-/// The sizes with which the program would fit the file; an error, as of Find, if sizes alone do not do it.
-Result<Fit> FitWeights(const SafetensorsFile& file, const HeedProgram& program, const ModelConfig& config);
+/// The sizes with which the program would fit the file, and what there is to know about the file then; an
+/// error, as of Find, if sizes alone do not do it.
+struct FittedWeights {
+  Fit fit;
+  LoadReport report;  ///< notes but those of `fit`
+};
+Result<FittedWeights> FitWeights(const SafetensorsFile& file, const HeedProgram& program,
+                                 const ModelConfig& config);
 
 }  // namespace heed

@@ -146,6 +146,7 @@ TEST_F(CheckpointTest, HostileHeaders) {
   EXPECT_HAS(OpenError(R"({"__metadata__":{"a":1}})", 0), "not a string");
   EXPECT_HAS(OpenError(R"({"__metadata__":[]})", 0), "not an object");
   EXPECT_EQ(OpenError(R"({"__metadata__":{}})", 0), "");
+  EXPECT_EQ(OpenError(R"({"__metadata__":null})", 0), "");  // the same as none
   EXPECT_EQ(OpenError(R"({"a":{"dtype":"F4_NEW","shape":[3],"data_offsets":[0,2]}})", 2), "");
 }
 

@@ -62,6 +62,10 @@ TEST(ParallelData, AddsEndsAndSkips) {
   EXPECT_EQ(Ids(data->columns[1][0]), (std::vector<int32_t>{1, 'x' + 3, 2}));
   EXPECT_EQ(SkippedNotice(*data, "pairs"),
             "skipped 3 of 4 pairs: 1 with an empty side, 2 longer than the program's axes allow");
+  // A decoder may start from another token than the tokenizer's.
+  data = ParallelData(File("s", "ab\n"), File("t", "x\n"), *bytes, 5, 5, 7);
+  ASSERT_TRUE(data);
+  EXPECT_EQ(Ids(data->columns[1][0]), (std::vector<int32_t>{7, 'x' + 3, 2}));
 }
 
 TEST(ParallelData, ErrorsNameWhatIsWrong) {

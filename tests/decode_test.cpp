@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "tests/toy_program.h"
 
@@ -339,6 +340,62 @@ TEST_F(DecoderTest, SamplesAreWhatTheSeedSays) {
     EXPECT_EQ(sample.ids, text);
   }
   EXPECT_GT(texts.size(), 2u);
+}
+
+// Ends 2 and 5: those of the program, or one of them of a folder.
+TEST_F(DecoderTest, AnyOfSeveralEndsATextAndCountsInItsScore) {
+  const int64_t both[] = {2, 5};
+  HeedEntry two = entry;
+  two.until_count = 2;
+  two.until = both;
+  Result<Decoder> of_program = Decoder::Make(two, engine, parameters);
+  ASSERT_TRUE(of_program);
+  Decoder of_folder = Make();
+  const int32_t more[] = {5, 2};
+  of_folder.EndAlsoAt(more);
+  std::set<int32_t> ends_met;
+  for (int32_t first = 6; first < 36; ++first) {
+    const std::vector<int32_t> source = {first, first + 3, first + 1};
+    const DecodeRequest request{{source}, {1}, 0, 0};
+    for (int kind = 0; kind < 4; ++kind) {
+      DecodeOptions options;
+      options.scores = true;
+      options.sample = kind == 1;
+      options.beam = kind >= 2 ? 40 : 1;
+      options.best = kind == 1 || kind == 3 ? 5 : 1;
+      options.max_new = kind >= 2 ? 3 : 0;
+      const auto results = of_program->Decode(std::span(&request, 1), options);
+      const auto again = of_folder.Decode(std::span(&request, 1), options);
+      ASSERT_TRUE(results && again);
+      ASSERT_EQ((*again)[0].size(), (*results)[0].size());
+      std::set<std::vector<int32_t>> texts;
+      for (size_t k = 0; k < (*results)[0].size(); ++k) {
+        const Decoded& one = (*results)[0][k];
+        EXPECT_EQ(one.ids, (*again)[0][k].ids);
+        EXPECT_EQ(one.score, (*again)[0][k].score);
+        EXPECT_EQ(
+            std::count(one.ids.begin(), one.ids.end(), 2) + std::count(one.ids.begin(), one.ids.end(), 5), 0);
+        if (kind >= 2) EXPECT_TRUE(texts.insert(one.ids).second) << "a text counts once";
+        // The score is that of the text and of one of the ends, or of the text that met a limit.
+        double sum = 0;
+        for (size_t t = 1; t < one.ids.size(); ++t)
+          sum += LogProbability(source, {one.ids.begin(), one.ids.begin() + static_cast<int64_t>(t)},
+                                one.ids[t]);
+        const size_t most = kind >= 2 ? 4 : static_cast<size_t>(test::kToyTarget);
+        if (one.ids.size() == most) {
+          EXPECT_NEAR(one.score, sum, 1e-4);
+          continue;
+        }
+        const double by_two = sum + LogProbability(source, one.ids, 2),
+                     by_five = sum + LogProbability(source, one.ids, 5);
+        const bool two_ends = std::abs(one.score - by_two) < std::abs(one.score - by_five);
+        EXPECT_NEAR(one.score, two_ends ? by_two : by_five, 1e-4);
+        if (kind >= 2) EXPECT_NEAR(one.score, std::max(by_two, by_five), 1e-4);
+        ends_met.insert(two_ends ? 2 : 5);
+      }
+    }
+  }
+  EXPECT_EQ(ends_met, (std::set<int32_t>{2, 5}));
 }
 
 TEST_F(DecoderTest, WideBeamFindsTheBestOfAll) {

@@ -137,7 +137,7 @@ TEST(Elaborate, GenerateInfo) {
   EXPECT_EQ(info.axis, Axis("tgt"));
   EXPECT_EQ(info.variable, "y");
   EXPECT_EQ((*entry.graph)[info.from].attributes.number, 1);
-  EXPECT_EQ((*entry.graph)[info.until].attributes.number, 2);
+  EXPECT_EQ((*entry.graph)[info.until.at(0)].attributes.number, 2);
   EXPECT_EQ(info.options.at("beam"), 4);
   EXPECT_EQ(info.options.at("alpha"), 0.6);
   EXPECT_EQ(ir::Text(entry.result_axes), "tgt, vocab");
@@ -146,6 +146,29 @@ TEST(Elaborate, GenerateInfo) {
   EXPECT_EQ(complete.graph->generate->prompt, "p");
   EXPECT_FALSE(complete.graph->generate->from);
   EXPECT_EQ(complete.arguments.size(), 1u);
+}
+
+TEST(Elaborate, EndsAreASetOfConstants) {
+  const std::string head =
+      "axis vocab = 8, seq <= 6\nconst eos = 2\nentry f(p: vocab[seq]) = generate y: vocab[seq] from p "
+      "until ";
+  auto compiled = CompileText(head + "{eos, |vocab| - 1, 1 + 2} by onehot[vocab](y)\n");
+  ASSERT_TRUE(compiled->program) << compiled->text();
+  const ir::Graph& graph = *compiled->program->entries[0].graph;
+  std::vector<double> ends;
+  for (const ir::NodeId end : graph.generate->until) ends.push_back(graph[end].attributes.number);
+  EXPECT_EQ(ends, (std::vector<double>{2, 7, 3}));
+  for (const char* wrong : {"{eos, 2}", "{1, 8}", "{0.5}", "{1, -1}"}) {
+    EXPECT_TRUE(CompileText(head + wrong + " by onehot[vocab](y)\n")->Find(DiagnosticKind::GenerateBounds))
+        << wrong;
+  }
+  EXPECT_TRUE(CompileText(head + "{y} by onehot[vocab](y)\n")->Find(DiagnosticKind::UnknownName));
+}
+
+TEST(Elaborate, StacksAreKnownByTheirPaths) {
+  auto compiled = CompileText(Read(test::Source("examples/llama.heed")), {{"layer", 2}});
+  ASSERT_TRUE(compiled->program);
+  EXPECT_EQ(compiled->program->stacks, (std::map<std::string, std::string>{{"model.layers.", "layer"}}));
 }
 
 TEST(Elaborate, DropoutSitesAreNumberedByPath) {
@@ -479,7 +502,7 @@ TEST(Overrides, DerivedOnesAndConstantsCanBeSet) {
   EXPECT_EQ(compiled->program->axes->Bound(Axis("hidden")), 8);
   EXPECT_EQ(compiled->program->consts.at("eos"), 7);
   const Entry& entry = EntryNamed(*compiled->program, "complete");
-  EXPECT_EQ((*entry.graph)[entry.graph->generate->until].attributes.number, 7);
+  EXPECT_EQ((*entry.graph)[entry.graph->generate->until.at(0)].attributes.number, 7);
 }
 
 TEST(Overrides, WrongOnesAreRefused) {

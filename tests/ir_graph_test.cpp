@@ -165,7 +165,7 @@ TEST(Rebuilding, ReplacesWhatIsAsked) {
   graph.origin = {"m", "here"};
   graph.SetOutput("value", graph.Pointwise(OpKind::Exp, {graph.Neg(x)}));
   auto generate = std::make_shared<GenerateInfo>();
-  generate->until = graph.ConstInt(5);
+  generate->until = {graph.ConstInt(5)};
   graph.generate = generate;
   const Graph copy =
       Rebuild(graph, [](Graph& to, NodeId, const Node& node, const std::vector<NodeId>& inputs) {
@@ -175,8 +175,8 @@ TEST(Rebuilding, ReplacesWhatIsAsked) {
   EXPECT_EQ(exp.op, OpKind::Exp);
   EXPECT_EQ(copy.op(exp.inputs[0]), OpKind::Sin);
   EXPECT_EQ(copy[exp.inputs[0]].origin.where, "here");
-  ASSERT_TRUE(copy.generate && copy.generate->until);
-  EXPECT_EQ(copy[copy.generate->until].attributes.number, 5);
+  ASSERT_TRUE(copy.generate && copy.generate->until.size() == 1);
+  EXPECT_EQ(copy[copy.generate->until[0]].attributes.number, 5);
 }
 
 // ---- Chance

@@ -73,7 +73,7 @@ TEST(IrText, CarriesEverything) {
   generate->axis = seq;
   generate->variable = "y";
   generate->prompt = "p";
-  generate->until = graph.ConstInt(2);
+  generate->until = {graph.ConstInt(2), graph.ConstInt(7)};
   generate->options = {{"beam", 4}, {"alpha", 0.6}};
   graph.generate = generate;
   graph.SetOutput("value", graph.Add(late, graph.Const(1e-300)));
@@ -97,7 +97,9 @@ TEST(IrText, CarriesEverything) {
   ASSERT_TRUE(back.generate);
   EXPECT_EQ(back.generate->prompt, "p");
   EXPECT_EQ(back.generate->options.at("alpha"), 0.6);
-  EXPECT_EQ(back[back.generate->until].attributes.number, 2);
+  ASSERT_EQ(back.generate->until.size(), 2u);
+  EXPECT_EQ(back[back.generate->until[0]].attributes.number, 2);
+  EXPECT_EQ(back[back.generate->until[1]].attributes.number, 7);
   EXPECT_FALSE(back.generate->from);
 }
 

@@ -181,9 +181,25 @@ entry r(x) -> v[s, t] = x
   EXPECT_EQ(Shape(*tree.decls[0].entry->per), "b");
   const EntryDecl& g = *tree.decls[1].entry;
   EXPECT_EQ(g.kind, EntryKind::Generate);
-  EXPECT_EQ(Shape(*g.from) + Shape(*g.until) + Shape(*g.value), "p2(call f y)");
+  EXPECT_EQ(Shape(*g.from) + Shape(*g.until.at(0)) + Shape(*g.value), "p2(call f y)");
   EXPECT_EQ(g.options.size(), 2u);
   EXPECT_EQ(tree.decls[2].entry->kind, EntryKind::Value);
+}
+
+TEST(Entries, SeveralEnds) {
+  const SourceFile file("test.heed", R"(entry g(p: v[s]) =
+  generate y: v[s] from p until {a, 2 + 3,
+    |v| - 1} by f(y)
+entry h(p: v[s]) = generate y: v[s] until {b} by f(y)
+)");
+  Diagnostics diagnostics;
+  const SyntaxTree tree = Parse(file, diagnostics);
+  ASSERT_EQ(diagnostics.Render(false), "");
+  const EntryDecl& g = *tree.decls[0].entry;
+  ASSERT_EQ(g.until.size(), 3u);
+  EXPECT_EQ(Shape(*g.until[0]) + " " + Shape(*g.until[1]), "a (+ 2 3)");
+  ASSERT_EQ(tree.decls[1].entry->until.size(), 1u);
+  EXPECT_EQ(Shape(*tree.decls[1].entry->until[0]), "b");
 }
 
 std::vector<std::string> Kinds(const std::string& text) {
@@ -201,6 +217,13 @@ std::vector<std::string> Kinds(const std::string& text) {
   return kinds;
 }
 using Strings = std::vector<std::string>;
+
+TEST(Entries, EndsMustBeThereAndClosed) {
+  const std::string head = "entry g(p: v[s]) = generate y: v[s] until ";
+  EXPECT_EQ(Kinds(head + "{} by f(y)\n"), Strings{"1 UnexpectedToken"});
+  EXPECT_EQ(Kinds(head + "{1, 2 by f(y)\n"), Strings{"1 UnexpectedToken"});
+  EXPECT_EQ(Kinds(head + "{1,\n  2\n"), Strings{"1 UnclosedBracket"});
+}
 
 TEST(Recovery, SeveralErrorsInOneRun) {
   EXPECT_EQ(Kinds("axis a = \n"

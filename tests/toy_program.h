@@ -207,6 +207,7 @@ struct Tables {
   int64_t dynamic = 1;
   HeedArgument arguments[2];
   HeedOption options[2] = {{"beam", 4}, {"alpha", 0.6}};
+  int64_t end = 2;
   HeedEntry entries[3];
   HeedProgram program;
 
@@ -286,7 +287,7 @@ struct Tables {
     arguments[count - 1] = {"y", kHeedInt32, "vocab", 1, &argument_dims[1], &dynamic};
     for (HeedEntry& entry : entries) {
       entry = {};
-      entry.from = entry.until = -1;
+      entry.from = -1;
       entry.argument_count = count;
       entry.arguments = arguments;
     }
@@ -306,7 +307,8 @@ struct Tables {
     generate.indexes = "vocab";
     generate.prompt = pairs ? nullptr : "y";
     generate.from = pairs ? 1 : -1;
-    generate.until = 2;
+    generate.until_count = 1;
+    generate.until = &end;
     generate.option_count = pairs ? 2 : 0;
     generate.options = options;
     generate.kept_count = pairs ? 2 : 0;
@@ -314,9 +316,23 @@ struct Tables {
     entries[2].name = "score";
     entries[2].kind = kHeedEntryValue;
     entries[2].forward = &score;
-    program = {
-        kHeedAbiVersion, "test", "examples/toy.heed", "any", 2, axes, 2, params, pairs ? 3 : 2, entries, 0,
-        nullptr,         nullptr};
+    program = {kHeedAbiVersion,
+               "test",
+               "examples/toy.heed",
+               "any",
+               2,
+               axes,
+               2,
+               params,
+               pairs ? 3 : 2,
+               entries,
+               0,
+               nullptr,
+               nullptr,
+               0,
+               nullptr,
+               0,
+               nullptr};
   }
 };
 

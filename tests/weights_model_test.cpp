@@ -236,7 +236,9 @@ TEST_F(PublishedWeights, InfoTellsHowToBuild) {
   EXPECT_LT(loaded.err.size(), 2500u) << "a message, not a book";
   const ProcessResult fit = other.Run({"info", "--fit", folder});
   ASSERT_TRUE(fit.ok()) << fit.err;
-  EXPECT_EQ(fit.out, "heed build llama.heed -o llama " + settings + " --set seq=32\n");
+  const std::string sizes = "--set hidden=24 --set key=8 --set kv=2 --set layer=2 --set model=16 --set rep=2",
+                    rest = " --set vocab=480 --set bos=1 --set eos=2 --set eps=1e-06 --set theta=10000";
+  EXPECT_EQ(fit.out, "heed build llama.heed -o llama " + sizes + rest + " --set seq=32\n");
   // The line does what it says.
   std::vector<std::string> options;
   std::istringstream words(settings + " --set seq=32");
@@ -247,13 +249,138 @@ TEST_F(PublishedWeights, InfoTellsHowToBuild) {
   EXPECT_TRUE(works.ok()) << works.err;
   EXPECT_HAS(works.err, "no lm_head.weight, so it is tied to model.embed_tokens.weight");
   EXPECT_EQ(works.err.find("config.json tells"), std::string::npos);
-  EXPECT_EQ(built.Run({"info", "--fit", folder}).out, "heed build llama.heed -o llama\n");
+  EXPECT_EQ(built.Run({"info", "--fit", folder}).out,
+            "heed build llama.heed -o llama " + sizes + " --set seq=32" + rest + "\n");
   EXPECT_EQ(built.Run({"info", "--fit", folder + "/none"}).status, 1);
   EXPECT_HAS(built.Run({"info"}).out, "constants\n  bos=1 eos=2 eps=1e-06 theta=10000");
   // What other constants make of it is not silent.
   const ProcessResult differs = Score(Llama(), folder, {"--json"});
   EXPECT_TRUE(differs.ok());
   EXPECT_HAS(differs.err, "config.json tells eps=1e-06; the program was built otherwise");
+}
+
+// Notes of `score`, of whatever else reads weights, and of `info --fit` are the same.
+TEST_F(PublishedWeights, WhatConfigAsksForIsSaidByAllCommands) {
+  const std::string folder = Folder("model");
+  TensorMap weights = WeightsFor(Llama());
+  for (const char* layer : {"0", "1"})
+    weights[std::string("model.layers.") + layer + ".self_attn.q_proj.bias"] = Zeros({32});
+  WriteAs("F32", folder + "/model.safetensors", weights);
+  WriteBytes(folder + "/tokenizer.json", FileBytes(Tokenizer("llama2")));
+  WriteBytes(
+      folder + "/config.json",
+      R"({"model_type": "granite", "hidden_act": "gelu", "embedding_multiplier": 12.0, "sliding_window": 8,
+                 "rope_theta": 10000, "rms_norm_eps": 1e-05, "logits_scaling": 1, "new_field": [1, 2]})");
+  const std::vector<std::vector<std::string>> commands{
+      {"score", "--weights", folder, "--text", text_},
+      {"info", "--fit", folder},
+      {"complete", "--weights", folder, "--prompt", "The", "--max-length", "2"},
+      {"attention", "--weights", folder, "--text", "The whale"},
+      {"quantize", "--weights", folder, "--to", "bf16", "--out", folder_ / "q.safetensors"},
+      {"train", "--init", folder, "--text", text_, "--steps", "1", "-q", "--out", folder_ / "t.safetensors"}};
+  for (const std::vector<std::string>& command : commands) {
+    SCOPED_TRACE(command[0]);
+    const ProcessResult result = Llama().Run(command);
+    EXPECT_TRUE(result.ok()) << result.err;
+    for (const char* said :
+         {"what llama.heed is not known to compute", "model_type: \"granite\"", "hidden_act: \"gelu\"",
+          "embedding_multiplier: 12.0", "sliding_window: 8", "new_field: [1,2]",
+          "model.layers.*.self_attn.q_proj.bias (2), which the program does not use"}) {
+      EXPECT_HAS(result.err, said);
+    }
+    EXPECT_EQ(result.err.find("logits_scaling"), std::string::npos) << result.err;
+  }
+}
+
+// Names with spaces and quotes, as a shell takes them.
+TEST_F(PublishedWeights, TheLineOfAFitIsOneThatAShellTakes) {
+  const std::string source = folder_ / "it's my gpt.heed";
+  WriteBytes(source, FileBytes(Source("examples/gpt2.heed")));
+  const BuiltProgram program(source,
+                             Set({"vocab=420", "model=16", "heads=2", "layer=2", "seq=32", "eos=416"}));
+  ASSERT_TRUE(program.ok());
+  const std::string folder = Folder("model");
+  WriteAs("F32", folder + "/model.safetensors", WeightsFor(program));
+  const ProcessResult fit = program.Run({"info", "--fit", folder});
+  ASSERT_TRUE(fit.ok()) << fit.err;
+  EXPECT_EQ(
+      fit.out,
+      R"(heed build 'it'\''s my gpt.heed' -o 'it'\''s my gpt' --set heads=2 --set hidden=64 --set key=8)"
+      " --set layer=2 --set model=16 --set seq=32 --set vocab=420 --set eos=416\n");
+}
+
+// The number that the program's own texts end at is 2; a folder names others, a checkpoint made of it carries
+// them.
+TEST_F(PublishedWeights, FoldersSayWhereTextsEnd) {
+  const std::string program_text = R"(axis vocab = 259, model = 16, seq <= 16
+module Next(y: vocab[seq]) -> [seq, vocab] {
+  param E[vocab, model] ~ normal(0, 1), U[vocab, model] ~ normal(0, 1)
+  U @model E[y]
+}
+part net = Next
+entry score(x: vocab[seq]) = -sum[seq | seq + 1 < |seq|](xent[vocab](net(x), x[seq + 1]))
+entry train(x: vocab[seq]) = minimize sum[seq | seq + 1 < |seq|](xent[vocab](net(x), x[seq + 1])) per |seq| - 1
+entry complete(p: vocab[seq]) = generate y: vocab[seq] from p until {2, 110} by net(y)
+)";
+  WriteBytes(folder_ / "next.heed", program_text);
+  const BuiltProgram program(folder_ / "next.heed", {});
+  ASSERT_TRUE(program.ok());
+  const Json info = Json::parse(program.Run({"info", "--json"}).out);
+  EXPECT_EQ(info["entries"][2]["until"], (Json{2, 110}));
+  // a b c d ...: bytes have the ids 3 to 258, so `d` is 103.
+  Numbers inputs = Zeros({259, 16}), outputs = Zeros({259, 16});
+  for (size_t i = 0; i < 16; ++i) inputs.data[(100 + i) * 16 + i] = 1, outputs.data[(101 + i) * 16 + i] = 9;
+  const std::string folder = Folder("model");
+  WriteAs("F32", folder + "/model.safetensors", {{"E", inputs}, {"U", outputs}});
+  const auto complete = [&](const std::string& weights, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{"complete", "--weights", weights,        "--tokenizer", "bytes",
+                                       "--prompt", "a",         "--max-length", "14"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return program.Run(arguments);
+  };
+  EXPECT_EQ(complete(folder).out, "abcdefghij\n");  // 110 is `k`
+  WriteBytes(folder + "/config.json",
+             R"({"model_type": "llama", "eos_token_id": [2, 103], "tie_word_embeddings": true})");
+  const ProcessResult ended = complete(folder);
+  EXPECT_EQ(ended.out, "abc\n");
+  EXPECT_HAS(ended.err, "`complete` also ends texts at 103 (config.json: eos_token_id: [2,103])");
+  for (const std::vector<std::string>& how : {std::vector<std::string>{"--beam", "3"},
+                                              {"--beam", "3", "--n-best", "2"},
+                                              {"--scores"},
+                                              {"--temperature", "0.01", "--n-best", "2"}}) {
+    const ProcessResult result = complete(folder, how);
+    ASSERT_TRUE(result.ok()) << result.err;
+    const std::string first = result.out.substr(0, result.out.find('\n'));
+    EXPECT_TRUE(first.ends_with("abc")) << result.out;
+  }
+  WriteBytes(folder + "/generation_config.json",
+             R"({"eos_token_id": [105, 9999], "temperature": 0.6, "top_k": 50})");
+  const ProcessResult first = complete(folder);
+  EXPECT_EQ(first.out, "abcde\n");
+  EXPECT_HAS(first.err, "also ends texts at 105 (generation_config.json: eos_token_id: [105,9999])");
+  EXPECT_HAS(first.err, "says how to choose tokens (temperature: 0.6)");
+  // call, and checkpoints that are made of the folder.
+  Numbers prompt = Zeros({1, 1});
+  prompt.data[0] = 100;
+  WriteTensors(folder_ / "in.safetensors", {{"p", prompt}}, {"p"});
+  const ProcessResult called =
+      program.Run({"call", "complete", "--weights", folder, "--inputs", folder_ / "in.safetensors",
+                   "--outputs", folder_ / "out.safetensors"});
+  ASSERT_TRUE(called.ok()) << called.err;
+  EXPECT_EQ(ReadTensors(folder_ / "out.safetensors")["result"].data,
+            (std::vector<double>{100, 101, 102, 103, 104}));
+  const std::string small = folder_ / "q.safetensors", trained = folder_ / "t.safetensors";
+  ASSERT_TRUE(
+      program.Run({"quantize", "--weights", folder, "--to", "bf16", "--out", small, "--tokenizer", "bytes"})
+          .ok());
+  EXPECT_EQ(complete(small).out, "abcde\n");
+  ASSERT_TRUE(program
+                  .Run({"train", "--init", folder, "--tokenizer", "bytes", "--text", text_, "--steps", "1",
+                        "-q", "--lr", "1e-9", "--out", trained})
+                  .ok());
+  const ProcessResult carried = complete(trained);
+  EXPECT_EQ(carried.out, "abcde\n");
+  EXPECT_HAS(carried.err, "also ends texts at 105 (carried from the weights it was made of)");
 }
 
 TEST_F(PublishedWeights, TrainingGoesOnFromThemAndCarriesTheTokenizer) {
@@ -287,7 +414,7 @@ TEST_F(PublishedWeights, WhatIsMissingIsSaid) {
   WriteBytes(folder + "/tokenizer.json", FileBytes(Tokenizer("gpt2")).substr(0, 3000));
   fails({}, "tokenizer.json is not JSON (cut short?)");
   std::filesystem::remove(folder + "/model-1.safetensors");
-  fails({"--tokenizer", Tokenizer("gpt2")}, "not there: model-1.safetensors");
+  fails({"--tokenizer", Tokenizer("gpt2")}, "into model-1.safetensors, which is not there");
 }
 
 // Llama 3's frequencies as its config.json describes them, against the definition by wave lengths.

@@ -6,193 +6,23 @@
 
 #include <bit>
 #include <cmath>
-#include <deque>
-#include <nlohmann/json.hpp>
 
 #include "runtime/checkpoint.h"
 #include "runtime/float_mode.h"
 #include "runtime/weights_mismatch.h"
 #include "tests/expect.h"
-#include "tests/process.h"
+#include "tests/weights_support.h"
 
 namespace heed {
 namespace {
 
-using test::TemporaryFolder;
+using test::Gpt2;
+using test::Gpt2Shapes;
+using test::Llama;
+using test::Shapes;
+using test::TestProgram;
+using test::WeightsTest;
 using test::WriteBytes;
-
-/// The tables of a program with these axes, constants and parameters, as the compiler would write them.
-class TestProgram {
- public:
-  struct Axis {
-    const char* name;
-    int64_t size;
-    bool dynamic = false;
-    int64_t enumerators = 0;
-  };
-  /// Storage dimensions: an axis, or several with commas for a group.
-  struct Param {
-    std::string name;
-    std::vector<std::string> dims;
-  };
-  TestProgram(const std::vector<Axis>& axes, const std::vector<Param>& params,
-              const std::vector<HeedConst>& consts = {})
-      : consts_(consts) {
-    for (const Axis& axis : axes)
-      axes_.push_back({axis.name, axis.dynamic, axis.size, axis.enumerators, nullptr});
-    for (const Param& param : params) Add(param);
-    program_ = {kHeedAbiVersion,
-                "test",
-                "test.heed",
-                "any",
-                static_cast<int64_t>(axes_.size()),
-                axes_.data(),
-                static_cast<int64_t>(params_.size()),
-                params_.data(),
-                0,
-                nullptr,
-                static_cast<int64_t>(consts_.size()),
-                consts_.data(),
-                nullptr};
-  }
-  TestProgram(const TestProgram&) = delete;
-  TestProgram& operator=(const TestProgram&) = delete;
-  const HeedProgram& operator*() const { return program_; }
-
- private:
-  const char* Keep(const std::string& text) { return texts_.emplace_back(text).c_str(); }
-  int64_t SizeOf(const std::string& name) const {
-    for (const HeedAxis& axis : axes_)
-      if (name.starts_with(axis.name) && name.size() <= std::strlen(axis.name) + 1) return axis.size;
-    ADD_FAILURE() << "no axis " << name;
-    return 0;
-  }
-  void Add(const Param& param) {
-    std::vector<int64_t>& shape = numbers_.emplace_back();
-    std::vector<int64_t>& sizes = numbers_.emplace_back();
-    std::vector<const char*>& dims = names_.emplace_back();
-    std::vector<const char*>& axes = names_.emplace_back();
-    int64_t count = 1;
-    for (const std::string& dim : param.dims) {
-      const bool group = dim.find(',') != std::string::npos;
-      dims.push_back(Keep(group ? "(" + dim + ")" : dim));
-      int64_t size = 1;
-      for (size_t begin = 0; begin < dim.size();) {
-        const size_t end = std::min(dim.find(", ", begin), dim.size());
-        axes.push_back(Keep(dim.substr(begin, end - begin)));
-        sizes.push_back(SizeOf(axes.back()));
-        size *= sizes.back();
-        begin = end + 2;
-      }
-      shape.push_back(size);
-      count *= size;
-    }
-    params_.push_back({Keep(param.name), static_cast<int64_t>(shape.size()), shape.data(), dims.data(),
-                       static_cast<int64_t>(axes.size()), axes.data(), sizes.data(), count, kHeedInitConstant,
-                       0, 0});
-  }
-
-  std::deque<std::string> texts_;
-  std::deque<std::vector<int64_t>> numbers_;
-  std::deque<std::vector<const char*>> names_;
-  std::vector<HeedAxis> axes_;
-  std::vector<HeedParam> params_;
-  std::vector<HeedConst> consts_;
-  HeedProgram program_;
-};
-
-/// Like the example GPT-2, without most of it.
-std::unique_ptr<TestProgram> Gpt2(int64_t model, int64_t heads, int64_t key, int64_t layers) {
-  std::vector<TestProgram::Param> params{{"wte.weight", {"vocab", "model"}},
-                                         {"wpe.weight", {"seq^", "model"}}};
-  for (int64_t l = 0; l < layers; ++l) {
-    const std::string h = "h." + std::to_string(l) + ".";
-    params.push_back({h + "attn.c_attn.weight", {"model", "qkv, heads, key"}});
-    params.push_back({h + "attn.c_proj.weight", {"heads, key", "model"}});
-    params.push_back({h + "attn.c_proj.bias", {"model"}});
-  }
-  return std::make_unique<TestProgram>(std::vector<TestProgram::Axis>{{"half", 2},
-                                                                      {"heads", heads},
-                                                                      {"key", key},
-                                                                      {"layer", layers},
-                                                                      {"model", model},
-                                                                      {"qkv", 3, false, 3},
-                                                                      {"seq", 32, true},
-                                                                      {"vocab", 50}},
-                                       params, std::vector<HeedConst>{{"eos", 49}});
-}
-
-/// Like the example Llama.
-std::unique_ptr<TestProgram> Llama(int64_t kv, int64_t rep, int64_t key, bool output) {
-  std::vector<TestProgram::Param> params{
-      {"model.embed_tokens.weight", {"vocab", "model"}},
-      {"model.layers.0.self_attn.q_proj.weight", {"kv, rep, key", "model"}},
-      {"model.layers.0.self_attn.k_proj.weight", {"kv, key", "model"}}};
-  if (output) params.push_back({"lm_head.weight", {"vocab", "model"}});
-  return std::make_unique<TestProgram>(std::vector<TestProgram::Axis>{{"key", key},
-                                                                      {"kv", kv},
-                                                                      {"layer", 1},
-                                                                      {"model", 16},
-                                                                      {"rep", rep},
-                                                                      {"seq", 64, true},
-                                                                      {"vocab", 8}},
-                                       params, std::vector<HeedConst>{{"eps", 1e-5}, {"theta", 500000}});
-}
-
-using Shapes = std::map<std::string, std::vector<int64_t>>;
-
-/// Shapes of a published GPT-2 of that width.
-Shapes Gpt2Shapes(int64_t model, int64_t layers, const std::string& prefix = "") {
-  Shapes shapes{{prefix + "wte.weight", {50, model}}, {prefix + "wpe.weight", {32, model}}};
-  for (int64_t l = 0; l < layers; ++l) {
-    const std::string h = prefix + "h." + std::to_string(l) + ".";
-    shapes[h + "attn.c_attn.weight"] = {model, 3 * model};
-    shapes[h + "attn.c_proj.weight"] = {model, model};
-    shapes[h + "attn.c_proj.bias"] = {model};
-  }
-  return shapes;
-}
-
-class WeightsTest : public testing::Test {
- protected:
-  /// Tensors that count up from a number of their own, so that no two are equal.
-  void Write(const std::string& name, const Shapes& shapes) {
-    std::vector<std::vector<float>> data;
-    std::vector<NamedTensor> tensors;
-    for (const auto& [tensor, shape] : shapes) {
-      int64_t count = 1;
-      for (const int64_t extent : shape) count *= extent;
-      std::vector<float>& values = data.emplace_back(static_cast<size_t>(count));
-      for (size_t i = 0; i < values.size(); ++i)
-        values[i] = static_cast<float>(std::hash<std::string>()(tensor) % 1000) + static_cast<float>(i) / 4;
-    }
-    size_t at = 0;
-    for (const auto& [tensor, shape] : shapes) tensors.push_back({tensor, "F32", shape, data[at++].data()});
-    ASSERT_TRUE(WriteSafetensors(folder_ / name, tensors, {}));
-  }
-  void WriteIndex(const std::map<std::string, std::string>& map,
-                  const std::string& name = "model.safetensors.index.json") {
-    WriteBytes(folder_ / name, nlohmann::json{{"metadata", {{"total_size", 1}}}, {"weight_map", map}}.dump());
-  }
-  std::string OpenError(const std::string& path) {
-    const auto file = SafetensorsFile::OpenCheckpoint(path);
-    return file ? "" : file.error().message;
-  }
-  Result<Weights> Find(const HeedProgram& program, const ModelConfig& config = {}) {
-    Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(folder_ / "model.safetensors");
-    if (!file) return file.error();
-    return Weights::Find(std::move(*file), program, config);
-  }
-  std::string FindError(const HeedProgram& program, const ModelConfig& config = {}) {
-    const auto weights = Find(program, config);
-    return weights ? "" : weights.error().message;
-  }
-  ModelConfig Config(const std::string& text) {
-    WriteBytes(folder_ / "config.json", text);
-    return ReadModelConfig(CheckpointFolder(folder_ / "model.safetensors"));
-  }
-  TemporaryFolder folder_;
-};
 
 TEST_F(WeightsTest, SeveralFilesReadAsOne) {
   Write("model-1.safetensors", {{"a", {2, 3}}, {"b", {4}}});
@@ -234,8 +64,8 @@ TEST_F(WeightsTest, HostileIndices) {
   EXPECT_HAS(error(R"({"weight_map": {"a": "model.safetensors.index.json"}})"), "no safetensors file");
   EXPECT_HAS(error(R"({"weight_map": {"a": "a.safetensors", "a": "a.safetensors"}})"), "`a` twice");
   EXPECT_HAS(error(R"({"weight_map": {"b": "a.safetensors"}})"), "does not have it");
-  EXPECT_HAS(error(R"({"weight_map": {"a": "a.safetensors", "b": "b.safetensors", "c": "c.safetensors"}})"),
-             "names 3 files, of which 2 are not there: b.safetensors, c.safetensors");
+  EXPECT_HAS(error(R"({"weight_map": {"b": "b.safetensors", "c": "c.safetensors"}})"),
+             "names 2 files, of which 2 are not there: b.safetensors, c.safetensors");
   EXPECT_HAS(error("{\"weight_map\": " + std::string(100000, '[')), "not JSON");
   EXPECT_EQ(error(R"({"weight_map": {"a": "a.safetensors"}})"), "");
   std::filesystem::resize_file(folder_ / "a.safetensors", 40);
@@ -332,6 +162,61 @@ TEST_F(WeightsTest, BuffersAreListedAndBiasesStandOut) {
   weights = Find(**program);
   ASSERT_TRUE(weights) << weights.error().message;
   EXPECT_EQ(weights->report().unused, std::vector<std::string>{"transformer.h.0.attn.c_attn.bias"});
+  // What stands beside parameters of the program takes part too; what stands elsewhere is another matter.
+  shapes.erase("transformer.h.0.attn.c_attn.bias");
+  for (const char* layer : {"0", "1"})
+    shapes[std::string("transformer.h.") + layer + ".attn.q_norm.weight"] = {4};
+  shapes["score.weight"] = {2, 8};
+  shapes["mtp.fc.weight"] = {8, 8};
+  Write("model.safetensors", shapes);
+  weights = Find(**program);
+  ASSERT_TRUE(weights) << weights.error().message;
+  EXPECT_EQ(weights->report().unused, std::vector<std::string>{"transformer.h.*.attn.q_norm.weight (2)"});
+  EXPECT_EQ(weights->report().extra[0], "mtp.fc.weight");
+  EXPECT_EQ(weights->report().extra[1], "score.weight");
+}
+
+TEST_F(WeightsTest, WhatAnIndexNamesInVain) {
+  const auto program = Gpt2(8, 2, 4, 1);
+  std::map<std::string, std::string> map;
+  Shapes first = Gpt2Shapes(8, 1), second{{"h.0.attn.c_proj.bias", {8}}};
+  first.erase("h.0.attn.c_proj.bias");
+  Write("1.safetensors", first);
+  Write("2.safetensors", second);
+  for (const auto& [name, shape] : first) map[name] = "1.safetensors";
+  map["h.0.attn.c_proj.bias"] = "2.safetensors";
+  const auto find = [&]() -> Result<Weights> {
+    WriteIndex(map);
+    Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(folder_ / "");
+    if (!file) return file.error();
+    return Weights::Find(std::move(*file), **program, {});
+  };
+  const std::map<std::string, std::string> good = map;
+  for (const char* file : {"2.safetensors", "3.safetensors", "../2.safetensors", "2.bin"}) {
+    map = good;
+    map["mtp.0.fc.weight"] = map["mtp.1.fc.weight"] = file;
+    const Result<Weights> weights = find();
+    ASSERT_TRUE(weights) << weights.error().message;
+    EXPECT_EQ(weights->report().absent, std::vector<std::string>{"mtp.*.fc.weight (2)"});
+    map["h.0.attn.c_proj.bias"] = "3.safetensors";
+    EXPECT_HAS(find().error().message,
+               "the index puts `h.0.attn.c_proj.bias` into 3.safetensors, which is not there");
+  }
+  Write("2.safetensors", {{"other", {8}}});
+  map = good;
+  const std::string error = find().error().message;
+  EXPECT_HAS(error, "the index puts `h.0.attn.c_proj.bias` into 2.safetensors, which does not have it");
+  EXPECT_EQ(error.find("--set"), std::string::npos) << error;
+  std::filesystem::resize_file(folder_ / "2.safetensors", 12);
+  EXPECT_HAS(find().error().message, "into 2.safetensors, which cannot be read: ");
+}
+
+TEST_F(WeightsTest, OnlyPrefixesWithADotCount) {
+  const TestProgram program({{"n", 2}}, {{"e", {"n"}}});
+  Write("model.safetensors", {{"cache", {2}}});
+  EXPECT_HAS(FindError(*program), "there is no e");
+  Write("model.safetensors", {{"some.e", {2}}});
+  EXPECT_EQ(FindError(*program), "");
 }
 
 TEST_F(WeightsTest, AMissingOutputMatrixIsTheEmbedding) {
@@ -383,6 +268,85 @@ TEST_F(WeightsTest, AnOutputMatrixOfItsOwnMustEqualTheTiedOne) {
   const auto weights = Find(**program);
   ASSERT_TRUE(weights) << weights.error().message;
   EXPECT_TRUE(weights->report().extra.empty());
+}
+
+// Under every prefix that wraps models: refused if it differs, fine if it is equal, and taken if the program
+// has one.
+TEST_F(WeightsTest, OutputMatricesUnderPrefixes) {
+  const auto tied = Llama(2, 2, 4, false), own = Llama(2, 2, 4, true);
+  std::vector<float> table(128, 0.5f), other(128, 0.25f), query(256, 1);
+  const auto write = [&](const std::string& prefix, const std::string& head,
+                         const std::vector<float>& values) {
+    ASSERT_TRUE(
+        WriteSafetensors(folder_ / "model.safetensors",
+                         {{prefix + "model.embed_tokens.weight", "F32", {8, 16}, table.data()},
+                          {prefix + "model.layers.0.self_attn.q_proj.weight", "F32", {16, 16}, query.data()},
+                          {prefix + "model.layers.0.self_attn.k_proj.weight", "F32", {8, 16}, query.data()},
+                          {head + "lm_head.weight", "F32", {8, 16}, values.data()}},
+                         {}));
+  };
+  for (const auto& [prefix, head] : {std::pair{"", ""},
+                                     {"_orig_mod.", "_orig_mod."},
+                                     {"module._orig_mod.", "module."},
+                                     {"_orig_mod.transformer.", "_orig_mod."},
+                                     {"module.model.", "module.model."},
+                                     {"base.", ""},
+                                     {"a.b.", "a."},
+                                     {"", "module."}}) {
+    SCOPED_TRACE(std::string(prefix) + " " + head);
+    write(prefix, head, other);
+    EXPECT_HAS(FindError(**tied),
+               std::string("the file has ") + head + "lm_head.weight, which is not equal to");
+    write(prefix, head, table);
+    const auto weights = Find(**tied);
+    ASSERT_TRUE(weights) << weights.error().message;
+    EXPECT_TRUE(weights->report().extra.empty() && weights->report().unused.empty());
+  }
+  for (const auto& [prefix, head] :
+       {std::pair{"_orig_mod.", "_orig_mod."}, {"module._orig_mod.", "module."}}) {
+    write(prefix, head, other);
+    const auto weights = Find(**own);
+    ASSERT_TRUE(weights) << weights.error().message;
+    EXPECT_TRUE(weights->report().notes.empty());
+    ParameterBlock parameters(**own);
+    CopyParameters(*weights, **own, parameters);
+    EXPECT_EQ(parameters.tensor(3)[0], 0.25f);
+  }
+  write("", "mtp.0.", other);  // of another head
+  EXPECT_EQ(FindError(**tied), "");
+}
+
+TEST_F(WeightsTest, ConfigAndFileMayDisagreeOnTying) {
+  const auto tied = Llama(2, 2, 4, false), own = Llama(2, 2, 4, true);
+  std::vector<float> table(128, 0.5f), other(128, 0.25f), query(256, 1);
+  std::vector<NamedTensor> tensors{{"model.embed_tokens.weight", "F32", {8, 16}, table.data()},
+                                   {"model.layers.0.self_attn.q_proj.weight", "F32", {16, 16}, query.data()},
+                                   {"model.layers.0.self_attn.k_proj.weight", "F32", {8, 16}, query.data()}};
+  const auto notes = [&](const TestProgram& program, const char* config) {
+    EXPECT_TRUE(WriteSafetensors(folder_ / "model.safetensors", tensors, {}));
+    const auto weights = Find(*program, Config(config));
+    EXPECT_TRUE(weights) << weights.error().message;
+    std::string text;
+    for (const std::string& note : weights->report().notes) text += note + "\n";
+    return text;
+  };
+  const char* const untied = R"({"model_type": "gemma", "tie_word_embeddings": false})";
+  const char* const says_tied = R"({"model_type": "gemma", "tie_word_embeddings": true})";
+  EXPECT_HAS(notes(*tied, untied),
+             "has tie_word_embeddings: false, but there is no lm_head.weight in the file");
+  EXPECT_EQ(notes(*tied, says_tied).find("tie_word"), std::string::npos);
+  EXPECT_HAS(notes(*tied, R"({"model_type": "llama"})"),
+             "has no tie_word_embeddings, which means false, but");
+  EXPECT_EQ(notes(*tied, R"({"model_type": "gpt2"})").find("tie_word"), std::string::npos);
+  EXPECT_HAS(notes(*own, untied), "so it is tied to model.embed_tokens.weight and gets its values, although");
+  EXPECT_EQ(notes(*own, says_tied).find("although"), std::string::npos);
+  tensors.push_back({"lm_head.weight", "F32", {8, 16}, table.data()});
+  EXPECT_EQ(notes(*tied, untied).find("tie_word"), std::string::npos);
+  EXPECT_EQ(notes(*own, says_tied).find("tie_word"), std::string::npos);
+  tensors.back().data = other.data();
+  EXPECT_HAS(notes(*own, says_tied),
+             "has tie_word_embeddings: true, but the file has lm_head.weight, which is not equal to");
+  EXPECT_EQ(notes(*own, untied).find("tie_word"), std::string::npos);
 }
 
 TEST_F(WeightsTest, MismatchesAreToldOnceForAllLayersAndWithWhatHelps) {
@@ -437,57 +401,6 @@ TEST_F(WeightsTest, NoAdviceWhereSizesDoNotExplainIt) {
   error = FindError(**program);
   EXPECT_HAS(error, "h.1.attn.c_proj.bias: file has [9], program stores [model=8]");
   EXPECT_EQ(error.find("--set"), std::string::npos);
-}
-
-TEST_F(WeightsTest, ConfigSettlesHowHeadsShareAWidth) {
-  // TinyLlama's proportions: 8 queries for each of 4 heads of 64.
-  const auto program = Llama(8, 4, 128, false);
-  Write("model.safetensors", {{"model.embed_tokens.weight", {8, 16}},
-                              {"model.layers.0.self_attn.q_proj.weight", {2048, 16}},
-                              {"model.layers.0.self_attn.k_proj.weight", {256, 16}}});
-  const std::string config = R"({"model_type": "llama", "hidden_size": 16, "num_attention_heads": 32,
-      "num_key_value_heads": 4, "head_dim": 64, "rope_theta": 10000.0, "rms_norm_eps": 1e-05,
-      "max_position_embeddings": 48, "eos_token_id": [2, 3], "rope_scaling": null})";
-  const auto file = SafetensorsFile::OpenCheckpoint(folder_ / "model.safetensors");
-  Result<Fit> fit = FitWeights(*file, **program, Config(config));
-  ASSERT_TRUE(fit) << fit.error().message;
-  EXPECT_EQ(fit->set, (std::vector<std::string>{"key=64", "kv=4", "rep=8", "theta=10000"}));
-  EXPECT_EQ(fit->shorten, std::vector<std::string>{"seq=48"});
-  EXPECT_TRUE(fit->unique);
-  fit = FitWeights(*file, **program, {});
-  ASSERT_TRUE(fit);
-  EXPECT_FALSE(fit->unique);
-}
-
-TEST_F(WeightsTest, WhatFitsButConfigContradictsIsNoted) {
-  const auto program = Llama(2, 2, 4, false);
-  Write("model.safetensors", {{"model.embed_tokens.weight", {8, 16}},
-                              {"model.layers.0.self_attn.q_proj.weight", {16, 16}},
-                              {"model.layers.0.self_attn.k_proj.weight", {8, 16}}});
-  // The same products, shared otherwise; and rotary positions of another base.
-  const auto weights = Find(**program, Config(R"({"model_type": "llama", "num_attention_heads": 8,
-      "num_key_value_heads": 4, "hidden_size": 16, "rope_parameters": {"rope_type": "llama3",
-      "rope_theta": 10000}})"));
-  ASSERT_TRUE(weights) << weights.error().message;
-  ASSERT_EQ(weights->report().notes.size(), 2u);
-  EXPECT_HAS(weights->report().notes[0],
-             "config.json tells key=2, kv=4, theta=10000; the program was built otherwise");
-  EXPECT_HAS(weights->report().notes[1],
-             "scales the frequencies of rotary positions (llama3), and the program does not");
-  // What is no description of a model tells nothing.
-  for (const char* text : {"", "[]", "{\"rope_theta\": 1}", "{\"model_type\": \"llama\"", "\xFF"}) {
-    EXPECT_EQ(Config(text).path, "") << text;
-  }
-  EXPECT_EQ(
-      Config(R"({"model_type": "x", "rope_theta": "7", "num_attention_heads": "8", "n_head": []})").values,
-      (std::map<std::string, double>{{"rope_factor", 1}}));
-  const ModelConfig scaled =
-      Config(R"({"model_type": "llama", "rope_scaling": {"rope_type": "llama3", "factor": 32.0,
-      "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})");
-  EXPECT_EQ(scaled.scaling, "llama3");
-  EXPECT_EQ(scaled.values,
-            (std::map<std::string, double>{
-                {"rope_factor", 32}, {"rope_high", 4}, {"rope_low", 1}, {"rope_trained", 8192}}));
 }
 
 TEST_F(WeightsTest, EnormousFilesDoNotTakeForEver) {
