@@ -176,9 +176,10 @@ class Unfolder {
     AxisMap inner = map;
     inner[node.attributes.axis] = Index{.value = index};
     const int value = Value(source, inner);
-    if (values_[value].kind == Kind::Gather && values_[value].args[0] == index)
-      return value;  // 0 out of range already
     const Size extent = layout_.ExtentOf(node.attributes.axis);
+    for (size_t i = 0; i < values_[value].places.size(); ++i)
+      if (values_[value].args[i] == index && values_[value].places[i].size == extent)
+        return value;  // 0 out of range already
     const int end = extent.IsStatic() ? Int(extent.factor)
                                       : Add({.kind = Kind::Extent, .dtype = DType::Int, .size = extent});
     const int inside =
@@ -213,25 +214,26 @@ class Unfolder {
   int Load(const View& view, const AxisMap& map) {
     LoopOperand operand{view.base, view.dtype, std::vector<Size>(axes_.size(), Size{.factor = 0})};
     LoopValue value{.kind = Kind::Load, .dtype = view.dtype};
+    const auto at = [&](int index, Axis axis, const Size& stride) {
+      value.kind = Kind::Gather;
+      value.args.push_back(index);
+      value.places.push_back({layout_.ExtentOf(axis), stride});
+    };
     for (const auto& [axis, stride] : view.strides) {
       const auto found = map.find(axis);
       if (found == map.end())
         throw InternalError("operand varies along " + axis.text() + ", which the loop lacks");
       const Index& index = found->second;
       if (index.value >= 0) {
-        if (value.kind == Kind::Gather) throw InternalError("two computed indices into one operand");
-        value.kind = Kind::Gather;
-        value.args = {index.value};
-        value.size = layout_.ExtentOf(axis);
-        value.gather_stride = stride;
+        at(index.value, axis, stride);
       } else if (index.loop >= 0) {
         Size& into = operand.strides[index.loop];
         if (into.IsZero()) {
           into = stride;
         } else if (into.terms == stride.terms) {
           into.factor += stride.factor;  // a diagonal
-        } else {
-          throw InternalError("operand read along a diagonal of dynamic strides");
+        } else {                         // a diagonal whose stride is a sum
+          at(IndexValue(index), axis, stride);
         }
       } else if (index.element != 0) {
         operand.base.offset.push_back(stride * Size{.factor = index.element});
@@ -262,7 +264,15 @@ class Unfolder {
     for (int argument : value.args) key += "v" + std::to_string(argument);
     key.append(reinterpret_cast<const char*>(&value.number), sizeof value.number);
     key += value.site;
-    for (int term : value.size.terms) key += "t" + std::to_string(term);
+    const auto add_size = [&](const Size& size) {
+      key += "," + std::to_string(size.factor);
+      for (int term : size.terms) key += "t" + std::to_string(term);
+    };
+    add_size(value.size);
+    for (const LoopPlace& place : value.places) {
+      add_size(place.size);
+      add_size(place.stride);
+    }
     if (auto found = interned_.find(key); found != interned_.end()) return found->second;
     values_.push_back(std::move(value));
     return interned_[key] = static_cast<int>(values_.size()) - 1;

@@ -34,8 +34,11 @@ std::string CanonicalKey(LoopKernel kernel) {
   for (LoopOperand& operand : kernel.operands)
     for (Size& stride : operand.strides) rename(stride);
   for (LoopValue& value : kernel.values) {
-    if (value.kind == LoopValue::Kind::Extent || value.kind == LoopValue::Kind::Gather) rename(value.size);
-    if (value.kind == LoopValue::Kind::Gather) rename(value.gather_stride);
+    if (value.kind == LoopValue::Kind::Extent) rename(value.size);
+    for (LoopPlace& place : value.places) {
+      rename(place.size);
+      rename(place.stride);
+    }
     if (IsRandom(value)) value.site = std::to_string(context.SiteNumber(value.site));
   }
   const auto rename_stores = [&](std::vector<LoopStore>& stores) {

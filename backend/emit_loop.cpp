@@ -77,9 +77,9 @@ KernelContext ContextOf(const LoopKernel& kernel) {
   }
   for (const LoopValue& value : kernel.values) {
     if (value.kind == LoopValue::Kind::Extent) add(value.size);
-    if (value.kind == LoopValue::Kind::Gather) {
-      add(value.size);
-      add(value.gather_stride);
+    for (const LoopPlace& place : value.places) {
+      add(place.size);
+      add(place.stride);
     }
     if (IsRandom(value)) context.AddSite(value.site);
   }

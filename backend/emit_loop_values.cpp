@@ -129,42 +129,69 @@ LoopEmitter::Block LoopEmitter::Gather(const LoopValue& value) {
   const LoopOperand& what = kernel_.operands[value.operand];
   const Size& along = vector_axis_ < 0 ? Size{0, {}} : VectorStride(value.operand);
   const bool operand_varies = vector_axis_ >= 0 && !along.IsZero();
-  const bool varies = operand_varies || Varies(value.args[0]);
+  const size_t count = value.places.size();
+  bool varies = operand_varies;
+  for (int argument : value.args) varies |= Varies(argument);
   llvm::Type* word = builder_.getInt64Ty();
-  Value* size = Of(value.size);
-  Value* stride = Of(value.gather_stride);
-  const auto in_range = [&](Value* index) {
-    Value* bound = index->getType()->isVectorTy() ? v_.Splat(size) : size;
-    llvm::Type* wide = index->getType()->isVectorTy() ? v_.Vector(word) : word;
-    return builder_.CreateICmpULT(builder_.CreateSExt(index, wide), bound);
+  std::vector<Value*> sizes, strides;
+  for (const LoopPlace& place : value.places) {
+    sizes.push_back(Of(place.size));
+    strides.push_back(Of(place.stride));
+  }
+  const auto all_in_range = [&](int u) {
+    Value* all = nullptr;
+    for (size_t i = 0; i < count; ++i) {
+      Value* index = Get(value.args[i], u).value;
+      const bool vector = index->getType()->isVectorTy();
+      Value* wide = builder_.CreateSExt(index, vector ? v_.Vector(word) : word);
+      Datum in_range{builder_.CreateICmpULT(wide, vector ? v_.Splat(sizes[i]) : sizes[i]), DType::Bool};
+      if (varies) in_range = v_.AsVector(in_range);
+      all = all ? builder_.CreateAnd(all, in_range.value) : in_range.value;
+    }
+    return all;
   };
   Block block;
   if (!varies) {
-    Value* index = Get(value.args[0], 0).value;
-    Value* pointer = v_.At(pointers_[value.operand],
-                           builder_.CreateMul(builder_.CreateSExt(index, word), stride), what.dtype);
-    pointer = builder_.CreateSelect(in_range(index), pointer, v_.Zeros());
+    Value* offset = nullptr;
+    for (size_t i = 0; i < count; ++i) {
+      Value* term = builder_.CreateMul(builder_.CreateSExt(Get(value.args[i], 0).value, word), strides[i]);
+      offset = offset ? builder_.CreateAdd(offset, term) : term;
+    }
+    Value* pointer = v_.At(pointers_[value.operand], offset, what.dtype);
+    pointer = builder_.CreateSelect(all_in_range(0), pointer, v_.Zeros());
     return {v_.Convert(v_.LoadScalar(pointer, what.dtype), value.dtype).value};
   }
   // Lanes without a place read the operand's first element (which exists unless it is empty), then become 0.
   Value* base = pointers_[value.operand];
-  if (!(value.size.IsStatic() && value.size.factor > 0))
-    base = builder_.CreateSelect(builder_.CreateICmpSGT(size, I64(0)), base, v_.Zeros());
+  for (size_t i = 0; i < count; ++i) {
+    const Size& size = value.places[i].size;
+    if (!(size.IsStatic() && size.factor > 0))
+      base = builder_.CreateSelect(builder_.CreateICmpSGT(sizes[i], I64(0)), base, v_.Zeros());
+  }
+  bool narrow = !operand_varies;  // offsets fit 32 bits
+  int64_t reach = 0;
+  for (const LoopPlace& place : value.places) {
+    narrow = narrow && place.size.IsStatic() && place.stride.IsStatic();
+    reach += place.size.factor * place.stride.factor;
+  }
+  narrow = narrow && reach < (int64_t{1} << 30);
   for (int u = 0; u < Vectors(); ++u) {
-    Datum index = v_.AsVector(Get(value.args[0], u));
-    Value* there = v_.AsVector({in_range(Get(value.args[0], u).value), DType::Bool}).value;
+    Value* there = all_in_range(u);
     if (masks_[u]) there = builder_.CreateAnd(there, masks_[u]);
     Value* offsets = nullptr;
-    const bool narrow = !operand_varies && value.size.IsStatic() && value.gather_stride.IsStatic() &&
-                        value.size.factor * value.gather_stride.factor < (int64_t{1} << 30);
-    if (narrow) {
-      offsets = builder_.CreateMul(index.value, v_.Splat(builder_.getInt32(value.gather_stride.factor)));
-    } else {
-      offsets = builder_.CreateMul(builder_.CreateSExt(index.value, v_.Vector(word)), v_.Splat(stride));
-      if (operand_varies) {
-        Value* lanes = builder_.CreateAdd(v_.Splat(VectorStart(u)), v_.Iota(word));
-        offsets = builder_.CreateAdd(offsets, builder_.CreateMul(lanes, v_.Splat(Of(along))));
+    const auto add = [&](Value* term) { offsets = offsets ? builder_.CreateAdd(offsets, term) : term; };
+    for (size_t i = 0; i < count; ++i) {
+      Value* index = v_.AsVector(Get(value.args[i], u)).value;
+      if (narrow) {
+        const auto stride = static_cast<uint32_t>(value.places[i].stride.factor);
+        add(builder_.CreateMul(index, v_.Splat(builder_.getInt32(stride))));
+      } else {
+        add(builder_.CreateMul(builder_.CreateSExt(index, v_.Vector(word)), v_.Splat(strides[i])));
       }
+    }
+    if (operand_varies) {
+      Value* lanes = builder_.CreateAdd(v_.Splat(VectorStart(u)), v_.Iota(word));
+      add(builder_.CreateMul(lanes, v_.Splat(Of(along))));
     }
     offsets = builder_.CreateSelect(there, offsets, llvm::Constant::getNullValue(offsets->getType()));
     Datum loaded = v_.LoadLanes(base, offsets, what.dtype, nullptr);

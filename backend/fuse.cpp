@@ -43,6 +43,25 @@ Domain DomainOf(const Graph& graph, NodeId id) {
   return {node.type.axes, node.attributes.axes};
 }
 
+std::set<NodeId> ReadAsStored(const Graph& graph, NodeId id, const std::function<bool(NodeId)>& is_material) {
+  std::set<NodeId> stored;
+  std::set<std::pair<NodeId, bool>> seen;
+  const std::function<void(NodeId, bool)> visit = [&](NodeId at, bool as_stored) {
+    if (!seen.insert({at, as_stored}).second) return;
+    const OpKind op = graph.op(at);
+    as_stored = as_stored || op == OpKind::Split || op == OpKind::Merge;
+    for (NodeId input : graph[at].inputs) {
+      if (!is_material(input)) {
+        visit(input, as_stored);
+      } else if (as_stored) {
+        stored.insert(input);
+      }
+    }
+  };
+  visit(id, false);
+  return stored;
+}
+
 bool IsExpensive(OpKind op) {
   switch (op) {
     case OpKind::Exp:
@@ -244,6 +263,8 @@ class Fuser {
     const Domain domain = DomainOf(graph_, id);
     int ready = -1;  // the last item that something outside a candidate loop is computed by
     const std::set<NodeId>& needs = Needs(id);
+    const std::set<NodeId> as_stored =
+        ReadAsStored(graph_, id, [this](NodeId value) { return IsMaterial(value); });
     for (int i = static_cast<int>(items_.size()) - 1; i >= 0; --i) {
       Item& item = items_[i];
       if (item.kind != Item::Kind::Loop) continue;
@@ -268,6 +289,8 @@ class Fuser {
         return graph_.op(need) == OpKind::Write && item_of_[need.value] == i;
       };
       if (std::any_of(needs.begin(), needs.end(), written_here)) continue;
+      const auto computed_here = [&](NodeId value) { return item_of_[value.value] == i; };
+      if (std::any_of(as_stored.begin(), as_stored.end(), computed_here)) continue;
       const auto& elsewhere = Elsewhere(id);
       const auto moves = [&](const auto& value) { return MovesReduction(value.first, value.second, i); };
       if (std::any_of(elsewhere.begin(), elsewhere.end(), moves)) continue;

@@ -7,6 +7,7 @@
 // everything they need is there before it. What a loop looks like inside is build_loop.cpp's affair.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <vector>
@@ -43,6 +44,11 @@ bool IsInline(const ir::Graph& graph, ir::NodeId id);
 
 /// Ops that cost many times what an addition does.
 bool IsExpensive(ir::OpKind op);
+
+/// Of the values that `is_material` names, those that computing `id` reads as they lie, through a split or a
+/// merge. No loop can compute one of them and `id`: it knows elements, not memory.
+std::set<ir::NodeId> ReadAsStored(const ir::Graph& graph, ir::NodeId id,
+                                  const std::function<bool(ir::NodeId)>& is_material);
 
 /// The axes of a loop root's iteration space: those reduced and those kept.
 struct Domain {

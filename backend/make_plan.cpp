@@ -119,7 +119,9 @@ class Planner {
       if (loop.kind != Item::Kind::Loop || loop.reduces || loop.nodes.size() != 1) continue;
       const NodeId root = loop.nodes[0];
       if (layout_.OrderOf(root) != layout_.OrderOf(product) || layout_.OrderOf(root).empty()) continue;
-      bool ready = true;
+      // An epilogue knows the product's elements, not where they lie.
+      bool ready =
+          !ReadAsStored(graph_, root, [this](NodeId id) { return item_of_.count(id) != 0; }).count(product);
       for (const auto& [value, value_readers] : readers_) {
         if (value != product && value_readers.count(*readers.begin())) {
           ready &= item_of_.at(value) < static_cast<int>(i);
@@ -405,17 +407,11 @@ class Planner {
     }
   }
 
-  /// One stride for a nest of axes that lies adjacent in `view`; the fused op is only made where that holds.
+  /// One stride for a nest of axes that lies adjacent in `view`.
   Size OneStride(const View& view, const AxisList& axes, NodeId id) const {
-    if (axes.empty()) return Size{};
-    const Size stride = view.Stride(axes.back());
-    Size next = stride;
-    for (auto it = axes.rbegin(); it != axes.rend(); ++it) {
-      if (!(view.Stride(*it) == next))
-        throw InternalError("axes of an attention do not lie adjacent: " + OriginOf(id));
-      next = next * layout_.ExtentOf(*it);
-    }
-    return stride;
+    if (!LieAdjacent(view, axes))
+      throw InternalError("axes of an attention do not lie adjacent: " + OriginOf(id));
+    return axes.empty() ? Size{} : view.Stride(axes.back());
   }
 
   /// Memory in which the value lies exactly as in `view`, copied there if it does not: kernels walk both
@@ -426,17 +422,55 @@ class Planner {
     if (std::all_of(axes.begin(), axes.end(),
                     [&](Axis axis) { return own.Stride(axis) == view.Stride(axis); }))
       return own.base;
+    View to = view;
+    CopyTo(to, id);
+    return to.base;
+  }
+  /// Copies the value to new memory, walked as `to` says, which learns where it is.
+  void CopyTo(View& to, NodeId id) {
+    const AxisList& axes = graph_.axes_of(id);
+    const View own = Memory(id);
     Buffer buffer;
     buffer.dtype = own.dtype;
     buffer.elements = layout_.Elements(axes);
     plan_.buffers.push_back(buffer);
-    View to = view;
     to.base = Base{.buffer = static_cast<int>(plan_.buffers.size()) - 1};
     Step step{.kind = Step::Kind::Loop};
     step.origin = OriginOf(id);
     step.loop = BuildCopy(layout_, own, to, OrderOfStrides(to, axes));
     plan_.steps.push_back(std::move(step));
-    return to.base;
+  }
+
+  /// An operand as attention walks it: `innermost` with one stride and, where a gradient is written with the
+  /// same strides, each element in a place of its own. Copied if it does not lie so.
+  View Walkable(NodeId id, const AxisList& innermost, bool has_gradient) {
+    const View& own = Memory(id);
+    const AxisList& axes = graph_.axes_of(id);
+    const auto repeated = [&](Axis axis) {
+      return own.Stride(axis).IsZero() && !(layout_.ExtentOf(axis) == Size{});
+    };
+    if (LieAdjacent(own, innermost) && !(has_gradient && std::any_of(axes.begin(), axes.end(), repeated)))
+      return own;
+    AxisList order = ir::Minus(ir::Union(ir::Intersection(layout_.OrderOf(id), axes), axes), innermost);
+    order.insert(order.end(), innermost.begin(), innermost.end());
+    View to{.dtype = own.dtype};
+    Size stride;
+    for (auto axis = order.rbegin(); axis != order.rend(); ++axis) {
+      to.strides.insert(to.strides.begin(), {*axis, stride});
+      stride = stride * layout_.ExtentOf(*axis);
+    }
+    CopyTo(to, id);
+    return to;
+  }
+  /// One stride walks them all.
+  bool LieAdjacent(const View& view, const AxisList& axes) const {
+    if (axes.empty()) return true;
+    Size next = view.Stride(axes.back());
+    for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
+      if (!(view.Stride(*axis) == next)) return false;
+      next = next * layout_.ExtentOf(*axis);
+    }
+    return true;
   }
 
   void Attention(const std::vector<NodeId>& results) {
@@ -445,14 +479,15 @@ class Planner {
     const bool backward = node.op == OpKind::AttentionGrad;
     const int64_t captures = at.captures;
     const auto input = [&](int64_t i) { return node.inputs[i]; };
-    std::vector<View> views;
-    for (NodeId in : node.inputs) views.push_back(Memory(in));
-    const View &q = views[0], &k = views[1], &v = views[2];
     const AxisList &q_axes = graph_.axes_of(input(0)), &k_axes = graph_.axes_of(input(1)),
                    &v_axes = graph_.axes_of(input(2));
     const Axis key = at.axis;
     const AxisList dots = at.axes;
     const AxisList value_axes = ir::Minus(ir::Minus(v_axes, at.to), {key});
+    std::vector<View> views;
+    for (NodeId in : node.inputs) views.push_back(Memory(in));
+    for (int i : {0, 1, 2}) views[i] = Walkable(input(i), i == 2 ? value_axes : dots, backward);
+    const View &q = views[0], &k = views[1], &v = views[2];
     const AxisList score = ir::Minus(at.to, {key});
 
     // The query axis; without one, the longest of the axes that keys and values lack (query heads that share

@@ -68,8 +68,9 @@ std::string ValueText(const LoopValue& value, const SizeText& sizes) {
       text = "load m" + std::to_string(value.operand);
       break;
     case Kind::Gather:
-      text = "gather m" + std::to_string(value.operand) + " stride " + sizes(value.gather_stride) + " of " +
-             sizes(value.size);
+      text = "gather m" + std::to_string(value.operand);
+      for (const LoopPlace& place : value.places)
+        text += " stride " + sizes(place.stride) + " of " + sizes(place.size);
       break;
     case Kind::Op:
       text = std::string(ir::Info(value.op).name);

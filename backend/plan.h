@@ -90,13 +90,19 @@ struct LoopOperand {
   std::vector<Size> strides;
 };
 
+/// What an argument of Gather indexes: an axis of `size` elements, `stride` apart.
+struct LoopPlace {
+  Size size, stride;
+  friend bool operator==(const LoopPlace&, const LoopPlace&) = default;
+};
+
 struct LoopValue {
   enum class Kind {
     Const,     ///< number, dtype
     Position,  ///< index along axis `axis`: Int
     Extent,    ///< `size` as an Int
     Load,      ///< operand
-    Gather,    ///< operand[... + args[0] * gather_stride], 0 where args[0] is outside [0, size)
+    Gather,    ///< operand[... + the sum of args[i] * places[i].stride], 0 where one of them is out of range
     Op,  ///< pointwise `op` of args; Int arithmetic is int32, comparisons give Bool, the rest Float. Cast: to
          ///< Float
     Keep,  ///< dropout factor: args[0] = number of the example (Int), args[1] = element number (Int, < 2^31),
@@ -112,7 +118,8 @@ struct LoopValue {
   double number = 0;
   int axis = -1;
   int operand = -1;
-  Size size, gather_stride;
+  Size size;
+  std::vector<LoopPlace> places;
   std::string site;
   int reduction = -1;
 };

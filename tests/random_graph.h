@@ -407,19 +407,41 @@ class RandomGraphMaker {
     }
   }
 
+  /// `x` read along `axis` at `index`, which may have that axis too: then it is another one. None if that
+  /// grows too large.
+  NodeId Read(NodeId x, Axis axis, NodeId index) {
+    const AxisList& at = graph_->axes_of(index);
+    if (!Fits(ir::Union(ir::Minus(graph_->axes_of(x), {axis}), at))) return {};
+    const Axis read = ir::Contains(at, axis) || Chance(30) ? axis.Fresh(7) : axis;
+    if (ir::Contains(at, read) || (read != axis && ir::Contains(graph_->axes_of(x), read))) return {};
+    return graph_->Make(OpKind::Gather, {graph_->Rename(x, {{axis, read}}), index}, {.axis = read});
+  }
+
   void Index() {
     const NodeId index = AnyInt();
     const AxisList& at = graph_->axes_of(index);
     const Float x = AnyFloat();
     const AxisList axes = graph_->axes_of(x.id);
-    switch (Below(5)) {
+    switch (Below(8)) {
       case 0: {
         if (axes.empty()) return;
-        const Axis read = axes[Below(axes.size())];
-        const Axis fresh = read.Fresh(7);
-        if (ir::Contains(at, fresh) || !Fits(ir::Union(axes, at))) return;
-        const NodeId renamed = graph_->Rename(x.id, {{read, fresh}});
-        return AddFloat(graph_->Make(OpKind::Gather, {renamed, index}, {.axis = fresh}), x.bound);
+        const NodeId read = Read(x.id, axes[Below(axes.size())], index);
+        if (read) AddFloat(read, x.bound);
+        return;
+      }
+      case 5:
+      case 6: {  // several axes at computed places
+        NodeId read = x.id;
+        for (Axis axis : Subset(axes, 3))
+          if (const NodeId next = Read(read, axis, AnyInt())) read = next;
+        return AddFloat(read, x.bound);
+      }
+      case 7: {  // a place that is itself read at a computed place
+        const NodeId from = AnyInt();
+        const AxisList& rows = graph_->axes_of(from);
+        if (rows.empty()) return;
+        if (const NodeId read = Read(from, rows[Below(rows.size())], index)) ints_.push_back(read);
+        return;
       }
       case 1:
         if (!ir::Contains(at, Axis("c")) && Fits(ir::Union(at, {Axis("c")})))

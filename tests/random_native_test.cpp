@@ -35,11 +35,14 @@ void Compare(const Graph& graph, const ir::EvalOptions& options, const std::stri
         << what << " " << name << "\n"
         << ir::Print(graph);
   }
-  native->UseThreads(3);
-  for (const auto& [name, value] : native->Call(host, options.extents, options.seed, options.step, true)) {
-    const backend::HostValue& one = result.at(name);
-    EXPECT_TRUE(SameBits(Tensor{value.axes, value.shape, value.data}, Tensor{one.axes, one.shape, one.data}))
-        << what << " " << name << ": 3 threads";
+  for (int threads : {2, 5}) {
+    native->UseThreads(threads);
+    for (const auto& [name, value] : native->Call(host, options.extents, options.seed, options.step, true)) {
+      const backend::HostValue& one = result.at(name);
+      EXPECT_TRUE(
+          SameBits(Tensor{value.axes, value.shape, value.data}, Tensor{one.axes, one.shape, one.data}))
+          << what << " " << name << ": " << threads << " threads";
+    }
   }
 }
 
@@ -78,11 +81,46 @@ TEST(RandomPrograms, ForwardAgrees) {
 TEST(RandomPrograms, GradientsAgree) {
   const std::vector<std::string> levels = Levels();
   for (uint64_t seed = 1; seed <= 40; ++seed) {
-    const auto graph =
-        heed::testing::MakeRandomGraph({.seed = seed, .steps = 15, .smooth = true, .attention = false});
+    const auto graph = heed::testing::MakeRandomGraph({.seed = seed, .steps = 15, .smooth = true});
     const Graph derived = Passed(WithLoss(*graph), {"grad", "canonicalize", "cse"});
     Compare(derived, RoundedValues(derived, seed), levels[seed % levels.size()],
             "gradient of " + std::to_string(seed));
+    if (HasFailure()) return;
+  }
+}
+
+/// An attention of random values, each of them repeated along some of its axes.
+Graph AttentionOfRepeatedValues(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Graph graph(heed::testing::TestAxes());
+  const Axis seq("seq"), twin("seq'"), a("a"), b("b"), c("c");
+  int number = 0;
+  const auto value = [&](const AxisList& axes) {
+    AxisList some;
+    for (Axis axis : axes)
+      if (random() % 3 != 0) some.push_back(axis.root());
+    NodeId made = graph.Make(OpKind::Input, {}, {.axes = some, .name = "x" + std::to_string(number)});
+    AxisList fixed;
+    for (Axis axis : some)
+      if (axis != seq) fixed.push_back(axis);
+    made = graph.Mul(
+        made, graph.Make(OpKind::Param, {}, {.axes = fixed, .name = "p" + std::to_string(number)}));
+    ++number;
+    if (ir::Contains(axes, twin)) made = graph.Rename(made, {{seq, twin}});
+    return graph.Broadcast(made, axes);
+  };
+  const NodeId q = value({seq, a, c}), k = value({twin, a, c}), v = value({twin, a, b});
+  graph.SetOutput("out0", heed::testing::TestAttention(graph, q, k, v, value({a, twin}), value({seq})));
+  return graph;
+}
+
+TEST(RandomPrograms, GradientsOfAttentionOfRepeatedValuesAgree) {
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    const Graph derived =
+        Passed(WithLoss(AttentionOfRepeatedValues(seed)), {"grad", "canonicalize", "cse"});
+    for (const std::string& cpu : Levels())
+      Compare(derived, RoundedValues(derived, seed), cpu,
+              "repeated values, " + std::to_string(seed) + ", " + cpu);
     if (HasFailure()) return;
   }
 }
