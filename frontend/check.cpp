@@ -355,6 +355,15 @@ class BodyChecker {
 
   void Call(const Expr& call) {
     const Expr& callee = *call.children[0];
+    if (!prelude_ && !IsFormal(callee.name) && declarations_.NamedElement(call)) {
+      const Expr& element = *call.children[1];
+      if (Local* local = FindLocal(element.name))
+        diagnostics_
+            .Report(DiagnosticKind::DuplicateName, element.loc,
+                    "`" + element.name + "` is an element of `" + callee.name + "` and a " + local->what)
+            .labels.push_back({local->loc, "the " + std::string(local->what)});
+      return;
+    }
     Arguments(call);
     const size_t given = call.children.size() - 1;
     if (callee.kind == ExprKind::Index && callee.children[0]->kind == ExprKind::Name) {

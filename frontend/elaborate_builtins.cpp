@@ -296,7 +296,9 @@ Value Elaborator::Onehot(const Expr& expr, Axis axis, const Value& index, Frame&
 
 Value Elaborator::AxisElement(const Expr& expr, const std::string& name, Frame& frame) {
   if (expr.children.size() != 2 || !expr.items.empty()) return {};
-  const Value i = Eval(*expr.children[1], frame);
+  std::optional<int64_t> named;
+  if (!frame.prelude() && !frame.axes.count(BaseName(name))) named = declarations_.NamedElement(expr);
+  const Value i = named ? Tensor(graph_->ConstInt(*named), {}) : Eval(*expr.children[1], frame);
   const Loc loc = expr.children[1]->loc;
   if (!Check(frame, i, Need::Number, loc, "`" + name + "(i)`")) return {};
   const AxisList axes = Resolve(frame, name);

@@ -88,6 +88,7 @@ Value Elaborator::CallPart(const Expr& expr, const PartInstance& part, const std
       Report(frame, DiagnosticKind::LayerIndex, index_locs[i], message)
           .labels.push_back({part.bind->name.loc, "stacked over " + Show(frame, axis)});
     };
+    if (TooLarge(frame, index)) return {};
     const auto number = IntConstant(index);
     if (!number) {
       refuse("which part is called must be known at compile time: a number or the variable of a `for`");

@@ -406,6 +406,18 @@ Function* Declarations::Find(const std::string& name, bool from_prelude) const {
   return found == prelude_functions_.end() ? nullptr : found->second;
 }
 
+std::optional<int64_t> Declarations::NamedElement(const Expr& call) const {
+  if (call.children.size() != 2 || !call.items.empty() || call.children[0]->kind != ExprKind::Name ||
+      call.children[1]->kind != ExprKind::Name)
+    return std::nullopt;
+  const auto axis = axis_binds_.find(BaseName(call.children[0]->name));
+  if (axis == axis_binds_.end()) return std::nullopt;
+  const std::vector<Name>& names = axis->second->enumerators;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (names[i].text == call.children[1]->name) return static_cast<int64_t>(i);
+  return std::nullopt;
+}
+
 const PartBind* Declarations::FindPart(const std::string& name) const {
   for (const PartBind* part : parts_)
     if (part->name.text == name) return part;

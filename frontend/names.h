@@ -77,6 +77,8 @@ class Declarations {
   const std::shared_ptr<ir::AxisTable>& axes() const { return axes_; }
   bool IsAxis(const std::string& name) const { return axis_binds_.count(BaseName(name)) != 0; }
   const AxisBind& axis_bind(const std::string& base) const { return *axis_binds_.at(base); }
+  /// Which element `label(yes)` is, if `label` is an enumerated axis and `yes` one of its own names.
+  std::optional<int64_t> NamedElement(const Expr& call) const;
   const std::map<std::string, Number>& consts() const { return consts_; }
   bool IsConst(const std::string& name) const { return const_binds_.count(name) != 0; }
   /// As seen from the user's file or, if `from_prelude`, from the prelude; null if there is none.

@@ -71,6 +71,22 @@ TEST(Elements, ATieIsAnError) {
                 DiagnosticKind::IndexAxis);
 }
 
+TEST(Elements, OfEnumeratedAxesHaveNames) {
+  const std::string axes = "axis n = 2, label = {no, yes, maybe}\nconst yes = 0\n";
+  const Data x = {{"x", {5, 6, 7}}};
+  ExpectNumbers(Numbers(axes + "entry f(x[label]) = x[label(yes)]", x), {6});
+  ExpectNumbers(Numbers(axes + "entry f(x[label]) = x[label(yes) + 1]", x), {7});
+  ExpectNumbers(Numbers(axes + "entry f(y: label[n]) = where(y == label(maybe), 1, 0)", {{"y", {2, 1}}}),
+                {1, 0});
+  ExpectNumbers(
+      Numbers(axes + "entry f(z[label, label']) = z[label'(no)]", {{"z", {0, 1, 2, 3, 4, 5, 6, 7, 8}}}),
+      {0, 3, 6});
+  ExpectMessage(axes + "entry f(x[label]) = x[label(perhaps)]\n", DiagnosticKind::UnknownName);
+  ExpectMessage(axes + "entry f(x[label], no: int) = x[label(no)]\n", DiagnosticKind::DuplicateName);
+  ExpectMessage(axes + "def g[label](x[label]) -> [] = x[label(maybe)]\nentry f(x[n]) = g[n](x)\n",
+                DiagnosticKind::UnknownName);
+}
+
 // ---- Which arithmetic gives elements
 
 TEST(Elements, ArithmeticKeepsOrForgetsTheAxis) {
@@ -177,6 +193,10 @@ TEST(WholeNumbers, BeyondAnIntAreRefusedWhereAnIntIsMeant) {
   ExpectMessage(axes + "entry f(i: int[n]) = i + 65536 * 65536\n", DiagnosticKind::InvalidNumber,
                 {"`65536 * 65536` is 4294967296"});
   ExpectMessage(axes + "entry f(x[n]) = x[n(3000000000)]\n", DiagnosticKind::IndexAxis);
+  ExpectMessage(
+      "axis n = 2\nmodule M(x) -> [] {\n  param w[] = 1\n  w * x\n}\npart h[n] = M\n"
+      "entry f(x) = h[3000000000](x)\n",
+      DiagnosticKind::InvalidNumber);
   auto set = CompileText("axis n = 3\nconst c = 1\nentry f(i: int[n]) = i * c\n", {{"c", 3e9}});
   EXPECT_TRUE(set->Find(DiagnosticKind::InvalidNumber)) << set->text();
 }
