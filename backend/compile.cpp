@@ -49,6 +49,62 @@ ir::AxisList OrderOf(const ir::Graph& graph, const std::string& output, const ir
   return order;
 }
 
+/// The graph with its result over the batch, and logits over the vocabulary (and positions), where they are
+/// the same everywhere.
+ir::Graph WithWholeResult(const ir::Graph& graph, const EntrySpec& entry, const std::string& what) {
+  ir::Graph whole = graph;
+  for (const auto& [name, value] : graph.outputs) {
+    ir::AxisList axes = {ir::Axis("batch")};
+    if (name == "logits") axes.push_back(ir::Axis(entry.indexes));
+    if (name == "logits" && what == "forward") axes.push_back(ir::Axis(entry.axis));
+    // What takes no arguments has no examples.
+    if (name == "logits" || (name == "value" && !entry.arguments.empty()))
+      whole.SetOutput(name, whole.Broadcast(value, axes));
+  }
+  return whole;
+}
+
+/// Adds to a plan's inputs the arguments of its entry that the function does not use; their lengths may be
+/// used. Of weights only those: they are asked for the texts that they depend on.
+void DeclareArguments(Plan& plan, const EntrySpec& entry, const std::string& what) {
+  const ir::AxisTable& axes = *plan.axes;
+  std::vector<ArgumentSpec> declared;
+  for (const ArgumentSpec& argument : entry.arguments)
+    if (entry.prompt.empty() || argument.name != entry.prompt) declared.push_back(argument);
+  if (!entry.variable.empty() && what != "step") {
+    declared.push_back({entry.variable, {{ir::Axis(entry.axis)}, ir::DType::Int, ir::Axis(entry.indexes)}});
+  }
+  const auto is_input = [&](const std::string& name) {
+    return std::any_of(plan.inputs.begin(), plan.inputs.end(),
+                       [&](const TensorInfo& input) { return input.name == name; });
+  };
+  const auto extent_of = [&](ir::Axis axis) {
+    if (!axes.IsDynamic(axis) && !axes.IsLifted(axis)) return Size{.factor = axes.Bound(axis)};
+    auto found = std::find(plan.extents.begin(), plan.extents.end(), axis.root());
+    if (found == plan.extents.end()) found = plan.extents.insert(found, axis.root());
+    return Size{.factor = 1, .terms = {static_cast<int>(found - plan.extents.begin())}};
+  };
+  const std::vector<TensorInfo> used = plan.inputs;
+  const auto gives_extents = [&](ir::Axis axis) {
+    return std::any_of(used.begin(), used.end(), [&](const TensorInfo& input) {
+      return std::any_of(input.axes.begin(), input.axes.end(),
+                         [&](ir::Axis each) { return each.root() == axis.root(); });
+    });
+  };
+  for (const ArgumentSpec& argument : declared) {
+    if (is_input(argument.name)) continue;
+    const bool gives_length =
+        std::any_of(argument.type.axes.begin(), argument.type.axes.end(), [&](ir::Axis axis) {
+          return std::count(plan.extents.begin(), plan.extents.end(), axis.root()) && !gives_extents(axis);
+        });
+    if (what == "weights" && !gives_length) continue;
+    TensorInfo input{argument.name, argument.type.dtype, {ir::Axis("batch")}, {}};
+    input.axes.insert(input.axes.end(), argument.type.axes.begin(), argument.type.axes.end());
+    for (ir::Axis axis : input.axes) input.extents.push_back(extent_of(axis));
+    plan.inputs.push_back(std::move(input));
+  }
+}
+
 /// Plans of the program's functions.
 class FunctionMaker {
  public:
@@ -64,17 +120,19 @@ class FunctionMaker {
   /// `what`: "train", "loss" ...
   CompiledFunction Make(const EntrySpec& entry, const ir::Graph& graph, const std::string& what,
                         SumOrders* sums = nullptr, OutputOrders orders = {}) {
+    const ir::Graph whole = WithWholeResult(graph, entry, what);
     orders.insert(orders.end(), entry.weight_axes.begin(), entry.weight_axes.end());
-    for (const auto& [name, node] : graph.outputs) {
+    for (const auto& [name, node] : whole.outputs) {
       if (name == "value" || name == "logits")
-        orders.emplace_back(name, OrderOf(graph, name, entry.result_axes));
+        orders.emplace_back(name, OrderOf(whole, name, entry.result_axes));
       if (!name.starts_with("d.")) continue;
       for (const ParamSpec& param : program_.params)
         if ("d." + param.name == name) orders.emplace_back(name, param.axes);
     }
     CompiledFunction function;
     function.plan =
-        MakePlan(graph, what + "/" + entry.name, orders, sums, what == "train" ? nullptr : &tables_);
+        MakePlan(whole, what + "/" + entry.name, orders, sums, what == "train" ? nullptr : &tables_);
+    DeclareArguments(function.plan, entry, what);
     if (const auto said = program_.remarks.find(function.plan.name); said != program_.remarks.end())
       function.plan.remarks = said->second;
     function.symbol = "heed_run_" + std::to_string(number_++);

@@ -339,13 +339,14 @@ bool Elaborator::Generate(const EntryDecl& decl, Frame& frame, Entry& entry) {
   attributes.dtype = DType::Int;
   attributes.indexes = vocabulary;
   frame.variables[decl.variable.text] = Tensor(graph_->Make(OpKind::Input, {}, attributes), {grows});
-  const Value logits = decl.value ? Eval(*decl.value, frame) : Value{};
+  Value logits = decl.value ? Eval(*decl.value, frame) : Value{};
   if (!Check(frame, logits, Need::Number, decl.value ? decl.value->loc : decl.name.loc, "`by`")) return false;
   if (!ir::SameSet(logits.order, {grows, vocabulary})) {
     refuse(DiagnosticKind::GenerateType, decl.value->loc,
            "`by` must give one number for each position and element, [" + grows.text() + ", " +
                vocabulary.text() + "]; this has " + Show(frame, logits.order));
   }
+  if (DTypeOf(logits) != DType::Float) logits.node = graph_->Pointwise(OpKind::Cast, {logits.node});
   entry.result_axes = {grows, vocabulary};
   graph_->SetOutput("logits", logits.node);
   graph_->generate = std::move(info);

@@ -310,13 +310,7 @@ backend::EntrySpec Describe(const frontend::Program& program, const frontend::En
   spec.from = constant(generate.from);
   for (const ir::NodeId end : generate.until) spec.until.push_back(constant(end));
   spec.options.assign(generate.options.begin(), generate.options.end());
-  for (const ir::NodeId id : graph.Order()) {
-    const ir::Node& node = graph[id];
-    if (node.op == ir::OpKind::Input && node.attributes.name == generate.variable) {
-      spec.indexes = node.type.indexes.text();
-    }
-  }
-  if (spec.result_axes.empty()) spec.result_axes = {generate.axis, ir::Axis(spec.indexes)};
+  spec.indexes = entry.result_axes.at(1).text();  // [axis, vocabulary]
   return spec;
 }
 

@@ -4,11 +4,25 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace heed {
 namespace {
 
 std::string EntryName(const HeedEntry& entry) { return "entry `" + std::string(entry.name) + "`"; }
+
+/// These rows of a tensor.
+HostTensor RowsOf(const HostTensor& tensor, std::span<const int64_t> rows) {
+  std::vector<int64_t> shape = tensor.shape();
+  const int64_t bytes = tensor.bytes() / shape[0];
+  shape[0] = static_cast<int64_t>(rows.size());
+  HostTensor chosen = HostTensor::Unset(tensor.dtype(), shape);
+  for (size_t r = 0; r < rows.size(); ++r) {
+    std::memcpy(static_cast<char*>(chosen.data()) + static_cast<int64_t>(r) * bytes,
+                static_cast<const char*>(tensor.data()) + rows[r] * bytes, static_cast<size_t>(bytes));
+  }
+  return chosen;
+}
 
 }  // namespace
 
@@ -57,12 +71,24 @@ Result<DecodeOptions> ProgramOptions(const HeedEntry& entry) {
   return options;
 }
 
-Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters) {
+Result<Decoder> Decoder::OnTensors(const HeedEntry& entry, Engine& engine, const Parameters& parameters,
+                                   std::map<std::string, HostTensor> arguments) {
   Result<Session> session = Session::Make(entry, engine, parameters);
   if (!session) return session.error();
   Decoder decoder(entry, std::move(*session));
   decoder.engine_ = &engine;
   decoder.ends_.assign(entry.until, entry.until + entry.until_count);
+  const HeedAxis* vocabulary = FindAxis(engine.program(), entry.indexes);
+  decoder.variable_ = {entry.variable, entry.axis, entry.bound, entry.indexes,
+                       vocabulary ? vocabulary->size : 0};
+  decoder.arguments_ = std::move(arguments);
+  return decoder;
+}
+
+Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters) {
+  Result<Decoder> made = OnTensors(entry, engine, parameters, {});
+  if (!made) return made.error();
+  Decoder& decoder = *made;
   const HeedProgram& program = engine.program();
   for (int64_t i = 0; i < entry.argument_count; ++i) {
     const HeedArgument& argument = entry.arguments[i];
@@ -74,19 +100,7 @@ Result<Decoder> Decoder::Make(const HeedEntry& entry, Engine& engine, const Para
     }
     decoder.sources_.push_back(*text);
   }
-  const HeedAxis* vocabulary = FindAxis(program, entry.indexes);
-  decoder.variable_ = {entry.variable, entry.axis, entry.bound, entry.indexes,
-                       vocabulary ? vocabulary->size : 0};
-  for (int64_t i = 0; i < entry.prefill->input_count; ++i) {
-    const std::string name = entry.prefill->inputs[i].name;
-    if (name.starts_with("len.") || name == "example" || name == decoder.variable_.name) continue;
-    const auto known = [&](const TextArgument& source) { return source.name == name; };
-    if (std::none_of(decoder.sources_.begin(), decoder.sources_.end(), known)) {
-      return Error{EntryName(entry) + " uses its prompt `" + name +
-                   "` beyond the start of the generated text, which is not supported"};
-    }
-  }
-  return decoder;
+  return made;
 }
 
 void Decoder::EndAlsoAt(std::span<const int32_t> elements) {
@@ -119,8 +133,9 @@ Status Decoder::Start(std::span<const DecodeRequest> requests, std::span<const s
     known = known && (request.max_new > 0 || options.max_new > 0);
   }
   const auto start = Clock::now();
-  Status ok = session_.Start(TextInputs(*entry_->prefill, texts, columns, numbers),
-                             copies * static_cast<int64_t>(which.size()), known ? longest : 0);
+  std::map<std::string, HostTensor> inputs = TextInputs(*entry_->prefill, texts, columns, numbers);
+  for (const auto& [name, tensor] : arguments_) inputs.emplace(name, RowsOf(tensor, numbers));
+  Status ok = session_.Start(inputs, copies * static_cast<int64_t>(which.size()), known ? longest : 0);
   times_.read_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   times_.rows = static_cast<int64_t>(which.size());
   for (const Rows& column : columns)

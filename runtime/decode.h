@@ -42,6 +42,10 @@ class Decoder {
  public:
   /// An error if the entry needs inputs that are not text.
   static Result<Decoder> Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters);
+  /// For any entry: `arguments` are those of all requests, batch first, and "len.ROOT"; requests have no
+  /// sources, and the number of each is its row.
+  static Result<Decoder> OnTensors(const HeedEntry& entry, Engine& engine, const Parameters& parameters,
+                                   std::map<std::string, HostTensor> arguments);
   /// From now on these elements end texts too.
   void EndAlsoAt(std::span<const int32_t> elements);
   /// The entry's text arguments but its prompt.
@@ -82,6 +86,7 @@ class Decoder {
   Engine* engine_ = nullptr;
   Session session_;
   std::vector<TextArgument> sources_;
+  std::map<std::string, HostTensor> arguments_;
   TextArgument variable_;
   std::vector<int32_t> ends_;
   DecodeTimes times_;

@@ -2,118 +2,13 @@
 #include "runtime/raw_call.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "runtime/decode.h"
-#include "runtime/names.h"
 #include "runtime/text_inputs.h"
 
 namespace heed {
 namespace {
-
-// The root of an argument's one dynamic axis, or "" if it has none or several. Twins are one.
-std::string DynamicRoot(const HeedArgument& argument) {
-  std::string root;
-  for (int64_t d = 0; d < argument.rank; ++d) {
-    if (!argument.dynamic[d]) continue;
-    const std::string one = RootOf(argument.dims[d].axis);
-    if (!root.empty() && root != one) return "";
-    root = one;
-  }
-  return root;
-}
-
-// The whole number at element i, if the type has whole numbers.
-template <typename T>
-T Load(const uint8_t* data, int64_t i) {
-  T value;
-  std::memcpy(&value, data + i * static_cast<int64_t>(sizeof value), sizeof value);
-  return value;
-}
-std::optional<int64_t> WholeNumber(const SafetensorsFile::Entry& entry, int64_t i) {
-  if (entry.dtype == "I32") return Load<int32_t>(entry.data, i);
-  if (entry.dtype == "I64") return Load<int64_t>(entry.data, i);
-  if (entry.dtype == "U8" || entry.dtype == "BOOL") return Load<uint8_t>(entry.data, i);
-  if (entry.dtype == "I8") return Load<int8_t>(entry.data, i);
-  if (entry.dtype == "I16") return Load<int16_t>(entry.data, i);
-  if (entry.dtype == "U16") return Load<uint16_t>(entry.data, i);
-  if (entry.dtype == "U32") return Load<uint32_t>(entry.data, i);
-  return std::nullopt;
-}
-
-const char* TypeName(int64_t dtype) {
-  return dtype == kHeedFloat32 ? "F32" : dtype == kHeedInt32 ? "I32" : "U8";
-}
-
-Result<HostTensor> Convert(const std::string& name, const SafetensorsFile::Entry& entry, int64_t dtype) {
-  HostTensor tensor = HostTensor::Unset(static_cast<HeedDType>(dtype), entry.shape);
-  const int64_t count = tensor.count();
-  if (dtype == kHeedFloat32) {
-    if (!ConvertToFloat(entry, 0, tensor.floats())) {
-      return Error{name + " is " + entry.dtype + "; it must be F32 (or F16, BF16, F64)"};
-    }
-    return tensor;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    const std::optional<int64_t> value = WholeNumber(entry, i);
-    if (!value) return Error{name + " is " + entry.dtype + "; it must be " + TypeName(dtype)};
-    if (dtype == kHeedInt32) {
-      if (*value < std::numeric_limits<int32_t>::min() || *value > std::numeric_limits<int32_t>::max()) {
-        return Error{name + " has " + std::to_string(*value) + ", which is no 32-bit number"};
-      }
-      tensor.ints()[static_cast<size_t>(i)] = static_cast<int32_t>(*value);
-    } else {
-      if (*value != 0 && *value != 1)
-        return Error{name + " has " + std::to_string(*value) + "; a bool is 0 or 1"};
-      static_cast<uint8_t*>(tensor.data())[i] = static_cast<uint8_t>(*value);
-    }
-  }
-  if (count == 0 &&
-      !WholeNumber({entry.dtype, {}, reinterpret_cast<const uint8_t*>("\0\0\0\0\0\0\0"), 8}, 0)) {
-    return Error{name + " is " + entry.dtype + "; it must be " + TypeName(dtype)};
-  }
-  return tensor;
-}
-
-// The arguments, and for a generate entry the variable, which is given like one.
-struct Taken {
-  std::string name, root;  // root: of its lengths, or ""
-  int64_t dtype;
-  std::vector<std::string> axes;
-  std::vector<int64_t> sizes;  // -1: dynamic
-  int64_t lengths_dim = -1;    // of the tensor, with the batch
-  bool optional = false;
-};
-std::vector<Taken> TakenBy(const HeedEntry& entry, bool variable_given) {
-  std::vector<Taken> all;
-  for (int64_t a = 0; a < entry.argument_count; ++a) {
-    const HeedArgument& argument = entry.arguments[a];
-    Taken taken{argument.name, DynamicRoot(argument), argument.dtype, {}, {}};
-    for (int64_t d = 0; d < argument.rank; ++d) {
-      taken.axes.push_back(argument.dims[d].axis);
-      taken.sizes.push_back(argument.dynamic[d] ? -1 : argument.dims[d].size);
-      if (argument.dynamic[d] && taken.lengths_dim < 0) taken.lengths_dim = d + 1;
-    }
-    // The prompt only starts the variable; logits of a given variable do not need it.
-    taken.optional = entry.prompt != nullptr && taken.name == entry.prompt && variable_given;
-    all.push_back(taken);
-  }
-  if (entry.kind == kHeedEntryGenerate && variable_given) {
-    all.push_back({entry.variable, entry.axis, kHeedInt32, {entry.axis}, {-1}, 1});
-  }
-  return all;
-}
-
-std::string WantedText(const Taken& taken) {
-  std::string text = "[batch";
-  for (size_t d = 0; d < taken.axes.size(); ++d) {
-    text += ", " + taken.axes[d];
-    if (taken.sizes[d] >= 0) text += "=" + std::to_string(taken.sizes[d]);
-  }
-  return text + "]";
-}
 
 double SumOf(const HostTensor& tensor) {
   double sum = 0;
@@ -191,7 +86,12 @@ std::vector<std::vector<int32_t>> RowsOf(const RawInputs& inputs, const std::str
 
 Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
                                 const Parameters& parameters, const RawOptions& options) {
-  Result<Decoder> decoder = Decoder::Make(entry, engine, parameters);
+  std::map<std::string, HostTensor> arguments = inputs.tensors;
+  if (entry.prompt != nullptr) {
+    arguments.erase(entry.prompt);
+    arguments.erase("len." + std::string(entry.axis));
+  }
+  Result<Decoder> decoder = Decoder::OnTensors(entry, engine, parameters, std::move(arguments));
   if (!decoder) return decoder.error();
   Result<DecodeOptions> decode_options = ProgramOptions(entry);
   if (!decode_options) return decode_options.error();
@@ -199,13 +99,7 @@ Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const Ra
   decoder->EndAlsoAt(options.ends);
   std::vector<std::vector<int32_t>> prompts;
   if (entry.prompt != nullptr) prompts = RowsOf(inputs, entry.prompt, entry.axis);
-  std::vector<DecodeRequest> requests;
-  for (const TextArgument& source : decoder->sources()) {
-    const auto rows = RowsOf(inputs, source.name, source.axis);
-    requests.resize(rows.size());
-    for (size_t b = 0; b < rows.size(); ++b) requests[b].sources.push_back(rows[b]);
-  }
-  requests.resize(std::max({requests.size(), prompts.size(), size_t{1}}));
+  std::vector<DecodeRequest> requests(static_cast<size_t>(inputs.examples));
   for (size_t b = 0; b < requests.size(); ++b) {
     requests[b].number = static_cast<int64_t>(b);
     if (b < prompts.size()) requests[b].prefix = prompts[b];
@@ -233,100 +127,40 @@ Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const Ra
 
 }  // namespace
 
-Result<RawInputs> ReadInputs(const SafetensorsFile& file, const HeedProgram& program,
-                             const HeedEntry& entry) {
-  RawInputs inputs;
-  const bool variable = entry.kind == kHeedEntryGenerate && file.tensors().contains(entry.variable);
-  const std::vector<Taken> all = TakenBy(entry, variable);
-  std::vector<std::string> known;
-  for (const Taken& taken : all) {
-    known.push_back(taken.name);
-    if (!taken.root.empty()) known.push_back(taken.name + ".length");
+std::vector<Stretch> PaddingOf(std::span<const int64_t> shape, std::span<const std::string> roots,
+                               const std::map<std::string, std::vector<int32_t>>& lengths) {
+  std::vector<Stretch> padding;
+  int64_t inner = 1;  // elements of one example, then of one index of dimension d
+  for (const int64_t size : shape.subspan(std::min<size_t>(1, shape.size()))) inner *= size;
+  if (shape.empty() || shape[0] == 0 || inner == 0) return padding;
+  const int64_t example = inner;
+  int64_t outer = 1;
+  for (size_t d = 1; d < shape.size(); ++d) {
+    inner /= shape[d];
+    if (const auto found = lengths.find(roots[d]); found != lengths.end()) {
+      for (int64_t b = 0; b < shape[0]; ++b) {
+        const int64_t length = std::min<int64_t>(found->second[static_cast<size_t>(b)], shape[d]);
+        if (length == shape[d]) continue;
+        for (int64_t o = 0; o < outer; ++o)
+          padding.push_back({b * example + (o * shape[d] + length) * inner, (shape[d] - length) * inner});
+      }
+    }
+    outer *= shape[d];
   }
-  for (const auto& [name, tensor] : file.tensors()) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    return Error{"entry `" + std::string(entry.name) + "` takes no `" + name +
-                 "`; it takes: " + ListNames(known, 32)};
-  }
-  int64_t batch = -1;
-  std::string batch_from;
-  std::map<std::string, std::string> length_from;
-  for (const Taken& taken : all) {
-    const auto found = file.tensors().find(taken.name);
-    if (found == file.tensors().end()) {
-      if (taken.optional) continue;
-      return Error{"argument `" + taken.name + "` " + WantedText(taken) + " is missing from the inputs"};
-    }
-    const SafetensorsFile::Entry& entry_of = found->second;
-    bool fits = entry_of.shape.size() == taken.axes.size() + 1;
-    for (size_t d = 0; fits && d < taken.sizes.size(); ++d) {
-      fits = taken.sizes[d] < 0 || taken.sizes[d] == entry_of.shape[d + 1];
-    }
-    if (!fits) {
-      return Error{taken.name + " has shape " + ShapeText(entry_of.shape) + "; it must be " +
-                   WantedText(taken)};
-    }
-    if (batch < 0) batch = entry_of.shape[0], batch_from = taken.name;
-    if (batch != entry_of.shape[0]) {
-      return Error{taken.name + " has " + std::to_string(entry_of.shape[0]) + " examples, " + batch_from +
-                   " has " + std::to_string(batch)};
-    }
-    Result<HostTensor> tensor = Convert(taken.name, entry_of, taken.dtype);
-    if (!tensor) return tensor.error();
-    inputs.tensors.emplace(taken.name, *tensor);
-
-    const std::string length_name = taken.name + ".length";
-    const auto length_entry = file.tensors().find(length_name);
-    if (taken.root.empty() || length_entry == file.tensors().end()) continue;
-    if (length_entry->second.shape != std::vector<int64_t>{batch}) {
-      return Error{length_name + " has shape " + ShapeText(length_entry->second.shape) +
-                   "; it must be [batch=" + std::to_string(batch) + "]"};
-    }
-    Result<HostTensor> lengths = Convert(length_name, length_entry->second, kHeedInt32);
-    if (!lengths) return lengths.error();
-    const int64_t width = entry_of.shape[static_cast<size_t>(taken.lengths_dim)];
-    const auto values = lengths->ints();
-    for (size_t b = 0; b < values.size(); ++b) {
-      if (values[b] >= 0 && values[b] <= width) continue;
-      return Error{length_name + "[" + std::to_string(b) + "] is " + std::to_string(values[b]) + "; " +
-                   taken.name + " has " + std::to_string(width) + " elements along " + taken.root};
-    }
-    const std::vector<int32_t> row(values.begin(), values.end());
-    const auto [at, fresh] = inputs.lengths.emplace(taken.root, row);
-    if (fresh) {
-      length_from[taken.root] = length_name;
-      inputs.tensors.emplace("len." + taken.root, *lengths);
-    } else if (at->second != row) {
-      return Error{length_name + " and " + length_from[taken.root] + " differ; both are lengths along " +
-                   taken.root};
-    }
-  }
-  return inputs;
+  return padding;
 }
 
 void ClearPadding(const HeedFunction& function, const HeedTensorInfo& info,
                   const std::map<std::string, std::vector<int32_t>>& lengths, HostTensor& tensor) {
-  const std::vector<int64_t>& shape = tensor.shape();
-  if (shape.empty() || tensor.count() == 0) return;
-  const int64_t batch = shape[0], width = DTypeBytes(tensor.dtype());
-  int64_t inner = tensor.count() / batch;  // elements of one example, then of one index of dimension d
-  int64_t outer = 1;
-  const int64_t example = inner;
-  for (size_t d = 1; d < shape.size(); ++d) {
-    inner /= shape[d];
+  std::vector<std::string> roots;
+  for (int64_t d = 0; d < info.rank; ++d) {
     const HeedDim& dim = info.dims[d];
-    const auto found = dim.extent < 0 ? lengths.end() : lengths.find(RootOf(function.extents[dim.extent]));
-    if (found != lengths.end()) {
-      for (int64_t b = 0; b < batch; ++b) {
-        const int64_t length = std::min<int64_t>(found->second[static_cast<size_t>(b)], shape[d]);
-        for (int64_t o = 0; o < outer; ++o) {
-          const int64_t from = b * example + (o * shape[d] + length) * inner;
-          std::memset(static_cast<char*>(tensor.data()) + from * width, 0,
-                      static_cast<size_t>((shape[d] - length) * inner * width));
-        }
-      }
-    }
-    outer *= shape[d];
+    roots.push_back(dim.extent < 0 ? "" : RootOf(function.extents[dim.extent]));
+  }
+  const int64_t width = DTypeBytes(tensor.dtype());
+  for (const Stretch& stretch : PaddingOf(tensor.shape(), roots, lengths)) {
+    std::memset(static_cast<char*>(tensor.data()) + stretch.first * width, 0,
+                static_cast<size_t>(stretch.count * width));
   }
 }
 

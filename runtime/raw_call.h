@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,21 @@ namespace heed {
 struct RawInputs {
   std::map<std::string, HostTensor> tensors;            ///< by argument, and "len.ROOT"
   std::map<std::string, std::vector<int32_t>> lengths;  ///< by root, one an example; roots without are full
+  int64_t examples = 1;
 };
 /// Takes arguments (and the generated variable, if it is there) and NAME.length out of `file`, converting
-/// numbers to the argument's type where nothing is lost (I64 to I32, F16 to F32 ...). Errors: missing,
-/// unknown, of a wrong type or shape, lengths that contradict one another.
+/// numbers to the argument's type where nothing is lost (I64 to I32, F16 to F32 ...). Padding becomes 0,
+/// whatever it was. Errors: missing, unknown, of a wrong type or shape, lengths that contradict one another.
 Result<RawInputs> ReadInputs(const SafetensorsFile& file, const HeedProgram& program, const HeedEntry& entry);
+
+/// Neighbouring elements of a dense tensor.
+struct Stretch {
+  int64_t first = 0, count = 0;
+};
+/// What lies after an example's length along some dimension; examples are the first. `roots`: of each
+/// dimension, "" for those without lengths.
+std::vector<Stretch> PaddingOf(std::span<const int64_t> shape, std::span<const std::string> roots,
+                               const std::map<std::string, std::vector<int32_t>>& lengths);
 
 /// Sets what lies after an example's length to 0, in a result whose dims are `info`'s.
 void ClearPadding(const HeedFunction& function, const HeedTensorInfo& info,
