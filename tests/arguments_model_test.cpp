@@ -131,8 +131,8 @@ TEST_F(Arguments, Texts) {
                                   "--max-length", "2", "--seed", "3"});
   EXPECT_EQ(std::count(random.begin(), random.end(), '\n'), 2) << random;
   EXPECT_EQ(Out({"translate", "--greedy", "--max-length", "3"}, "long line\nx\n"), "abc\nabc\n");
-  EXPECT_EQ(Out({"by_length", "--greedy"}, "xx\n\nx\n"), "ab\n\na\n");
-  EXPECT_EQ(Out({"ending", "--prompt", "xy", "--greedy", "--max-length", "2"}, "some text\n"), "xybc\n");
+  EXPECT_EQ(Out({"by_length", "--greedy"}, "xx\n\nx\n"), "abc\n\nab\n");
+  EXPECT_EQ(Out({"ending", "--prompt", "xy", "--greedy", "--max-length", "2"}, "some text\n"), "xycd\n");
   EXPECT_EQ(Out({"alone", "--greedy", "--max-length", "2"}), "ab\n");
 }
 

@@ -65,14 +65,12 @@ LoopValue ReducedOf(int reduction, DType dtype = DType::Float) {
   value.dtype = dtype;
   return value;
 }
-LoopValue GatherOf(int operand, int index, Size size, Size stride, DType dtype = DType::Float) {
+LoopValue GatherOf(int operand, std::vector<int> indices, std::vector<LoopPlace> places) {
   LoopValue value;
   value.kind = Kind::Gather;
   value.operand = operand;
-  value.args = {index};
-  value.size = std::move(size);
-  value.gather_stride = std::move(stride);
-  value.dtype = dtype;
+  value.args = std::move(indices);
+  value.places = std::move(places);
   return value;
 }
 
@@ -211,11 +209,14 @@ class Evaluator {
         return memory_.at(operand.base.buffer).at(offset);
       }
       case Kind::Gather: {
-        const double place = Value(value.args[0], index);
-        if (place < 0 || place >= static_cast<double>(Of(value.size))) return 0;
         const LoopOperand& operand = kernel_.operands[value.operand];
-        return memory_.at(operand.base.buffer)
-            .at(Offset(operand, index) + static_cast<int64_t>(place) * Of(value.gather_stride));
+        int64_t offset = Offset(operand, index);
+        for (size_t i = 0; i < value.places.size(); ++i) {
+          const double place = Value(value.args[i], index);
+          if (place < 0 || place >= static_cast<double>(Of(value.places[i].size))) return 0;
+          offset += static_cast<int64_t>(place) * Of(value.places[i].stride);
+        }
+        return memory_.at(operand.base.buffer).at(offset);
       }
       case Kind::Op: {
         std::vector<double> arguments;
@@ -672,14 +673,20 @@ TEST_P(CodegenTest, Gathers) {
   const int places = s.Memory(false, DType::Int, all, {X(1), N(1)});
   const int table = s.Memory(false, DType::Float, Size{1, {1, 2}}, {N(0), N(1)});
   const int list = s.Memory(false, DType::Float, N(5), {N(0), N(0)});
+  const int grid = s.Memory(false, DType::Float, Size{5, {2}}, {N(0), N(0)});
+  const int small = s.Memory(false, DType::Float, N(20), {N(0), N(0)});
   const int y = s.Memory(true, DType::Float, all, {X(1), N(1)});
   const int z = s.Memory(true, DType::Float, all, {X(1), N(1)});
   const int w = s.Memory(true, DType::Float, all, {X(1), N(1)});
+  const int u = s.Memory(true, DType::Float, all, {X(1), N(1)});
+  const int v = s.Memory(true, DType::Float, all, {X(1), N(1)});
   const int id = s.Add(LoadOf(ids, DType::Int)), place = s.Add(LoadOf(places, DType::Int));
   s.kernel.stages.push_back({{},
-                             {{s.Add(GatherOf(table, id, X(2), X(1))), y},
-                              {s.Add(GatherOf(list, place, N(5), N(1))), z},
-                              {s.Add(GatherOf(table, place, X(2), X(1))), w}}});
+                             {{s.Add(GatherOf(table, {id}, {{X(2), X(1)}})), y},
+                              {s.Add(GatherOf(list, {place}, {{N(5), N(1)}})), z},
+                              {s.Add(GatherOf(table, {place}, {{X(2), X(1)}})), w},
+                              {s.Add(GatherOf(grid, {id, place}, {{X(2), N(5)}, {N(5), N(1)}})), u},
+                              {s.Add(GatherOf(small, {place, id}, {{N(4), N(5)}, {N(5), N(1)}})), v}}});
   std::vector<std::vector<int64_t>> extents;
   for (const std::vector<int64_t>& each : Lengths(6)) extents.push_back({each[0], each[1], 4});
   extents.push_back({6, 17, 0});

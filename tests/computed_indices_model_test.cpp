@@ -44,16 +44,16 @@ module Three(x: a[seq], y: b[seq], z: c[src]) -> [] {
 module Roll(x[seq, a]) -> [] {
   param T3[a, b] ~ normal(0, 1)
   r = T3[a((a + 2) % 4)][b((b + 3) % 5)]
-  sum[seq, b]((r @a x) * (T3 @a x))
+  sum[seq, b]((r @a x + T3 @a x) ^ 2)
 }
 module Chain(i: a[b], j: b[seq]) -> [] {
   param T4[a, b, model] ~ normal(0, 1)
-  sum[seq, model](T4[i[j]][j] * T4[i[j]][b(1)])
+  sum[seq, model]((T4[i[j]][j] + T4[i[j]][b(1)]) ^ 2)
 }
 module Pointer(x[seq, model], s[seq, src], q: b[src]) -> [] {
   param W5[b, model] ~ normal(0, 1)
   h = tanh(W5 @model x)[argmax[seq](s)]
-  sum[src](h[q] * h[b(0)])
+  sum[src]((h[q] + h[b(0)]) ^ 2)
 }
 part two = Two, three = Three, roll = Roll, chain = Chain, pointer = Pointer
 entry train_two(x: a[seq], y: b[seq]) = minimize two(x, y)
