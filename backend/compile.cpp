@@ -57,9 +57,7 @@ ir::Graph WithWholeResult(const ir::Graph& graph, const EntrySpec& entry, const 
     ir::AxisList axes = {ir::Axis("batch")};
     if (name == "logits") axes.push_back(ir::Axis(entry.indexes));
     if (name == "logits" && what == "forward") axes.push_back(ir::Axis(entry.axis));
-    // What takes no arguments has no examples.
-    if (name == "logits" || (name == "value" && !entry.arguments.empty()))
-      whole.SetOutput(name, whole.Broadcast(value, axes));
+    if (name == "logits" || name == "value") whole.SetOutput(name, whole.Broadcast(value, axes));
   }
   return whole;
 }
