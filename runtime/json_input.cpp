@@ -4,6 +4,25 @@
 #include <set>
 
 namespace heed {
+namespace {
+
+// The reason that the parser gives, without its code and without the token, which may be long.
+std::string ProblemOf(std::string_view bytes) {
+  try {
+    [[maybe_unused]] const auto never = nlohmann::json::parse(bytes.begin(), bytes.end());
+  } catch (const nlohmann::json::exception& error) {
+    const std::string text = error.what();
+    constexpr std::string_view kWhere = "parse error at ", kWhy = " - ", kToken = "; last read";
+    const size_t where = text.find(kWhere), why = text.find(kWhy, where), end = text.find(kToken, why);
+    if (where == text.npos || why == text.npos) return text;
+    const std::string place =
+        text.substr(where + kWhere.size(), text.find(": ", where) - where - kWhere.size());
+    return place + ": " + text.substr(why + kWhy.size(), end - why - kWhy.size());
+  }
+  return "";
+}
+
+}  // namespace
 
 JsonInput ParseJson(std::string_view bytes, int depth) {
   using Json = nlohmann::json;
@@ -19,6 +38,7 @@ JsonInput ParseJson(std::string_view bytes, int depth) {
   };
   input.json =
       Json::parse(bytes.begin(), bytes.end(), depth > 0 ? callback : nullptr, /*allow_exceptions=*/false);
+  if (input.json.is_discarded()) input.problem = ProblemOf(bytes);
   return input;
 }
 

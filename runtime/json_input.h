@@ -10,6 +10,7 @@ namespace heed {
 
 struct JsonInput {
   nlohmann::json json;  ///< `is_discarded()` if it is not JSON
+  std::string problem;  ///< what is wrong and where, if it is not JSON: "line 1, column 8: invalid literal"
   std::string twice;    ///< a key that occurs twice in an object at the depth asked for, or empty
 };
 /// Objects at `depth` (1: the outermost) are looked at for keys that occur twice, of which the last would

@@ -1,6 +1,7 @@
-// See labels.h. Widths come from ranges of code points, not from a font or a locale.
+// See labels.h. Widths come from properties of characters, not from a font or a locale.
 #include "runtime/labels.h"
 
+#include "runtime/unicode.h"
 #include "runtime/utf8.h"
 
 namespace heed {
@@ -12,18 +13,6 @@ bool IsControl(char32_t c) {
   return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) ||
          (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF || (c & 0xFFFE) == 0xFFFE;
 }
-bool IsCombining(char32_t c) {
-  return (c >= 0x300 && c <= 0x36F) || (c >= 0x200B && c <= 0x200F) || (c >= 0x20D0 && c <= 0x20FF) ||
-         (c >= 0xFE00 && c <= 0xFE0F);
-}
-bool IsWide(char32_t c) {
-  return (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF && c != 0x303F) ||
-         (c >= 0xAC00 && c <= 0xD7A3) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) ||
-         (c >= 0xFF00 && c <= 0xFF60) || (c >= 0xFFE0 && c <= 0xFFE6) || (c >= 0x1F300 && c <= 0x1FAFF) ||
-         (c >= 0x20000 && c <= 0x3FFFD);
-}
-int64_t WidthOf(char32_t c) { return IsCombining(c) ? 0 : IsWide(c) ? 2 : 1; }
-
 }  // namespace
 
 std::string TokenLabel(const Tokenizer& tokenizer, int32_t id) {
@@ -53,7 +42,7 @@ int64_t DisplayWidth(std::string_view text) {
   int64_t width = 0;
   for (size_t at = 0; at < text.size();) {
     const CodePoint c = DecodeUtf8(text, at);
-    width += c.length > 0 ? WidthOf(c.value) : 1;
+    width += c.length > 0 ? ColumnsOf(c.value) : 1;
     at += c.length > 0 ? static_cast<size_t>(c.length) : 1;
   }
   return width;
@@ -65,7 +54,7 @@ std::string Shortened(const std::string& text, int64_t width) {
   size_t at = 0;
   while (at < text.size()) {
     const CodePoint c = DecodeUtf8(text, at);
-    const int64_t more = c.length > 0 ? WidthOf(c.value) : 1;
+    const int64_t more = c.length > 0 ? ColumnsOf(c.value) : 1;
     if (used + more > width) break;
     used += more;
     at += c.length > 0 ? static_cast<size_t>(c.length) : 1;

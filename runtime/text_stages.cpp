@@ -52,20 +52,20 @@ int ByteNamed(std::string_view piece) {
   return value;
 }
 
-std::vector<std::string> FromNames(const std::vector<std::string>& pieces) {
-  std::vector<std::string> out;
+std::vector<Piece> FromNames(const std::vector<Piece>& pieces) {
+  std::vector<Piece> out;
   std::string run;
   const auto flush = [&] {
     if (run.empty()) return;
     if (!FindInvalidUtf8(run)) {
-      out.push_back(run);
+      out.push_back({run});
     } else {
-      for (size_t i = 0; i < run.size(); ++i) out.emplace_back(kReplacement);
+      for (size_t i = 0; i < run.size(); ++i) out.push_back({std::string(kReplacement)});
     }
     run.clear();
   };
-  for (const std::string& piece : pieces) {
-    if (const int byte = ByteNamed(piece); byte >= 0) {
+  for (const Piece& piece : pieces) {
+    if (const int byte = ByteNamed(piece.text); byte >= 0 && !piece.literal) {
       run.push_back(static_cast<char>(byte));
     } else {
       flush();
@@ -88,18 +88,30 @@ std::string FromMetaspace(const SpacesOfMetaspace& spaces, std::string_view piec
   return out;
 }
 
-std::string Stripped(const StripCharacter& strip, std::string_view piece) {
-  for (size_t i = 0; i < strip.left && piece.starts_with(strip.character); ++i)
-    piece.remove_prefix(strip.character.size());
-  for (size_t i = 0; i < strip.right && piece.ends_with(strip.character); ++i)
-    piece.remove_suffix(strip.character.size());
-  return std::string(piece);
+std::string Stripped(const StripCharacter& strip, const Piece& piece) {
+  std::string_view text = piece.text;
+  for (size_t i = 0; piece.is_start && i < strip.left && text.starts_with(strip.character); ++i)
+    text.remove_prefix(strip.character.size());
+  for (size_t i = 0; piece.is_end && i < strip.right && text.ends_with(strip.character); ++i)
+    text.remove_suffix(strip.character.size());
+  return std::string(text);
 }
 
-std::string Joined(const std::vector<std::string>& pieces) {
-  std::string all;
-  for (const std::string& piece : pieces) all += piece;
-  return all;
+// One text, in as many pieces as literal ones need to stay apart.
+std::vector<Piece> Joined(std::vector<Piece> pieces) {
+  std::vector<Piece> out;
+  for (Piece& piece : pieces) {
+    if (!out.empty() && !out.back().literal && !piece.literal) {
+      out.back().text += piece.text;
+    } else {
+      out.push_back(std::move(piece));
+    }
+  }
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i].is_start = i == 0;
+    out[i].is_end = i + 1 == out.size();
+  }
+  return out;
 }
 
 using WordVisitor = std::function<void(std::string_view)>;
@@ -198,31 +210,33 @@ void PreTokenize(const std::vector<PreTokenizer>& stages, std::string_view text,
   WordCutter(stages, visit).Run(0, text, first);
 }
 
-std::vector<std::string> DecodePieces(const std::vector<PieceDecoder>& stages,
-                                      std::vector<std::string> pieces) {
+std::vector<Piece> DecodePieces(const std::vector<PieceDecoder>& stages, std::vector<Piece> pieces) {
   const auto each = [&](const auto& change) {
-    for (std::string& piece : pieces) piece = change(piece);
+    for (Piece& piece : pieces)
+      if (!piece.literal) piece.text = change(piece);
   };
   for (const PieceDecoder& stage : stages) {
     std::visit(Visitor{
                    [&](const BytesOfVisible&) {
-                     std::string bytes;
-                     for (const std::string& piece : pieces) {
-                       if (!AppendBytesOfVisible(bytes, piece)) bytes += piece;
-                     }
-                     pieces = {LossyUtf8(bytes)};
+                     each([&](const Piece& piece) {
+                       std::string bytes;
+                       return AppendBytesOfVisible(bytes, piece.text) ? bytes : piece.text;
+                     });
+                     pieces = Joined(std::move(pieces));
+                     each([&](const Piece& piece) { return LossyUtf8(piece.text); });
                    },
                    [&](const SpacesOfMetaspace& spaces) {
-                     for (size_t i = 0; i < pieces.size(); ++i)
-                       pieces[i] = FromMetaspace(spaces, pieces[i], i == 0);
+                     each([&](const Piece& piece) {
+                       return FromMetaspace(spaces, piece.text, &piece == pieces.data());
+                     });
                    },
                    [&](const BytesOfNames&) { pieces = FromNames(pieces); },
-                   [&](const Join&) { pieces = {Joined(pieces)}; },
+                   [&](const Join&) { pieces = Joined(std::move(pieces)); },
                    [&](const StripCharacter& strip) {
-                     each([&](const std::string& piece) { return Stripped(strip, piece); });
+                     each([&](const Piece& piece) { return Stripped(strip, piece); });
                    },
                    [&](const Replace& replace) {
-                     each([&](const std::string& piece) { return ReplaceAll(replace, piece); });
+                     each([&](const Piece& piece) { return ReplaceAll(replace, piece.text); });
                    },
                },
                stage);

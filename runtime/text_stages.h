@@ -52,6 +52,13 @@ using PreTokenizer = std::variant<Split, Metaspace, PrefixSpace, VisibleBytes>;
 void PreTokenize(const std::vector<PreTokenizer>& stages, std::string_view text, bool first,
                  const std::function<void(std::string_view word)>& visit);
 
+/// A piece of a sequence on its way to text.
+struct Piece {
+  std::string text;
+  bool literal = false;                 ///< an added token, which is its text and which no decoder changes
+  bool is_start = true, is_end = true;  ///< whether its ends are those of what was joined
+};
+
 // Decoders, on the pieces of a sequence.
 struct BytesOfVisible {};  // all pieces to one text
 struct SpacesOfMetaspace {
@@ -66,7 +73,6 @@ struct StripCharacter {
 };
 using PieceDecoder =
     std::variant<BytesOfVisible, SpacesOfMetaspace, BytesOfNames, Join, StripCharacter, Replace>;
-std::vector<std::string> DecodePieces(const std::vector<PieceDecoder>& stages,
-                                      std::vector<std::string> pieces);
+std::vector<Piece> DecodePieces(const std::vector<PieceDecoder>& stages, std::vector<Piece> pieces);
 
 }  // namespace heed::stage

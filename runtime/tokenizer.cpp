@@ -7,6 +7,7 @@
 
 #include "runtime/tokenizer_json.h"
 #include "runtime/tokenizer_piece.h"
+#include "runtime/unicode.h"
 #include "runtime/utf8.h"
 
 namespace heed {
@@ -14,20 +15,6 @@ namespace {
 constexpr int32_t kFirstId = 3;
 constexpr std::string_view kUnknownSurface = "\xE2\x81\x87";  // U+2047
 const char* const kSpecialNames[] = {"<unk>", "<s>", "</s>"};
-
-std::string ShowBytes(std::string_view bytes) {
-  static const char* const kHex = "0123456789ABCDEF";
-  std::string out;
-  for (char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      out += std::string("<0x") + kHex[byte >> 4] + kHex[byte & 15] + ">";
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
 
 class ByteTokenizer final : public Tokenizer {
  public:
@@ -42,7 +29,7 @@ class ByteTokenizer final : public Tokenizer {
     for (int32_t id : ids) {
       if (id >= kFirstId && id < size()) {
         out.push_back(static_cast<char>(id - kFirstId));
-      } else if (id != bos_ && id != eos_) {
+      } else if (id == unk_) {
         out += kUnknownSurface;
       }
     }
@@ -52,12 +39,7 @@ class ByteTokenizer final : public Tokenizer {
     if (id >= 0 && id < kFirstId) return kSpecialNames[id];
     if (id < 0 || id >= size()) return "<" + std::to_string(id) + ">";
     const char byte = static_cast<char>(id - kFirstId);
-    if (static_cast<unsigned char>(byte) >= 0x80) {
-      char text[8];
-      std::snprintf(text, sizeof text, "<0x%02X>", static_cast<unsigned>(static_cast<unsigned char>(byte)));
-      return text;
-    }
-    return ShowBytes(std::string_view(&byte, 1));
+    return Visible(std::string_view(&byte, 1));
   }
   int64_t size() const override { return kFirstId + 256; }
   std::string_view kind() const override { return "bytes"; }
@@ -86,7 +68,7 @@ class CharacterTokenizer final : public Tokenizer {
     for (int32_t id : ids) {
       if (id >= kFirstId && id < size()) {
         out += characters_[static_cast<size_t>(id - kFirstId)];
-      } else if (id != bos_ && id != eos_) {
+      } else if (id == unk_) {
         out += kUnknownSurface;
       }
     }
@@ -95,7 +77,7 @@ class CharacterTokenizer final : public Tokenizer {
   std::string Show(int32_t id) const override {
     if (id >= 0 && id < kFirstId) return kSpecialNames[id];
     if (id < 0 || id >= size()) return "<" + std::to_string(id) + ">";
-    return ShowBytes(characters_[static_cast<size_t>(id - kFirstId)]);
+    return Visible(characters_[static_cast<size_t>(id - kFirstId)]);
   }
   int64_t size() const override { return kFirstId + static_cast<int64_t>(characters_.size()); }
   std::string_view kind() const override { return "chars"; }

@@ -19,9 +19,12 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
   /// Ids of valid UTF-8 text, without begin or end tokens. Newlines are kept.
   virtual std::vector<int32_t> Encode(std::string_view text) const = 0;
-  /// Text of ids; begin and end tokens give nothing; always valid UTF-8. Ids out of range count as unknown.
+  /// Text of ids; begin and end tokens and ids without a piece give nothing; always valid UTF-8.
   virtual std::string Decode(std::span<const int32_t> ids) const = 0;
-  /// One id as a reader would like to see it: "▁the", "<eos>", "<0x0A>".
+  /// Whether an id stands for anything. Models may have more rows than their tokenizer has pieces, and
+  /// published vocabularies have holes.
+  virtual bool Has(int32_t id) const { return id >= 0 && id < size(); }
+  /// One id as a reader would like to see it: "▁the", "<eos>", "<0x0A>"; "<300>" if there is no such piece.
   virtual std::string Show(int32_t id) const = 0;
   /// Ids are 0 ... size - 1.
   virtual int64_t size() const = 0;
@@ -63,8 +66,8 @@ TokenizerPtr MakeCharacterTokenizer(std::span<const std::string_view> texts);
 
 struct BpeOptions {
   int64_t size = 8000;  ///< pieces, unk, bos and eos included
-  bool normalize_spaces =
-      true;  ///< runs of any Unicode spaces become one plain space, those at the ends none
+  /// Lines have NmtNormalForm; runs of spaces become one, those at the ends none.
+  bool normalize = true;
 };
 struct BpeTraining {
   TokenizerPtr tokenizer;

@@ -47,6 +47,7 @@ class TokenizerReader {
     const Json& decoder = Member(json, "decoder");
     model_.spaced_pieces = decoder.is_null();
     ReadDecoder(decoder, "decoder", 0);
+    MatchPieces();
     ReadPostProcessor(Member(json, "post_processor"), "post_processor", 0);
     if (!error_.empty()) return Error{name_ + ": " + error_};
     FindSpecialTokens(json, special);
@@ -323,10 +324,22 @@ class TokenizerReader {
     Result<MergeModel> made = MergeModel::Make(std::move(pieces), merges, std::move(rules));
     if (!made) return Fail("model:", made.error().message);
     model_.merges = std::move(*made);
-    // Its piece decides which id a token has.
+  }
+
+  // A piece with a token's text decides which id the token has. Of bytes as characters such a piece may stand
+  // for other bytes ("\u010D" for a carriage return): then it is another one, and a token that shares its id
+  // would take that text from it, so it is left to merges.
+  void MatchPieces() {
+    const auto other = [&](const AddedToken& token) {
+      std::string bytes;
+      return model_.visible_bytes && stage::AppendBytesOfVisible(bytes, token.text) && bytes != token.text;
+    };
     for (AddedToken& token : model_.added) {
-      if (const int32_t id = model_.merges.IdOf(token.text); id >= 0) token.id = id;
+      if (const int32_t id = model_.merges.IdOf(token.text); id >= 0 && !other(token)) token.id = id;
     }
+    std::erase_if(model_.added, [&](const AddedToken& token) {
+      return !token.special && other(token) && model_.merges.IdOf(token.text) == token.id;
+    });
   }
 
   std::vector<std::string> ReadPieces(const Json& vocabulary) {
@@ -427,9 +440,9 @@ class TokenizerReader {
 
 Result<TokenizerPtr> ParseTokenizerJson(std::string_view bytes, const std::string& name,
                                         const std::optional<SpecialTokens>& special) {
-  Json json = ParseJson(bytes).json;
-  if (json.is_discarded()) return Error{name + " is not JSON (cut short?)"};
-  return TokenizerReader(name).Read(json, special);
+  JsonInput input = ParseJson(bytes);
+  if (input.json.is_discarded()) return Error{name + " is not JSON (cut short?): " + input.problem};
+  return TokenizerReader(name).Read(input.json, special);
 }
 
 Result<TokenizerPtr> ParseVocabulary(std::string_view vocabulary, const std::string& vocabulary_name,

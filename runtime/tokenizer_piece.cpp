@@ -7,6 +7,7 @@
 #include <limits>
 #include <queue>
 
+#include "runtime/unicode.h"
 #include "runtime/utf8.h"
 
 namespace heed {
@@ -53,10 +54,8 @@ PieceTokenizer::PieceTokenizer(PieceModel model) : model_(std::move(model)), cha
       least_ = std::min(least_, piece.score);
       most_ = std::max(most_, piece.score);
     }
-    if (piece.kind == PieceKind::UserDefined) user_defined_.push_back(piece.text);
+    if (piece.kind == PieceKind::UserDefined) user_defined_.Add(piece.text, static_cast<Symbol>(i));
   }
-  std::sort(user_defined_.begin(), user_defined_.end(),
-            [](auto a, auto b) { return a.size() != b.size() ? a.size() > b.size() : a < b; });
   if (model_.unigram) return;
   const auto real = [](const Piece& p) {
     return p.kind == PieceKind::Normal || p.kind == PieceKind::UserDefined || p.kind == PieceKind::Unused;
@@ -85,23 +84,30 @@ PieceTokenizer::PieceTokenizer(PieceModel model) : model_(std::move(model)), cha
   }
 }
 
-std::string PieceTokenizer::Normalize(std::string_view text) const {
-  std::string rewritten;
-  if (!model_.charsmap.empty()) {
-    rewritten = charsmap_.Apply(text);
-  } else if (model_.lines && model_.collapse_spaces) {
-    for (size_t at = 0; at < text.size();) {
-      const CodePoint c = DecodeUtf8(text, at);
-      if (IsUnicodeSpace(c.value)) {
-        rewritten.push_back(' ');
-      } else {
-        rewritten.append(text.substr(at, LengthAt(text, at)));
-      }
+// Characters in the form that pieces have. User defined ones stay as they are.
+std::string PieceTokenizer::Rewritten(std::string_view text) const {
+  if (model_.lines && model_.rules == kNmtRules) return NmtNormalForm(text);
+  const bool plain_spaces = model_.lines && model_.collapse_spaces;
+  if (charsmap_.empty() && !plain_spaces) return std::string(text);
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    if (const size_t defined = user_defined_.At(text, at).first; defined > 0) {
+      out.append(text.substr(at, defined));
+      at += defined;
+    } else if (const auto [length, replacement] = charsmap_.At(text, at); length > 0) {
+      out.append(replacement);
+      at += length;
+    } else {
+      const bool space = plain_spaces && IsUnicodeSpace(DecodeUtf8(text, at).value);
+      out.append(space ? " " : text.substr(at, LengthAt(text, at)));
       at += LengthAt(text, at);
     }
-  } else {
-    rewritten = text;
   }
+  return out;
+}
+
+std::string PieceTokenizer::Normalize(std::string_view text) const {
+  const std::string rewritten = Rewritten(text);
   std::string out;
   bool after_space = model_.collapse_spaces;
   size_t begin = 0;
@@ -153,16 +159,9 @@ void PieceTokenizer::EncodeNormalized(std::string_view text, std::vector<int32_t
   Emit(text, segments, parts, out);
 }
 
-size_t PieceTokenizer::UserDefinedAt(std::string_view text, size_t at) const {
-  for (std::string_view piece : user_defined_) {
-    if (text.substr(at, piece.size()) == piece) return piece.size();
-  }
-  return 0;
-}
-
 void PieceTokenizer::Split(std::string_view text, std::vector<Segment>& out) const {
   for (size_t at = 0; at < text.size();) {
-    const size_t defined = UserDefinedAt(text, at);
+    const size_t defined = user_defined_.At(text, at).first;
     const size_t length = defined > 0 ? defined : LengthAt(text, at);
     const auto found = symbols_.find(text.substr(at, length));
     out.push_back({found == symbols_.end() ? -1 : found->second, defined > 0, at, at + length});
@@ -298,11 +297,7 @@ std::string PieceTokenizer::Decode(std::span<const int32_t> ids) const {
   std::string out;
   bool line_start = true;
   for (int32_t id : ids) {
-    if (id < 0 || id >= size()) {
-      out += model_.unknown_surface;
-      line_start = false;
-      continue;
-    }
+    if (id < 0 || id >= size()) continue;
     const Piece& piece = model_.pieces[static_cast<size_t>(id)];
     if (piece.kind == PieceKind::Control) continue;
     if (piece.kind == PieceKind::Unknown) {
@@ -330,8 +325,7 @@ std::string PieceTokenizer::Decode(std::span<const int32_t> ids) const {
 
 std::string PieceTokenizer::Show(int32_t id) const {
   if (id < 0 || id >= size()) return "<" + std::to_string(id) + ">";
-  const std::string& text = model_.pieces[static_cast<size_t>(id)].text;
-  return text == "\n" ? "<0x0A>" : text;
+  return Visible(model_.pieces[static_cast<size_t>(id)].text);
 }
 
 std::string PieceTokenizer::Serialize() const { return "sentencepiece\n" + WriteSentencePiece(model_); }
@@ -349,37 +343,26 @@ Charsmap::Charsmap(std::string_view bytes) {
   replacements_ = bytes.substr(4 + trie_bytes);
 }
 
-std::string Charsmap::Apply(std::string_view text) const {
-  if (units_.empty()) return std::string(text);
-  const std::string_view replacements = replacements_;
+std::pair<size_t, std::string_view> Charsmap::At(std::string_view text, size_t at) const {
+  if (units_.empty()) return {};
   const auto offset = [](uint32_t unit) { return (unit >> 10) << ((unit & 1u << 9) >> 6); };
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    size_t matched = 0, replacement = 0;
-    size_t node = offset(units_[0]);
-    for (size_t i = at; i < text.size(); ++i) {
-      const auto byte = static_cast<unsigned char>(text[i]);
-      node ^= byte;
-      if (node >= units_.size() || (units_[node] & (1u << 31 | 0xFF)) != byte) break;
-      const uint32_t unit = units_[node];
-      node ^= offset(unit);
-      if (node >= units_.size()) break;
-      if (unit >> 8 & 1) {
-        matched = i + 1 - at;
-        replacement = units_[node] & ~(1u << 31);
-      }
-    }
-    if (matched > 0 && replacement < replacements.size()) {
-      const size_t end = std::min(replacements.find('\0', replacement), replacements.size());
-      out.append(replacements.substr(replacement, end - replacement));
-      at += matched;
-    } else {
-      const size_t length = LengthAt(text, at);
-      out.append(text.substr(at, length));
-      at += length;
+  size_t matched = 0, replacement = 0;
+  size_t node = offset(units_[0]);
+  for (size_t i = at; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    node ^= byte;
+    if (node >= units_.size() || (units_[node] & (1u << 31 | 0xFF)) != byte) break;
+    const uint32_t unit = units_[node];
+    node ^= offset(unit);
+    if (node >= units_.size()) break;
+    if (unit >> 8 & 1) {
+      matched = i + 1 - at;
+      replacement = units_[node] & ~(1u << 31);
     }
   }
-  return out;
+  const std::string_view all = replacements_;
+  if (matched == 0 || replacement >= all.size()) return {};
+  return {matched, all.substr(replacement, std::min(all.find('\0', replacement), all.size()) - replacement)};
 }
 
 }  // namespace heed

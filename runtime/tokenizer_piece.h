@@ -6,9 +6,13 @@
 #include <array>
 #include <unordered_map>
 
+#include "runtime/text_finder.h"
 #include "runtime/tokenizer.h"
 
 namespace heed {
+
+/// The name of SentencePiece's normalisation by default.
+inline constexpr std::string_view kNmtRules = "nmt_nfkc";
 
 /// The numbers are those of the file format.
 enum class PieceKind { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 };
@@ -25,19 +29,23 @@ struct PieceModel {
   bool add_prefix = true;       ///< a space before the first word
   bool collapse_spaces = true;  ///< and none at the ends
   bool byte_fallback = false;   ///< unknown characters become bytes
-  /// Every line is encoded by itself and newlines are ids; all Unicode spaces are plain ones if spaces
-  /// collapse. False for files that others made.
+  /// Our own: every line is encoded by itself and newlines are ids. False for files that others made.
   bool lines = false;
+  /// What the file calls its normalisation. Of our own kNmtRules is NmtNormalForm; with another name (older
+  /// ones: "identity") all Unicode spaces are plain ones if spaces collapse.
+  std::string rules = "identity";
   std::string charsmap;  ///< normalisation rules: a double-array trie and the replacements, as in the file
   std::string unknown_surface = " \xE2\x81\x87 ";
 };
 
-/// SentencePiece's normalisation rules: leftmost longest matches are replaced; bytes without a rule stay.
+/// SentencePiece's normalisation rules: leftmost longest matches are replaced, bytes without a rule stay.
 /// Damaged rules replace nothing.
 class Charsmap {
  public:
   explicit Charsmap(std::string_view bytes);
-  std::string Apply(std::string_view text) const;
+  bool empty() const { return units_.empty(); }
+  /// How many bytes at `at` are replaced, by what. Where there is no rule: none.
+  std::pair<size_t, std::string_view> At(std::string_view text, size_t at) const;
 
  private:
   std::vector<uint32_t> units_;
@@ -65,13 +73,13 @@ class PieceTokenizer final : public Tokenizer {
   };
   using Parts = std::unordered_map<Symbol, std::pair<Symbol, Symbol>>;  // of unused pieces
   std::string Normalize(std::string_view text) const;
+  std::string Rewritten(std::string_view text) const;
   void EncodeNormalized(std::string_view text, std::vector<int32_t>& out) const;
   void Split(std::string_view text, std::vector<Segment>& out) const;
   void Merge(std::vector<Segment>& segments, Parts& parts) const;
   void BestPath(std::string_view text, std::vector<Segment>& out) const;
   void Emit(std::string_view text, std::span<const Segment> segments, const Parts& parts,
             std::vector<int32_t>& out) const;
-  size_t UserDefinedAt(std::string_view text, size_t at) const;
 
   PieceModel model_;
   Charsmap charsmap_;
@@ -79,9 +87,9 @@ class PieceTokenizer final : public Tokenizer {
   std::vector<std::unique_ptr<std::string>> characters_;
   std::unordered_map<uint64_t, Symbol> merges_;  // (left, right) -> piece
   std::array<int32_t, 256> bytes_;               // -1: no such piece
-  std::vector<std::string_view> user_defined_;   // longest first
-  size_t longest_ = 1;                           // piece, in bytes
-  float least_ = 0, most_ = -1e30f;              // scores of normal pieces
+  TextFinder user_defined_;
+  size_t longest_ = 1;               // piece, in bytes
+  float least_ = 0, most_ = -1e30f;  // scores of normal pieces
 };
 
 /// `name` for messages.

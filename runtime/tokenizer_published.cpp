@@ -24,58 +24,7 @@ struct TextHash {
   size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
 };
 
-// Bytes as a reader would like to see them: spaces as U+2581, what is no visible character in hexadecimal.
-std::string Visible(std::string_view bytes) {
-  std::string out;
-  for (size_t at = 0; at < bytes.size();) {
-    const CodePoint c = DecodeUtf8(bytes, at);
-    const bool seen =
-        c.length > 0 && !IsIn(c.value, In(Category::Cc) | In(Category::Cn) | In(Category::Co) |
-                                           In(Category::Cf) | In(Category::Zl) | In(Category::Zp));
-    const size_t length = static_cast<size_t>(std::max(c.length, 1));
-    if (c.value == ' ' && c.length > 0) {
-      out += "\xE2\x96\x81";
-    } else if (seen) {
-      out += bytes.substr(at, length);
-    } else {
-      for (const char byte : bytes.substr(at, length)) {
-        char name[8];
-        std::snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned>(static_cast<unsigned char>(byte)));
-        out += name;
-      }
-    }
-    at += length;
-  }
-  return out;
-}
-
 }  // namespace
-
-void TextFinder::Add(std::string_view text, int32_t value) {
-  if (text.empty()) return;
-  starts_[static_cast<unsigned char>(text[0])] = true;
-  int32_t node = 0;
-  for (const char byte : text) {
-    const auto [found, fresh] =
-        children_.emplace(std::pair{node, byte}, static_cast<int32_t>(values_.size()));
-    if (fresh) values_.push_back(-1);
-    node = found->second;
-  }
-  values_[static_cast<size_t>(node)] = value;
-}
-
-std::pair<size_t, int32_t> TextFinder::At(std::string_view text, size_t at) const {
-  std::pair<size_t, int32_t> longest{0, -1};
-  if (!starts_[static_cast<unsigned char>(text[at])]) return longest;
-  int32_t node = 0;
-  for (size_t i = at; i < text.size(); ++i) {
-    const auto child = children_.find({node, text[i]});
-    if (child == children_.end()) break;
-    node = child->second;
-    if (const int32_t value = values_[static_cast<size_t>(node)]; value >= 0) longest = {i + 1 - at, value};
-  }
-  return longest;
-}
 
 PublishedTokenizer::PublishedTokenizer(PublishedModel model) : model_(std::move(model)) {
   unk_ = model_.merges.rules().unknown;
@@ -179,35 +128,41 @@ std::vector<int32_t> PublishedTokenizer::Encode(std::string_view text) const {
   return Encoder(*this).Run(text);
 }
 
-std::string PublishedTokenizer::Decode(std::span<const int32_t> ids) const {
-  std::vector<std::string> pieces;
+bool PublishedTokenizer::Has(int32_t id) const {
   const std::vector<std::string>& known = model_.merges.pieces();
+  return AddedWith(id) != nullptr ||
+         (id >= 0 && static_cast<size_t>(id) < known.size() && !known[static_cast<size_t>(id)].empty());
+}
+
+std::string PublishedTokenizer::Decode(std::span<const int32_t> ids) const {
+  std::vector<stage::Piece> pieces;
   for (const int32_t id : ids) {
-    if (id < 0 || id >= size_) {
-      pieces.emplace_back("\xE2\x81\x87");  // U+2047
-    } else if (const AddedToken* token = AddedWith(id)) {
-      if (!token->special && id != bos_ && id != eos_) pieces.push_back(token->text);
-    } else if (static_cast<size_t>(id) < known.size() && id != bos_ && id != eos_) {
-      if (!known[static_cast<size_t>(id)].empty()) pieces.push_back(known[static_cast<size_t>(id)]);
-    }
+    if (id == bos_ || id == eos_ || !Has(id)) continue;
+    const AddedToken* token = AddedWith(id);
+    if (token != nullptr && token->special) continue;
+    pieces.push_back({token != nullptr ? token->text : model_.merges.pieces()[static_cast<size_t>(id)],
+                      token != nullptr && IsLiteral(*token)});
   }
   std::string text;
-  for (const std::string& piece : stage::DecodePieces(model_.decoders, std::move(pieces))) {
+  for (const stage::Piece& piece : stage::DecodePieces(model_.decoders, std::move(pieces))) {
     if (model_.spaced_pieces && !text.empty()) text += ' ';
-    text += piece;
+    text += piece.text;
   }
   return FindInvalidUtf8(text) ? LossyUtf8(text) : text;
 }
 
-std::string PublishedTokenizer::Show(int32_t id) const {
-  if (const AddedToken* token = AddedWith(id)) return token->text;
+bool PublishedTokenizer::IsLiteral(const AddedToken& token) const {
   const std::vector<std::string>& known = model_.merges.pieces();
-  if (id < 0 || static_cast<size_t>(id) >= known.size() || known[static_cast<size_t>(id)].empty())
-    return "<" + std::to_string(id) + ">";
+  const auto id = static_cast<size_t>(token.id);
+  return model_.visible_bytes || id >= known.size() || known[id] != token.text;
+}
+
+std::string PublishedTokenizer::Show(int32_t id) const {
+  if (!Has(id)) return "<" + std::to_string(id) + ">";
+  if (const AddedToken* token = AddedWith(id)) return Visible(token->text);
+  const std::string& piece = model_.merges.pieces()[static_cast<size_t>(id)];
   std::string bytes;
-  if (!model_.visible_bytes || !stage::AppendBytesOfVisible(bytes, known[static_cast<size_t>(id)]))
-    return Visible(known[static_cast<size_t>(id)]);
-  return Visible(bytes);
+  return Visible(model_.visible_bytes && stage::AppendBytesOfVisible(bytes, piece) ? bytes : piece);
 }
 
 }  // namespace heed

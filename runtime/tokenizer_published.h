@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "runtime/text_finder.h"
 #include "runtime/text_stages.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tokenizer_merges.h"
@@ -18,21 +19,6 @@ struct AddedToken {
   bool special = false;     ///< gives no text
   bool normalized = false;  ///< found in rewritten text
   bool single_word = false, left_spaces = false, right_spaces = false;
-};
-
-/// Which of a set of texts starts where: the longest, as the leftmost is looked for.
-class TextFinder {
- public:
-  /// Texts that are empty are never found.
-  void Add(std::string_view text, int32_t value);
-  bool empty() const { return children_.empty(); }
-  /// The longest of the texts at `at`: its length, or 0, and its value.
-  std::pair<size_t, int32_t> At(std::string_view text, size_t at) const;
-
- private:
-  std::map<std::pair<int32_t, char>, int32_t> children_;  // (node, byte) -> node; the root is 0
-  std::vector<int32_t> values_{-1};                       // of each node; -1: no text ends there
-  std::vector<bool> starts_ = std::vector<bool>(256);     // bytes that some text starts with
 };
 
 struct PublishedModel {
@@ -53,6 +39,7 @@ class PublishedTokenizer final : public Tokenizer {
   explicit PublishedTokenizer(PublishedModel model);
   std::vector<int32_t> Encode(std::string_view text) const override;
   std::string Decode(std::span<const int32_t> ids) const override;
+  bool Has(int32_t id) const override;
   std::string Show(int32_t id) const override;
   int64_t size() const override { return size_; }
   std::string_view kind() const override { return "bpe"; }
@@ -61,6 +48,9 @@ class PublishedTokenizer final : public Tokenizer {
  private:
   class Encoder;
   const AddedToken* AddedWith(int32_t id) const;
+  /// Whether the token's text is nothing but itself. A piece that merges can make as well (a run of marks for
+  /// spaces) stands for what pieces stand for; of bytes as characters that is another text.
+  bool IsLiteral(const AddedToken& token) const;
 
   PublishedModel model_;
   std::map<int32_t, const AddedToken*> added_;

@@ -165,6 +165,7 @@ Result<PieceModel> ParseSentencePiece(std::string_view bytes, const std::string&
       }
     } else if (field.number == kNormalizer) {
       while (message.Next(inner)) {
+        if (inner.number == kName) model.rules = inner.bytes;
         if (inner.number == kCharsmap) model.charsmap = inner.bytes;
         if (inner.number == kAddPrefix) model.add_prefix = inner.value != 0;
         if (inner.number == kCollapse) model.collapse_spaces = inner.value != 0;
@@ -218,7 +219,7 @@ std::string WriteSentencePiece(const PieceModel& model) {
   put_piece(kEosPiece, model.eos);
   PutBytes(out, kTrainer, message);
   message.clear();
-  PutBytes(message, kName, model.charsmap.empty() ? "identity" : "user_defined");
+  PutBytes(message, kName, model.rules);
   if (!model.charsmap.empty()) PutBytes(message, kCharsmap, model.charsmap);
   PutNumber(message, kAddPrefix, model.add_prefix);
   PutNumber(message, kCollapse, model.collapse_spaces);

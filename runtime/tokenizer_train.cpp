@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "runtime/tokenizer_piece.h"
+#include "runtime/unicode.h"
 #include "runtime/utf8.h"
 
 namespace heed {
@@ -19,7 +20,7 @@ bool IsLetter(CharacterClass c) { return c >= CharacterClass::Latin; }
 
 /// Calls unit(text) for every stretch inside which pieces may grow.
 template <typename Unit>
-void ForEachUnit(std::string_view line, bool normalize_spaces, std::string& buffer, const Unit& unit) {
+void ForEachUnit(std::string_view line, bool normalize, std::string& buffer, const Unit& unit) {
   buffer.assign(kMark);
   int length = 1;
   bool only_mark = true;
@@ -34,8 +35,8 @@ void ForEachUnit(std::string_view line, bool normalize_spaces, std::string& buff
     const CodePoint c = DecodeUtf8(line, at);
     const std::string_view bytes = line.substr(at, static_cast<size_t>(c.length));
     at += static_cast<size_t>(c.length);
-    if (c.value == ' ' || (normalize_spaces && IsUnicodeSpace(c.value))) {
-      if (!(only_mark && normalize_spaces)) flush();
+    if (c.value == ' ') {
+      if (!(only_mark && normalize)) flush();
       buffer.assign(kMark);
       length = 1;
       only_mark = true;
@@ -55,7 +56,7 @@ void ForEachUnit(std::string_view line, bool normalize_spaces, std::string& buff
       before = CharacterClass::Space;
     }
   }
-  if (!(only_mark && normalize_spaces)) flush();
+  if (!(only_mark && normalize)) flush();
 }
 
 class Trainer {
@@ -104,7 +105,9 @@ class Trainer {
         const size_t end = std::min(text.find('\n', begin), text.size());
         if (end < text.size()) ++newlines_;
         if (end > begin) {
-          ForEachUnit(text.substr(begin, end - begin), options_.normalize_spaces, buffer,
+          const std::string_view line = text.substr(begin, end - begin);
+          const std::string normal = options_.normalize ? NmtNormalForm(line) : "";
+          ForEachUnit(options_.normalize ? normal : line, options_.normalize, buffer,
                       [&](const std::string& unit) { ++counts[unit]; });
         }
         begin = end + 1;
@@ -245,7 +248,8 @@ class Trainer {
   PieceModel MakeModel() const {
     PieceModel model;
     model.lines = true;
-    model.collapse_spaces = options_.normalize_spaces;
+    model.collapse_spaces = options_.normalize;
+    if (options_.normalize) model.rules = kNmtRules;
     model.pieces = {
         {"<unk>", 0, PieceKind::Unknown}, {"<s>", 0, PieceKind::Control}, {"</s>", 0, PieceKind::Control}};
     const auto add = [&](int32_t symbol) {

@@ -1,10 +1,11 @@
-// See unicode.h. Tables are searched by bisection; ASCII is answered without. Decomposition, ordering of
-// marks and composition follow the standard's section 3.11; Hangul syllables are arithmetic.
+// See unicode.h. The library knows single characters and how two compose; marks are put in order here, in
+// time proportional to the text but for the logarithm of a run of marks.
 #include "runtime/unicode.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
-#include <iterator>
-#include <unordered_map>
+#include <cstdio>
 #include <vector>
 
 #include "runtime/utf8.h"
@@ -12,61 +13,37 @@
 namespace heed {
 namespace {
 
-#include "runtime/unicode_tables.inc"
-
-constexpr std::string_view kCategoryNames = "CnCcCfCoCsLlLmLoLtLuMcMeMnNdNlNoPcPdPePfPiPoPsScSkSmSoZlZpZs";
+static_assert(static_cast<int>(Category::Lu) == UTF8PROC_CATEGORY_LU &&
+              static_cast<int>(Category::Nd) == UTF8PROC_CATEGORY_ND &&
+              static_cast<int>(Category::So) == UTF8PROC_CATEGORY_SO &&
+              static_cast<int>(Category::Co) == UTF8PROC_CATEGORY_CO);
+constexpr std::string_view kCategoryNames = "CnLuLlLtLmLoMnMcMeNdNlNoPcPdPsPePiPfPoSmScSkSoZsZlZpCcCfCsCo";
 constexpr char32_t kLastCharacter = 0x10FFFF;
+constexpr char32_t kFullWidthTilde = 0xFF5E;
 
-// The value of the run that `c` lies in.
-template <size_t kSize>
-uint32_t RunValue(const uint32_t (&runs)[kSize], char32_t c, int value_bits) {
-  const auto after = std::upper_bound(std::begin(runs), std::end(runs), static_cast<uint32_t>(c),
-                                      [&](uint32_t x, uint32_t run) { return x < run >> value_bits; });
-  return *std::prev(after) & ((1u << value_bits) - 1);
+using Characters = std::vector<utf8proc_int32_t>;
+
+int CombiningClass(utf8proc_int32_t c) {
+  return c < 0x300 ? 0 : static_cast<int>(utf8proc_get_property(c)->combining_class);
 }
 
-int CombiningClass(char32_t c) { return c < 0x300 ? 0 : static_cast<int>(RunValue(kClassRuns, c, 8)); }
+constexpr utf8proc_option_t Combined(int options) { return static_cast<utf8proc_option_t>(options); }
 
-// Hangul syllables: 19 leading consonants x 21 vowels x 28 trailing consonants (the first of them none).
-constexpr char32_t kSyllables = 0xAC00, kLeads = 0x1100, kVowels = 0x1161, kTrails = 0x11A7;
-constexpr char32_t kLeadCount = 19, kVowelCount = 21, kTrailCount = 28;
-constexpr char32_t kSyllableCount = kLeadCount * kVowelCount * kTrailCount;
-
-// Appends the full decomposition of `c`.
-void Decompose(char32_t c, std::u32string& out) {
-  if (c >= kSyllables && c < kSyllables + kSyllableCount) {
-    const char32_t index = c - kSyllables;
-    out.push_back(kLeads + index / (kVowelCount * kTrailCount));
-    out.push_back(kVowels + index / kTrailCount % kVowelCount);
-    if (index % kTrailCount != 0) out.push_back(kTrails + index % kTrailCount);
-    return;
-  }
-  constexpr size_t kCount = std::size(kDecompositions) / 3;
-  size_t low = 0, high = kCount;
-  while (low < high) {
-    const size_t middle = (low + high) / 2;
-    if (kDecompositions[3 * middle] >> 1 < c) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  if (low == kCount || kDecompositions[3 * low] >> 1 != c) {
-    out.push_back(c);
-    return;
-  }
-  Decompose(kDecompositions[3 * low + 1], out);
-  if (kDecompositions[3 * low + 2] != 0) Decompose(kDecompositions[3 * low + 2], out);
-}
-
-// Decomposed, with marks in the order of their classes.
-std::u32string Decomposed(std::string_view text) {
-  std::u32string out;
-  out.reserve(text.size());
+// Decomposed, with marks in the order of their classes. `compatible`: as form K.
+Characters Decomposed(std::string_view text, bool compatible) {
+  const utf8proc_option_t options = Combined(UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
+  constexpr size_t kLongest = 32;  // characters that one stands for; 18 in Unicode 15
+  Characters out;
+  out.reserve(text.size() + kLongest);
   for (size_t at = 0; at < text.size();) {
     const CodePoint c = DecodeUtf8(text, at);
-    Decompose(c.value, out);
     at += static_cast<size_t>(std::max(c.length, 1));
+    const size_t before = out.size();
+    out.resize(before + kLongest);
+    const utf8proc_ssize_t count =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.value), out.data() + before,
+                                static_cast<utf8proc_ssize_t>(kLongest), options, nullptr);
+    out.resize(before + static_cast<size_t>(std::clamp<utf8proc_ssize_t>(count, 0, kLongest)));
   }
   for (size_t begin = 0; begin < out.size();) {
     if (CombiningClass(out[begin]) == 0) {
@@ -77,44 +54,76 @@ std::u32string Decomposed(std::string_view text) {
     while (end < out.size() && CombiningClass(out[end]) != 0) ++end;
     std::stable_sort(out.begin() + static_cast<std::ptrdiff_t>(begin),
                      out.begin() + static_cast<std::ptrdiff_t>(end),
-                     [](char32_t a, char32_t b) { return CombiningClass(a) < CombiningClass(b); });
+                     [](auto a, auto b) { return CombiningClass(a) < CombiningClass(b); });
     begin = end;
   }
   return out;
 }
 
-// The character that two compose to, or 0.
-char32_t Composition(char32_t first, char32_t second) {
-  static const auto kPairs = [] {
-    std::unordered_map<uint64_t, char32_t> pairs;
-    for (size_t i = 0; i < std::size(kDecompositions); i += 3) {
-      if ((kDecompositions[i] & 1) == 0) continue;
-      pairs.emplace(uint64_t{kDecompositions[i + 1]} << 32 | kDecompositions[i + 2], kDecompositions[i] >> 1);
-    }
-    return pairs;
-  }();
-  if (first >= kLeads && first < kLeads + kLeadCount && second >= kVowels && second < kVowels + kVowelCount)
-    return kSyllables + ((first - kLeads) * kVowelCount + (second - kVowels)) * kTrailCount;
-  if (first >= kSyllables && first < kSyllables + kSyllableCount && (first - kSyllables) % kTrailCount == 0 &&
-      second > kTrails && second < kTrails + kTrailCount)
-    return first + (second - kTrails);
-  const auto found = kPairs.find(uint64_t{first} << 32 | second);
-  return found == kPairs.end() ? 0 : found->second;
+// The library takes U+11A7, which stands before the trailing consonants, for one: what it parts is composed
+// by itself.
+Characters Composed(Characters characters) {
+  constexpr utf8proc_int32_t kNoConsonant = 0x11A7;
+  Characters out;
+  out.reserve(characters.size());
+  for (auto from = characters.begin(); from != characters.end();) {
+    const auto end = std::find(from, characters.end(), kNoConsonant);
+    const utf8proc_ssize_t count =
+        utf8proc_normalize_utf32(&*from, end - from, Combined(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    out.insert(out.end(), from, from + std::max<utf8proc_ssize_t>(count, 0));
+    from = end;
+    if (from != characters.end()) out.push_back(*from++);
+  }
+  return out;
 }
 
-std::string ToUtf8(std::u32string_view characters) {
+std::string ToUtf8(const Characters& characters) {
   std::string out;
-  for (const char32_t c : characters) AppendUtf8(out, c);
+  out.reserve(characters.size());
+  for (const utf8proc_int32_t c : characters) AppendUtf8(out, static_cast<char32_t>(c));
   return out;
+}
+
+// Whether all bytes are below `limit`.
+bool AllBelow(std::string_view text, unsigned char limit) {
+  return std::all_of(text.begin(), text.end(), [=](char c) { return static_cast<unsigned char>(c) < limit; });
+}
+
+// What a character is for NmtNormalForm.
+enum class Role { Kept, Space, Dropped };
+Role RoleOf(char32_t c) {
+  switch (c) {
+    case '\t':
+    case '\n':
+    case '\f':
+    case '\r':
+    case 0x1680:  // Ogham space mark
+    case 0x200B:  // zero width space
+    case 0x200C:  // zero width non-joiner
+    case 0x200E:  // marks of direction
+    case 0x200F:
+    case 0x2028:  // separators of lines and paragraphs
+    case 0x2029:
+    case 0x2581:  // what stands for a space inside pieces
+    case 0xFEFF:  // byte order mark
+    case 0xFFFD:  // replacement character
+      return Role::Space;
+    case 0x7F:
+    case 0x8F:
+    case 0x9F:
+      return Role::Dropped;
+    default:
+      return c > 0 && c < 0x20 ? Role::Dropped : Role::Kept;
+  }
 }
 
 }  // namespace
 
-std::string_view UnicodeVersion() { return kUnicodeVersion; }
+std::string_view UnicodeVersion() { return utf8proc_unicode_version(); }
 
 Category CategoryOf(char32_t c) {
   if (c > kLastCharacter) return Category::Cn;
-  return static_cast<Category>(RunValue(kCategoryRuns, c, 5));
+  return static_cast<Category>(utf8proc_category(static_cast<utf8proc_int32_t>(c)));
 }
 
 std::optional<CategorySet> CategoriesNamed(std::string_view name) {
@@ -128,10 +137,20 @@ std::optional<CategorySet> CategoriesNamed(std::string_view name) {
 }
 
 void ForEachCategoryRange(const std::function<void(char32_t first, char32_t last, Category)>& visit) {
-  for (size_t i = 0; i < std::size(kCategoryRuns); ++i) {
-    const char32_t last = i + 1 < std::size(kCategoryRuns) ? (kCategoryRuns[i + 1] >> 5) - 1 : kLastCharacter;
-    visit(kCategoryRuns[i] >> 5, last, static_cast<Category>(kCategoryRuns[i] & 31));
-  }
+  struct Run {
+    char32_t first;
+    Category category;
+  };
+  static const auto kRuns = [] {
+    std::vector<Run> runs;
+    for (char32_t c = 0; c <= kLastCharacter; ++c) {
+      const Category category = CategoryOf(c);
+      if (runs.empty() || runs.back().category != category) runs.push_back({c, category});
+    }
+    return runs;
+  }();
+  for (size_t i = 0; i < kRuns.size(); ++i)
+    visit(kRuns[i].first, i + 1 < kRuns.size() ? kRuns[i + 1].first - 1 : kLastCharacter, kRuns[i].category);
 }
 
 bool IsWhiteSpace(char32_t c) {
@@ -147,32 +166,65 @@ bool IsWordCharacter(char32_t c) {
          (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C || c == 0x200D;
 }
 
-std::string NormalFormD(std::string_view text) { return ToUtf8(Decomposed(text)); }
+int ColumnsOf(char32_t c) { return utf8proc_charwidth(static_cast<utf8proc_int32_t>(c)); }
 
-std::string NormalFormC(std::string_view text) {
-  // Below U+0300 nothing composes or decomposes differently; its bytes are below 0xCC.
-  if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0xCC; }))
-    return std::string(text);
-  std::u32string characters = Decomposed(text), out;
-  out.reserve(characters.size());
-  size_t starter = SIZE_MAX;  // of what is written, the last that marks may join
-  int before = 0;             // class of the last mark after it that stayed
-  for (const char32_t c : characters) {
-    const int its = CombiningClass(c);
-    if (starter != SIZE_MAX) {
-      const bool adjacent = out.size() == starter + 1;
-      if (adjacent || (before != 0 && before < its)) {
-        if (const char32_t composed = Composition(out[starter], c)) {
-          out[starter] = composed;
-          continue;
-        }
+std::string Visible(std::string_view bytes) {
+  constexpr CategorySet kHidden = In(Category::Cc) | In(Category::Cn) | In(Category::Co) | In(Category::Cf) |
+                                  In(Category::Zl) | In(Category::Zp);
+  std::string out;
+  for (size_t at = 0; at < bytes.size();) {
+    const CodePoint c = DecodeUtf8(bytes, at);
+    const size_t length = static_cast<size_t>(std::max(c.length, 1));
+    if (c.length > 0 && c.value == ' ') {
+      out += "\xE2\x96\x81";
+    } else if (c.length > 0 && !IsIn(c.value, kHidden)) {
+      out += bytes.substr(at, length);
+    } else {
+      for (const char byte : bytes.substr(at, length)) {
+        char name[8];
+        std::snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned>(static_cast<unsigned char>(byte)));
+        out += name;
       }
     }
-    if (its == 0) starter = out.size();
-    before = its;
-    out.push_back(c);
+    at += length;
   }
-  return ToUtf8(out);
+  return out;
+}
+
+std::string NormalFormC(std::string_view text) {
+  if (AllBelow(text, 0xCC)) return std::string(text);  // below U+0300 nothing changes
+  return ToUtf8(Composed(Decomposed(text, false)));
+}
+
+std::string NormalFormD(std::string_view text) { return ToUtf8(Decomposed(text, false)); }
+
+std::string NormalFormKC(std::string_view text) {
+  if (AllBelow(text, 0x80)) return std::string(text);
+  return ToUtf8(Composed(Decomposed(text, true)));
+}
+
+std::string NmtNormalForm(std::string_view text) {
+  std::string tilde;
+  AppendUtf8(tilde, kFullWidthTilde);
+  std::string out;
+  const auto append = [&](std::string_view part) {
+    const std::string composed = NormalFormKC(part);
+    for (size_t at = 0; at < composed.size();) {
+      const CodePoint c = DecodeUtf8(composed, at);
+      const size_t length = static_cast<size_t>(std::max(c.length, 1));
+      const Role role = RoleOf(c.value);
+      if (role == Role::Space) out += ' ';
+      if (role == Role::Kept) out.append(composed, at, length);
+      at += length;
+    }
+  };
+  for (size_t begin = 0;;) {
+    const size_t end = std::min(text.find(tilde, begin), text.size());
+    append(text.substr(begin, end - begin));
+    if (end == text.size()) return out;
+    out += tilde;
+    begin = end + tilde.size();
+  }
 }
 
 }  // namespace heed

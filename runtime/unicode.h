@@ -1,5 +1,5 @@
-// Properties of all characters and canonical normalisation, from the tables of one version of Unicode. What
-// tokenizers of published models need; the coarse classes of our own BPE are in utf8.h.
+// Properties of all characters and normal forms, from the utf8proc library: one version of Unicode for all of
+// Heed. What tokenizers need; the coarse classes of our own BPE are in utf8.h.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@ namespace heed {
 // clang-format off
 /// General categories of the standard; Cn: unassigned.
 enum class Category : uint8_t {
-  Cn, Cc, Cf, Co, Cs, Ll, Lm, Lo, Lt, Lu, Mc, Me, Mn, Nd, Nl,
-  No, Pc, Pd, Pe, Pf, Pi, Po, Ps, Sc, Sk, Sm, So, Zl, Zp, Zs
+  Cn, Lu, Ll, Lt, Lm, Lo, Mn, Mc, Me, Nd, Nl, No, Pc, Pd, Ps,
+  Pe, Pi, Pf, Po, Sm, Sc, Sk, So, Zs, Zl, Zp, Cc, Cf, Cs, Co
 };
 // clang-format on
-/// "14.0.0".
+/// "15.0.0".
 std::string_view UnicodeVersion();
 Category CategoryOf(char32_t c);
 
@@ -35,10 +35,20 @@ bool IsWhiteSpace(char32_t c);
 /// What words are made of (Unicode technical standard 18, \w): letters in the sense of Alphabetic, marks,
 /// decimal digits, connectors and joiners.
 bool IsWordCharacter(char32_t c);
+/// Columns on a terminal: 2 for East Asian characters, 0 for combining ones.
+int ColumnsOf(char32_t c);
 
-/// Normal form C (composed) of valid UTF-8, Unicode standard annex 15.
+/// Bytes as a reader would like to see them: spaces as U+2581, what is no visible character as "<0x0A>".
+std::string Visible(std::string_view bytes);
+
+/// Normal forms of valid UTF-8, Unicode standard annex 15: composed (C) or decomposed (D), and with what is
+/// the same to a reader made the same (K): ligatures, full-width letters, circled digits.
 std::string NormalFormC(std::string_view text);
-/// Normal form D (decomposed).
 std::string NormalFormD(std::string_view text);
+std::string NormalFormKC(std::string_view text);
+/// Text as SentencePiece has it by default (its rules `nmt_nfkc`): form KC, but for the full-width tilde;
+/// then characters that stand for a space are one, tabs and marks without width among them, and other
+/// control characters are dropped.
+std::string NmtNormalForm(std::string_view text);
 
 }  // namespace heed

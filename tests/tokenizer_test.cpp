@@ -27,8 +27,8 @@ std::string ReadAll(const std::string& path) {
 std::string RoundTrip(const Tokenizer& tokenizer, std::string_view text) {
   return tokenizer.Decode(tokenizer.Encode(text));
 }
-BpeTraining Bpe(std::string_view text, int64_t size, bool normalize_spaces = true) {
-  return TrainBpe(std::span(&text, 1), {size, normalize_spaces});
+BpeTraining Bpe(std::string_view text, int64_t size, bool normalize = true) {
+  return TrainBpe(std::span(&text, 1), {size, normalize});
 }
 std::string Shown(const Tokenizer& tokenizer, std::string_view text) {
   std::string out;
@@ -137,7 +137,67 @@ TEST(BpeTrainer, UnseenCharactersAreUnknown) {
   const std::vector<int32_t> ids = t.Encode("one 😀😀 two");
   EXPECT_EQ(std::count(ids.begin(), ids.end(), t.unk()), 1);  // a run is one unknown
   EXPECT_EQ(t.Decode(ids), "one  \xE2\x81\x87  two");
-  EXPECT_EQ(t.Decode(std::vector<int32_t>{-1, 4000}), " \xE2\x81\x87  \xE2\x81\x87 ");
+  EXPECT_EQ(t.Decode(std::vector<int32_t>{-1, 4000}), "");  // rows of a model without a piece
+  EXPECT_FALSE(t.Has(-1) || t.Has(4000) || !t.Has(0));
+}
+
+TEST(BpeTrainer, FormsOfOneTextGiveThePiecesOfOne) {
+  const std::string text =
+      "Tu vas chez le médecin demain .\nHello , the fish is here .\nHello the fish ; le médecin\n";
+  const BpeTraining normal = Bpe(text, 60);
+  const Tokenizer& t = *normal.tokenizer;
+  const std::pair<const char*, const char*> same[] = {
+      {"le me\u0301decin", "le médecin"},
+      {"\uFF28\uFF45\uFF4C\uFF4C\uFF4F the \uFB01sh", "Hello the fish"},
+      {"\u200Ble\tm\u0001édecin\u2028\uFEFF", "le médecin"},
+      {"\u2581le", "le"},
+  };
+  for (const auto& [other, plain] : same) EXPECT_EQ(t.Encode(other), t.Encode(plain)) << other;
+  EXPECT_EQ(RoundTrip(t, "le me\u0301decin"), "le médecin");
+  // It is learned from any form of the text, and is kept in a file.
+  std::string decomposed = text;
+  for (size_t at; (at = decomposed.find("é")) != std::string::npos;) decomposed.replace(at, 2, "e\u0301");
+  EXPECT_EQ(Bpe(decomposed, 60).tokenizer->Serialize(), t.Serialize());
+  EXPECT_EQ((*DeserializeTokenizer(t.Serialize()))->Encode("me\u0301decin"), t.Encode("médecin"));
+  // A single text is kept as it is, byte for byte.
+  const std::string odd = "me\u0301decin \uFB01\u200B\t\u2028\uFF5E\r\u0001\n";
+  EXPECT_EQ(RoundTrip(*Bpe(odd + odd, 60, false).tokenizer, odd), odd);
+}
+
+// Checkpoints written before names of rules counted.
+TEST(BpeTrainer, OldTokenizersEncodeAsTheyDid) {
+  PieceModel old = static_cast<const PieceTokenizer&>(*Bpe("le médecin\nle fish\n", 60).tokenizer).model();
+  old.rules = "identity";
+  const Result<TokenizerPtr> t = DeserializeTokenizer("sentencepiece\n" + WriteSentencePiece(old));
+  ASSERT_TRUE(t) << t.error().message;
+  EXPECT_EQ((*t)->Encode("le\u00A0 \tmédecin\u2028"), (*t)->Encode("le médecin"));
+  for (const char* unknown : {"me\u0301decin", "\uFB01sh", "le\u200Bfish"}) {
+    const std::vector<int32_t> ids = (*t)->Encode(unknown);
+    EXPECT_EQ(std::count(ids.begin(), ids.end(), (*t)->unk()), 1) << unknown;
+  }
+}
+
+TEST(Tokenizers, NothingForIdsWithoutAPiece) {
+  const std::string_view text = "ab";
+  for (const TokenizerPtr& t : {MakeByteTokenizer(), MakeCharacterTokenizer(std::span(&text, 1))}) {
+    std::vector<int32_t> ids = t->Encode(text);
+    for (const int32_t none : {-1, static_cast<int32_t>(t->size()), 1 << 30}) {
+      ids.insert(ids.begin() + 1, none);
+      EXPECT_FALSE(t->Has(none));
+    }
+    EXPECT_EQ(t->Decode(ids), "ab");
+    EXPECT_EQ(t->Show(1 << 30), "<1073741824>");
+    EXPECT_EQ(t->Decode(std::vector<int32_t>{0}), "\u2047");  // a piece of its own
+  }
+}
+
+TEST(Tokenizers, ShowWhatCannotBeSeen) {
+  const std::string text = "a \t\n\x01\u200B\u00AD";
+  EXPECT_EQ(Shown(*MakeByteTokenizer(), "a \n\xC3"), "a ▁ <0x0A> <0xC3>");
+  const std::string_view view = text;
+  EXPECT_EQ(Shown(*MakeCharacterTokenizer(std::span(&view, 1)), text),
+            "a ▁ <0x09> <0x0A> <0x01> <0xE2><0x80><0x8B> <0xC2><0xAD>");
+  EXPECT_EQ(Shown(*Bpe("a\tb", 20, false).tokenizer, "a\t"), "▁ a <0x09>");
 }
 
 TEST(BpeTrainer, TooManyCharactersLeaveTheRarestOut) {
@@ -196,13 +256,18 @@ TEST(SentencePiece, EncodesAsItsOwnToolsDo) {
   std::string text = ReadAll(corpus);
   text +=
       "\xEF\xBC\xA1\xEF\xBC\xA2\xEF\xBC\xA3 \xEF\xAC\x81n  deux  espaces \n\xE2\x80\xAF« qu\xC2\xA0» 😀😀 "
-      "\xE5\xAD\x97\n\n   \nBonjourqu quBonjour\n";
+      "\xE5\xAD\x97\n\n   \nBonjourqu quBonjour\nme\xCC\x81"
+      "decin \xE2\x91\xA0 x\xC2\xB2 a\xE2\x80\x8B\x01\x62\n";
   std::ofstream(folder + "/text", std::ios::binary) << text;
   const std::string variants[] = {
-      "--model_type=bpe --character_coverage=1.0", "--model_type=unigram --character_coverage=0.999",
+      "--model_type=bpe --character_coverage=1.0",
+      "--model_type=unigram --character_coverage=0.999",
       "--model_type=bpe --byte_fallback --character_coverage=0.99 --user_defined_symbols=qu,Bonjour "
       "--normalization_rule_name=identity --remove_extra_whitespaces=false",
-      "--model_type=unigram --add_dummy_prefix=false --user_defined_symbols=qu", "--model_type=char"};
+      "--model_type=unigram --add_dummy_prefix=false --user_defined_symbols=qu",
+      "--model_type=char",
+      "--model_type=bpe --normalization_rule_name=nmt_nfkc_cf --user_defined_symbols=\xEF\xAC\x81",
+      "--model_type=unigram --normalization_rule_name=nfkc --user_defined_symbols=\xEF\xBC\xA1"};
   for (const std::string& variant : variants) {
     const std::string quiet = " > /dev/null 2>&1";
     ASSERT_EQ(std::system(("cd " + folder + " && spm_train --input=" + corpus +

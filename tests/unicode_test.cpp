@@ -43,10 +43,10 @@ TEST(Unicode, RangesCoverEveryCharacterOnce) {
     next = last + 1;
   });
   EXPECT_EQ(next, char32_t{0x110000});
-  EXPECT_EQ(UnicodeVersion(), "14.0.0");
+  EXPECT_EQ(UnicodeVersion(), "15.0.0");
   // Of that version.
   EXPECT_EQ(counts[Category::Lu], 1831);
-  EXPECT_EQ(counts[Category::Nd], 660);
+  EXPECT_EQ(counts[Category::Nd], 680);
   EXPECT_EQ(counts[Category::Zs], 17);
 }
 
@@ -98,6 +98,56 @@ TEST(Unicode, NormalFormsOfAllCharacters) {
     ASSERT_EQ(NormalFormC(decomposed), composed) << std::hex << uint32_t{c};
     ASSERT_EQ(NormalFormD(composed), decomposed) << std::hex << uint32_t{c};
   }
+}
+
+TEST(Unicode, LettersOfItsVersion) {
+  // New in Unicode 15: a letter of Kawi, a Cyrillic modifier letter, an ideograph, a digit and an emoji.
+  EXPECT_EQ(CategoryOf(0x11F12), Category::Lo);
+  EXPECT_EQ(CategoryOf(0x1E030), Category::Lm);
+  EXPECT_EQ(CategoryOf(0x31350), Category::Lo);
+  EXPECT_EQ(CategoryOf(0x1E4F0), Category::Nd);
+  EXPECT_EQ(CategoryOf(0x1FAE8), Category::So);
+  EXPECT_EQ(Visible(Utf8(U"\U00011F12 \u0378\n")), Utf8(U"\U00011F12▁") + "<0xCD><0xB8><0x0A>");
+}
+
+TEST(Unicode, CompatibleForms) {
+  const std::pair<std::u32string, std::u32string> cases[] = {
+      {U"", U""},
+      {U"plain", U"plain"},
+      {U"me\u0301decin", U"médecin"},
+      {U"\uFF28\uFF45\uFF4C\uFF4C\uFF4F", U"Hello"},
+      {U"\uFB01sh \uFB03", U"fish ffi"},
+      {U"\u2460 \u00BD x\u00B2 \u2026", U"1 1\u20442 x2 ..."},
+      {U"\u00A0\u3000\u2009", U"   "},
+      {U"\u1E9B\u0323", U"\u1E69"},
+      {U"\uFF76\uFF9E", U"\u30AC"},  // half-width kana and their mark
+      {U"\u3300", U"\u30A2\u30D1\u30FC\u30C8"},
+      {U"\u1100\u1161\u11A8", U"\uAC01"},
+      {U"s\u0307\u0323", U"\u1E69"},
+  };
+  for (const auto& [text, form] : cases) EXPECT_EQ(NormalFormKC(Utf8(text)), Utf8(form)) << Utf8(text);
+}
+
+TEST(Unicode, NmtNormalForm) {
+  const std::pair<std::u32string, std::u32string> cases[] = {
+      {U"", U""},
+      {U"me\u0301decin \uFB01sh \uFF21", U"médecin fish A"},
+      {U"a\tb\u00A0c\u200Bd\uFEFFe\u2028f\u1680g\u200Eh\u2581i\uFFFDj\u200Ck", U"a b c d e f g h i j k"},
+      {U"a\u0001b\u001Fc\u007Fd\u008Fe\u000Bf", U"abcdef"},
+      {U"a\u200Db\u0085c\u00ADd", U"a\u200Db\u0085c\u00ADd"},
+      {U"\uFF5E \uFF5Ee\u0301\uFF5E ~", U"\uFF5E \uFF5Eé\uFF5E ~"},
+      {U"a\u0001\u0301", U"a\u0301"},  // what is dropped stood between
+      {std::u32string(1, 0), std::u32string(1, 0)},
+  };
+  for (const auto& [text, form] : cases) EXPECT_EQ(NmtNormalForm(Utf8(text)), Utf8(form)) << Utf8(text);
+}
+
+TEST(Unicode, ManyMarksTakeNoLonger) {
+  std::u32string marks = U"a";
+  for (int i = 0; i < 500'000; ++i) marks += i % 2 == 0 ? U'\u0301' : U'\u0323';
+  const std::string sorted = NormalFormC(Utf8(marks));
+  EXPECT_TRUE(sorted.starts_with(Utf8(U"\u1EA1\u0323")));
+  EXPECT_EQ(NormalFormC(sorted), sorted);
 }
 
 TEST(Unicode, LossyUtf8ReplacesLongestBeginnings) {
