@@ -81,7 +81,7 @@ Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOption
     const Hypothesis* hypothesis = nullptr;
     std::vector<int32_t> ids;
     double normalizer = 0;
-    bool nan = false;
+    bool broken = false;
   };
   std::vector<RowChoices> choices;
   std::vector<int32_t> next_ids;
@@ -97,10 +97,11 @@ Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOption
                            options.repetition_penalty, seen);
     ParallelFor(engine_->threads(), rows, [&](int64_t row) {
       RowChoices& of_row = choices[static_cast<size_t>(row)];
-      const std::span<const float> logits = session_.logits(row);
-      of_row.nan = HasNan(logits);
-      if (of_row.nan) return;
+      const std::span<float> logits = session_.logits(row);
       of_row.normalizer = LogSumExp(logits);
+      Exclude(logits);
+      of_row.broken = !CanChoose(logits);
+      if (of_row.broken) return;
       Largest(logits, considered, of_row.ids);
     });
 
@@ -115,11 +116,16 @@ Status Decoder::Beam(std::span<const DecodeRequest> requests, const DecodeOption
       for (size_t h = 0; h < search.alive.size(); ++h) {
         const Hypothesis& hypothesis = search.alive[h];
         const RowChoices& of_row = choices[static_cast<size_t>(hypothesis.row)];
-        if (of_row.nan) return LogitsAreNotNumbers();
+        if (of_row.broken) return LogitsAreNotNumbers();
         const std::span<const float> logits = session_.logits(hypothesis.row);
         const double base = hypothesis.log_probability - of_row.normalizer;
-        for (const int32_t id : of_row.ids)
-          candidates.push_back({base + static_cast<double>(logits[static_cast<size_t>(id)]), h, id});
+        for (const int32_t id : of_row.ids) {
+          const float logit = logits[static_cast<size_t>(id)];
+          const double total = std::isinf(of_row.normalizer)
+                                   ? hypothesis.log_probability + LogProbability(logit, of_row.normalizer)
+                                   : base + static_cast<double>(logit);
+          if (std::isfinite(total)) candidates.push_back({total, h, id});
+        }
       }
       const size_t keep = std::min(candidates.size(), static_cast<size_t>(considered));
       std::partial_sort(candidates.begin(), candidates.begin() + static_cast<int64_t>(keep),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace heed {
 namespace {
@@ -157,6 +158,17 @@ Result<std::vector<std::vector<Decoded>>> Decoder::Decode(std::span<const Decode
   return results;
 }
 
+void Decoder::ChooseOnly(const std::function<bool(int32_t id)>& may) {
+  excluded_.clear();
+  for (int32_t id = 0; id < variable_.vocabulary; ++id)
+    if (!may(id)) excluded_.push_back(id);
+}
+
+void Decoder::Exclude(std::span<float> logits) const {
+  for (const int32_t id : excluded_)
+    if (!Ends(id)) logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
+}
+
 Status Decoder::Add(std::span<const int32_t> ids) {
   Status ok = session_.Add(ids);
   times_.made_tokens += static_cast<int64_t>(ids.size());
@@ -205,21 +217,29 @@ Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOpti
         row.ids, options.scores ? row.log_probability / penalty : 0};
   };
   std::vector<int32_t> next;
+  std::vector<double> normalizers;  // of the rows of logits, if scores are wanted
   for (;;) {
     const size_t logits_rows = first ? open.size() : rows.size();
+    normalizers.resize(logits_rows);
     if (options.repetition_penalty != 1)
       for (size_t r = 0; r < logits_rows; ++r)
         PenalizeRepetition(session_.logits(static_cast<int64_t>(r)), rows[r].ids, options.repetition_penalty,
                            seen);
+    if (options.scores || !excluded_.empty())
+      ParallelFor(engine_->threads(), static_cast<int64_t>(logits_rows), [&](int64_t r) {
+        const std::span<float> logits = session_.logits(r);
+        if (options.scores) normalizers[static_cast<size_t>(r)] = LogSumExp(logits);
+        Exclude(logits);
+      });
     ParallelFor(engine_->threads(), static_cast<int64_t>(rows.size()), [&](int64_t r) {
       Row& row = rows[static_cast<size_t>(r)];
-      const std::span<const float> logits =
-          session_.logits(first ? r % static_cast<int64_t>(open.size()) : r);
+      const int64_t logits_row = first ? r % static_cast<int64_t>(open.size()) : r;
+      const std::span<const float> logits = session_.logits(logits_row);
       row.chosen = Choose(logits, options, requests[row.request].number, static_cast<int64_t>(row.ids.size()),
                           row.sample);
       if (options.scores && row.chosen >= 0)
-        row.chosen_log_probability =
-            static_cast<double>(logits[static_cast<size_t>(row.chosen)]) - LogSumExp(logits);
+        row.chosen_log_probability = LogProbability(logits[static_cast<size_t>(row.chosen)],
+                                                    normalizers[static_cast<size_t>(logits_row)]);
     });
     if (first)
       for (size_t r = open.size(); r < rows.size(); ++r)

@@ -54,6 +54,8 @@ class Decoder {
   const TextArgument& variable() const { return variable_; }
   /// Called with the index of a request and all its ids so far (the prefix included) after each new one.
   using OnToken = std::function<void(size_t request, std::span<const int32_t> ids)>;
+  /// Keeps to elements of which `may` is true; what ends a text is chosen all the same.
+  void ChooseOnly(const std::function<bool(int32_t id)>& may);
   /// Asked before every step; if it says true, Decode stops and returns what there is.
   std::function<bool()> interrupted;
   /// Told after each Decode that started.
@@ -76,6 +78,8 @@ class Decoder {
   /// Prefills the requests `which`, one row each, in this order; `copies` rows may be needed of each.
   Status Start(std::span<const DecodeRequest> requests, std::span<const size_t> which,
                const DecodeOptions& options, int64_t copies);
+  /// Takes from a row of logits what is never chosen.
+  void Exclude(std::span<float> logits) const;
   /// Session::Add, counted.
   Status Add(std::span<const int32_t> ids);
   Status Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
@@ -88,7 +92,7 @@ class Decoder {
   std::vector<TextArgument> sources_;
   std::map<std::string, HostTensor> arguments_;
   TextArgument variable_;
-  std::vector<int32_t> ends_;
+  std::vector<int32_t> ends_, excluded_;
   DecodeTimes times_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "runtime/random.h"
@@ -126,6 +127,22 @@ int32_t ChooseLikely(std::span<const float> logits, float largest, float scale, 
   return chosen;
 }
 
+/// One logit under a repetition penalty. What f32 cannot hold is as large, or as small, as its numbers go:
+/// 0 would be equal to logits that are 0.
+float Penalized(float logit, double penalty) {
+  using Limits = std::numeric_limits<float>;
+  if (logit == 0 || !std::isfinite(logit)) return logit;
+  if (penalty <= static_cast<double>(Limits::max())) {
+    const auto factor = static_cast<float>(penalty);
+    const float value = logit > 0 ? logit / factor : logit * factor;
+    if (std::isnormal(value)) return value;
+  }
+  const double wide = static_cast<double>(logit), exact = logit > 0 ? wide / penalty : wide * penalty;
+  const double size =
+      std::clamp(std::abs(exact), static_cast<double>(Limits::min()), static_cast<double>(Limits::max()));
+  return static_cast<float>(std::copysign(size, exact));
+}
+
 }  // namespace
 
 bool HasNan(std::span<const float> logits) {
@@ -137,13 +154,25 @@ bool HasNan(std::span<const float> logits) {
   return std::any_of(lanes, lanes + kLanes, [](uint32_t lane) { return lane != 0; });
 }
 
+bool CanChoose(std::span<const float> logits) {
+  return !logits.empty() && !HasNan(logits) && LargestOf(logits) > -std::numeric_limits<float>::infinity();
+}
+
 Error LogitsAreNotNumbers() {
-  return Error{"the model gives logits that are not numbers; are these the right --weights?"};
+  return Error{
+      "the model gives logits that are not numbers, or none that can be chosen; are these the right "
+      "--weights?"};
 }
 
 double LogSumExp(std::span<const float> logits) {
   const float largest = LargestOf(logits);
+  if (!std::isfinite(largest)) return static_cast<double>(largest);
   return static_cast<double>(largest) + std::log(SumOfExponentials(logits, largest, 1));
+}
+
+double LogProbability(float logit, double log_sum_exp) {
+  const auto wide = static_cast<double>(logit);
+  return wide == log_sum_exp ? 0 : wide - log_sum_exp;
 }
 
 void Largest(std::span<const float> logits, int64_t count, std::vector<int32_t>& numbers) {
@@ -179,24 +208,26 @@ void Largest(std::span<const float> logits, int64_t count, std::vector<int32_t>&
 void PenalizeRepetition(std::span<float> logits, std::span<const int32_t> text, double penalty,
                         std::vector<char>& seen) {
   if (penalty == 1) return;
-  const auto factor = static_cast<float>(penalty);
   for (const int32_t id : text) {
     char& mark = seen[static_cast<size_t>(id)];
     if (mark) continue;
     mark = 1;
     float& logit = logits[static_cast<size_t>(id)];
-    logit = logit > 0 ? logit / factor : logit * factor;
+    logit = Penalized(logit, penalty);
   }
   for (const int32_t id : text) seen[static_cast<size_t>(id)] = 0;
 }
 
 int32_t Choose(std::span<const float> logits, const DecodeOptions& options, int64_t number, int64_t position,
                int64_t sample) {
-  if (logits.empty() || HasNan(logits)) return -1;
+  if (!CanChoose(logits)) return -1;
+  using Limits = std::numeric_limits<float>;
   const float largest = LargestOf(logits);
-  const auto scale = static_cast<float>(1 / options.temperature);
-  const bool certain = !std::isfinite(largest) || !std::isfinite(scale);
+  // Both ends of what f32 can hold: where differences become infinite, and where they vanish.
+  const double sharpness = 1 / options.temperature;
+  const bool certain = !std::isfinite(largest) || !(sharpness <= static_cast<double>(Limits::max()));
   if (!options.sample || certain || options.top_k == 1) return FirstOf(logits, largest);
+  const float scale = std::max(static_cast<float>(sharpness), Limits::min());
   const auto weight = [&](int32_t id) {
     return static_cast<double>(ExpOf((logits[static_cast<size_t>(id)] - largest) * scale));
   };

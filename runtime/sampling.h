@@ -27,24 +27,30 @@ struct DecodeOptions {
 };
 
 bool HasNan(std::span<const float> logits);
-/// What to say then.
+/// Whether all logits are numbers and one at least is above -infinity, which is probability 0.
+bool CanChoose(std::span<const float> logits);
+/// What to say if not.
 Error LogitsAreNotNumbers();
 
-/// The natural logarithm of the sum of the exponentials, in a fixed order of additions.
+/// The natural logarithm of the sum of the exponentials, in a fixed order of additions. Infinite if the
+/// largest is.
 double LogSumExp(std::span<const float> logits);
+/// Of an element among those with that LogSumExp. An infinite logit is probability 1.
+double LogProbability(float logit, double log_sum_exp);
 
 /// Numbers of the `count` largest logits (all, if there are fewer), the largest first; of equal ones the
 /// first.
 void Largest(std::span<const float> logits, int64_t count, std::vector<int32_t>& numbers);
 
-/// Applies the repetition penalty for the elements of `text`, once for each that occurs. `seen` has a 0 for
-/// each logit, and again afterwards.
+/// Applies the repetition penalty for the elements of `text`, once for each that occurs. Logits keep their
+/// signs, 0 and infinite ones are as they were, and finite ones stay finite. `seen` has a 0 for each logit,
+/// and again afterwards.
 void PenalizeRepetition(std::span<float> logits, std::span<const int32_t> text, double penalty,
                         std::vector<char>& seen);
 
-/// The number of the chosen element: the likeliest (the first of equals), or a random one. -1 if a logit is
-/// not a number. The random bits are those of the seed, the number of the example, the position and the
-/// number of the sample.
+/// The number of the chosen element: the likeliest (the first of equals), or a random one; never one of
+/// probability 0. -1 if CanChoose says no. The random bits are those of the seed, the number of the example,
+/// the position and the number of the sample.
 int32_t Choose(std::span<const float> logits, const DecodeOptions& options, int64_t number, int64_t position,
                int64_t sample = 0);
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -71,7 +72,7 @@ TEST(Choose, EdgesOfLogits) {
   DecodeOptions options;
   options.sample = true;
   const float infinity = INFINITY;
-  EXPECT_EQ(Choose(std::vector<float>{-infinity, -infinity}, options, 0, 0), 0);
+  EXPECT_EQ(Choose(std::vector<float>{-infinity, -infinity}, options, 0, 0), -1);  // nothing to choose
   EXPECT_EQ(Choose(std::vector<float>{1, infinity, infinity}, options, 0, 0), 1);
   options.temperature = 1e-300;
   EXPECT_EQ(Choose(std::vector<float>{1, 3, 2}, options, 0, 0), 1);
@@ -111,6 +112,65 @@ TEST(Logits, LargestAndLogSumExp) {
   EXPECT_FALSE(HasNan(logits));
   logits[17] = NAN;
   EXPECT_TRUE(HasNan(logits));
+}
+
+// Options at the ends of what they may be never choose what has probability 0, nor meet NaN.
+TEST(Choose, EdgesOfOptions) {
+  const float infinity = INFINITY, largest = std::numeric_limits<float>::max();
+  const std::vector<float> logits{-infinity, 1, -2, -infinity, 1.5f, -3e38f, -infinity},
+      wide{largest, -largest, 0};
+  for (const double temperature : {1e-320, 1e-40, 1e-38, 1e-3, 1.0, 1e3, 1e38, 1e40, 1e300})
+    for (const int64_t top_k : {0, 1, 2, 5, 7, 1000})
+      for (const double top_p : {0.0, 1e-300, 0.5, 1.0})
+        for (int64_t i = 0; i < 50; ++i) {
+          DecodeOptions options;
+          options.sample = true;
+          options.temperature = temperature;
+          options.top_k = top_k;
+          options.top_p = top_p;
+          const int32_t id = Choose(logits, options, i, 0);
+          ASSERT_TRUE(id == 1 || id == 2 || id == 4 || id == 5)
+              << temperature << " " << top_k << " " << top_p;
+          if (temperature < 1e-2 || top_k == 1 || top_p < 1e-3) ASSERT_EQ(id, 4);
+          ASSERT_GE(Choose(wide, options, i, 0), 0);
+        }
+  DecodeOptions hot;
+  hot.sample = true;
+  hot.temperature = 1e300;
+  EXPECT_NEAR(Frequencies({0, 50, -infinity}, hot)[0], 0.5, 0.02);
+}
+
+TEST(Logits, InfiniteOnesHaveProbabilities) {
+  const float infinity = INFINITY;
+  EXPECT_EQ(LogSumExp(std::vector<float>{1, infinity}), infinity);
+  EXPECT_EQ(LogProbability(infinity, infinity), 0);
+  EXPECT_EQ(LogProbability(3, infinity), -infinity);
+  EXPECT_EQ(LogSumExp(std::vector<float>{-infinity, -infinity}), -infinity);
+  EXPECT_TRUE(CanChoose(std::vector<float>{1, infinity}));
+  EXPECT_FALSE(CanChoose(std::vector<float>{-infinity, -infinity}));
+  EXPECT_FALSE(CanChoose(std::vector<float>{1, NAN}));
+}
+
+TEST(Logits, NoPenaltyIsTooLarge) {
+  const float infinity = INFINITY;
+  const std::vector<float> before{0, -0.0f, 2, -2, infinity, -infinity, 1e-40f, 3e38f, -3e38f};
+  std::vector<int32_t> all(before.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
+  for (const double penalty : {1e-300, 1e-40, 0.5, 1.5, 1e38, 1e40, 1e300}) {
+    std::vector<float> logits = before;
+    std::vector<char> seen(logits.size(), 0);
+    PenalizeRepetition(logits, all, penalty, seen);
+    for (size_t i = 0; i < logits.size(); ++i) {
+      ASSERT_EQ(std::isfinite(logits[i]), std::isfinite(before[i])) << penalty << " " << before[i];
+      ASSERT_EQ(logits[i] > 0, before[i] > 0) << penalty << " " << before[i];
+      ASSERT_EQ(logits[i] < 0, before[i] < 0) << penalty << " " << before[i];
+    }
+  }
+  // Rounded once, as ever.
+  std::vector<float> logits{3.3f, -3.3f};
+  std::vector<char> seen(2, 0);
+  PenalizeRepetition(logits, std::vector<int32_t>{0, 1}, 1.7, seen);
+  EXPECT_EQ(logits, (std::vector<float>{3.3f / 1.7f, -3.3f * 1.7f}));
 }
 
 TEST(Logits, RepetitionIsPenalizedOnce) {
@@ -258,6 +318,44 @@ TEST_F(DecoderTest, RowsDoNotDependOnTheBatch) {
     }
     EXPECT_GT(lengths.size(), 2u);  // they end at different times
   }
+}
+
+// What may not be chosen is not, by any kind of search, and scores are those among all elements. The end is
+// chosen whatever may.
+TEST_F(DecoderTest, KeepsToWhatMayBeChosen) {
+  Decoder decoder = Make(), free = Make();
+  decoder.ChooseOnly([](int32_t id) { return id == 3 || id == 5 || id == 7; });
+  std::vector<DecodeRequest> requests;
+  for (int32_t i = 0; i < 12; ++i) requests.push_back({{{6 + i, 9}}, {1}, i, 0});
+  bool different = false;
+  for (int kind = 0; kind < 4; ++kind) {
+    DecodeOptions options;
+    options.sample = kind == 1;
+    options.top_k = kind == 1 ? 3 : 0;
+    options.beam = kind == 2 ? 4 : kind == 3 ? 60 : 1;  // 60: more than may be chosen
+    options.best = kind == 0 ? 1 : 3;
+    options.scores = true;
+    const auto results = decoder.Decode(requests, options), all = free.Decode(requests, options);
+    ASSERT_TRUE(results && all);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      for (const Decoded& one : (*results)[i]) {
+        for (size_t t = 1; t < one.ids.size(); ++t)
+          ASSERT_TRUE(one.ids[t] == 3 || one.ids[t] == 5 || one.ids[t] == 7) << kind << " " << one.ids[t];
+        ASSERT_TRUE(std::isfinite(one.score));
+        std::vector<int32_t> text = {1};
+        double sum = 0;
+        for (size_t t = 1; t < one.ids.size(); ++t) {
+          sum += LogProbability(requests[i].sources[0], text, one.ids[t]);
+          text.push_back(one.ids[t]);
+        }
+        if (static_cast<int64_t>(text.size()) < test::kToyTarget)
+          sum += LogProbability(requests[i].sources[0], text, entry.until[0]);
+        EXPECT_NEAR(one.score, sum, 1e-4);
+      }
+      different = different || (*results)[i][0].ids != (*all)[i][0].ids;
+    }
+  }
+  EXPECT_TRUE(different);
 }
 
 TEST_F(DecoderTest, LimitsAndStreaming) {
