@@ -61,7 +61,7 @@ class AttentionCommand final : public Command {
         ->type_name("W");
     AddWeightsType(app, weights_type_);
     app.add_option("--entry", entry_name_, "which entry, if the program was built with several");
-    app.add_option("--tokenizer", tokenizer_name_, "instead of the checkpoint's: a file, or bytes")
+    app.add_option("--tokenizer", tokenizer_name_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE");
     const char* text = "Text (without it: each line of the input; source and target separated by a tab)";
     const auto given = [&](const char* name, std::string& value, const char* help) {
@@ -204,10 +204,11 @@ class AttentionCommand final : public Command {
       return each(Sentence{pair ? source_ : text_, target_, given_[2]->count() > 0, ""});
     LineReader reader(STDIN_FILENO);
     for (int64_t number = 1;;) {
-      const Result<std::vector<std::string>> lines = reader.Read(kLinesAtOnce, /*skip_invalid=*/false);
+      const Result<std::vector<InputLine>> lines = reader.Read(kLinesAtOnce, /*skip_invalid=*/false);
       if (!lines) return lines.error();
       if (lines->empty()) return Done{};
-      for (const std::string& line : *lines) {
+      for (const InputLine& valid : *lines) {
+        const std::string& line = *valid;
         Sentence sentence{line, "", false, "standard input:" + std::to_string(number++) + ": "};
         if (line.empty()) continue;
         if (const size_t tab = line.find('\t'); pair && tab != std::string::npos) {
@@ -217,6 +218,7 @@ class AttentionCommand final : public Command {
         }
         if (Status ok = each(sentence); !ok)
           return Error{sentence.where + ok.error().message, ok.error().usage};
+        if (std::fflush(stdout) != 0) return Error{"cannot write the output"};
       }
     }
   }
@@ -293,9 +295,11 @@ class AttentionCommand final : public Command {
       job.entry = entry;
       job.tokenizer = tokenizer_.get();
       job.limit_by_source = true;
-      const auto lines = TranslateLines(*decoder, job, std::span(&sentence.source, 1), 1);
-      if (!lines) return lines.error();
-      sentence.target = (*lines)[0][0].text;
+      KeepToPieces(*decoder, tokenizer_);
+      const InputLine source = sentence.source;
+      const LineAnswers answers = TranslateLines(*decoder, job, std::span(&source, 1), 1);
+      if (answers.problem) return *answers.problem;
+      sentence.target = answers.lines[0][0].text;
       PrintNote("target, by `" + std::string(entry->name) + "`: " + sentence.target);
       return Done{};
     }

@@ -52,7 +52,7 @@ class GenerateCommand final : public Command {
         app.add_option("--top-k", top_k_, "choose among the k likeliest; 0: all")->check(WholeNumber(0));
     top_p_option_ =
         app.add_option("--top-p", top_p_, "choose among the likeliest that have probability p together")
-            ->check(NumberThat("above 0 and at most 1", [](double p) { return p > 0 && p <= 1; }));
+            ->check(NumberThat("from 0 to 1", [](double p) { return p >= 0 && p <= 1; }));
     penalty_option_ = app.add_option("--repetition-penalty", penalty_,
                                      "divides the logits of what the text already has; 1: off")
                           ->check(NumberAboveZero());
@@ -67,7 +67,7 @@ class GenerateCommand final : public Command {
     if (sources_ > 0)
       app.add_flag("--skip-long", skip_long_, "a line over the axis' bound gives an empty line");
     app.add_flag("--timings", timings_, "tokens a second of each batch, on the standard error");
-    app.add_flag("--skip-invalid", skip_invalid_, "a line that is not valid UTF-8 counts as empty");
+    app.add_flag("--skip-invalid", skip_invalid_, "a line that is not valid UTF-8 gives an empty line");
   }
 
   Result<int> Run() override {
@@ -92,6 +92,7 @@ class GenerateCommand final : public Command {
     decoder->EndAlsoAt(*ends);
     if (Status ok = NoteChoices(weights_); !ok) return ok.error();
     if (timings_) decoder->on_times = PrintTimes;
+    KeepToPieces(*decoder, tokenizer_);
     std::vector<TextArgument> texts = decoder->sources();
     texts.push_back(decoder->variable());
     if (Status ok = CheckTokenizer(*tokenizer_, texts); !ok) return ok.error();
@@ -110,11 +111,11 @@ class GenerateCommand final : public Command {
     const bool prompted = prompt_option_ && prompt_option_->count() > 0;
     if (sources_ == 1) {
       if (prompted) job.prompt = tokenizer_->Encode(prompt_);
-      return Translate(*decoder, job);
+      return AnswerLines(*decoder, job);
     }
     if (prompted || !entry_.prompt) return CompleteOne(*decoder, job, prompt_, 0);
     if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) return Talk(*decoder, job);
-    return Complete(*decoder, job);
+    return AnswerLines(*decoder, job);
   }
 
  private:
@@ -190,45 +191,23 @@ class GenerateCommand final : public Command {
     }
   }
 
-  Result<int> Translate(Decoder& decoder, const LineJob& job) {
+  /// Lines of the input, in groups as they come: what they are depends on who writes them, what is printed
+  /// does not.
+  Result<int> AnswerLines(Decoder& decoder, const LineJob& job) {
     LineReader reader(STDIN_FILENO);
+    reader.remedy += ", or leave such lines empty with --skip-invalid";
     for (int64_t first = 1;;) {
-      Result<std::vector<std::string>> lines = reader.Read(kLinesAtOnce, skip_invalid_);
+      Result<std::vector<InputLine>> lines = reader.Read(kLinesAtOnce, skip_invalid_);
       if (!lines) return lines.error();
       if (lines->empty()) break;
-      const auto results = TranslateLines(decoder, job, *lines, first);
-      if (!results) return results.error();
-      PrintLines(*results);
+      const LineAnswers answers = sources_ > 0 ? TranslateLines(decoder, job, *lines, first)
+                                               : CompleteLines(decoder, job, *lines, first);
+      PrintLines(answers.lines);
       if (Status ok = Flush(); !ok) return ok.error();
+      if (answers.problem) return *answers.problem;
       first += static_cast<int64_t>(lines->size());
     }
     if (reader.skipped() > 0) PrintWarning(std::to_string(reader.skipped()) + " lines were not valid UTF-8");
-    return kExitDone;
-  }
-
-  /// The lines of the input: a single one as a --prompt, several line by line.
-  Result<int> Complete(Decoder& decoder, const LineJob& job) {
-    LineReader reader(STDIN_FILENO);
-    std::vector<std::string> prompts;
-    for (;;) {
-      Result<std::vector<std::string>> lines = reader.Read(kLinesAtOnce, skip_invalid_);
-      if (!lines) return lines.error();
-      if (lines->empty()) break;
-      prompts.insert(prompts.end(), lines->begin(), lines->end());
-    }
-    if (reader.skipped() > 0) PrintWarning(std::to_string(reader.skipped()) + " lines were not valid UTF-8");
-    if (prompts.size() == 1 && !prompts[0].empty()) {
-      Result<int> done = CompleteOne(decoder, job, prompts[0], 0);
-      return done ? done : Error{"standard input:1: " + done.error().message};
-    }
-    for (size_t begin = 0; begin < prompts.size(); begin += kLinesAtOnce) {
-      const size_t count = std::min(kLinesAtOnce, prompts.size() - begin);
-      const auto results = CompleteLines(decoder, job, std::span(prompts).subspan(begin, count),
-                                         static_cast<int64_t>(begin) + 1);
-      if (!results) return results.error();
-      PrintLines(*results);
-      if (Status ok = Flush(); !ok) return ok.error();
-    }
     return kExitDone;
   }
 
@@ -249,11 +228,12 @@ class GenerateCommand final : public Command {
     for (int64_t number = 0;; ++number) {
       ForgetInterrupt();  // it stopped the answer
       ask();
-      Result<std::vector<std::string>> line = reader.Read(1, true);
+      Result<std::vector<InputLine>> line = reader.Read(1, true);
       if (!line) return line.error();
       if (line->empty()) break;
-      if ((*line)[0].empty()) continue;
-      Result<int> done = CompleteOne(decoder, job, (*line)[0], number);
+      const std::string prompt = (*line)[0].value_or("");
+      if (prompt.empty()) continue;
+      Result<int> done = CompleteOne(decoder, job, prompt, number);
       // A prompt that is too long is no reason to end.
       if (!done) PrintError(done.error().message);
     }

@@ -24,6 +24,7 @@ class InitCommand final : public Command {
         ->type_name("FILE")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8");
     app.add_option("--tokenizer", tokenizer_,
                    "bpe (the default), chars, bytes, or a file; none without texts")
         ->type_name("NAME|FILE");
@@ -56,7 +57,7 @@ class InitCommand final : public Command {
       return UsageError("--tokenizer " + tokenizer_ + " is made from a text; give one with --text FILE");
     std::vector<TextFile> files;
     for (const std::string& path : texts_) {
-      Result<TextFile> file = TextFile::Read(path, /*skip_invalid=*/false);
+      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
       if (!file) return file.error();
       files.push_back(std::move(*file));
     }
@@ -88,6 +89,7 @@ class InitCommand final : public Command {
   const HeedProgram& program_;
   std::string out_, tokenizer_;
   std::vector<std::string> texts_;
+  bool skip_invalid_ = false;
   uint64_t seed_ = 1;
 };
 

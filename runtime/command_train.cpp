@@ -287,7 +287,7 @@ class TrainCommand final : public Command {
     valid_.emplace();
     if (Status ok = load(files, *valid_, "held-out"); !ok) return ok.error();
     if (valid_bleu_) {
-      for (std::string_view line : files[0].Lines()) valid_source_lines_.emplace_back(line);
+      for (std::string_view line : files[0].Lines()) valid_source_lines_.emplace_back(std::string(line));
       for (std::string_view line : files[1].Lines()) valid_target_lines_.emplace_back(line);
     }
     return Done{};
@@ -444,11 +444,12 @@ class TrainCommand final : public Command {
     job.tokenizer = tokenizer_.get();
     job.limit_by_source = true;
     job.long_is_empty = true;
+    KeepToPieces(*decoder, tokenizer_);
     plan.valid_bleu = [this, job, &decoder]() -> Result<double> {
-      const auto hypotheses = TranslateLines(*decoder, job, valid_source_lines_, 1);
-      if (!hypotheses) return hypotheses.error();
+      const LineAnswers hypotheses = TranslateLines(*decoder, job, valid_source_lines_, 1);
+      if (hypotheses.problem) return *hypotheses.problem;
       std::vector<std::string> texts;
-      for (const std::vector<LineResult>& results : *hypotheses) texts.push_back(results[0].text);
+      for (const std::vector<LineResult>& results : hypotheses.lines) texts.push_back(results[0].text);
       return CorpusBleu(texts, valid_target_lines_);
     };
     return Done{};
@@ -493,7 +494,8 @@ class TrainCommand final : public Command {
   TokenizerPtr tokenizer_;
   Dataset data_;
   std::optional<Dataset> valid_;
-  std::vector<std::string> valid_source_lines_, valid_target_lines_;
+  std::vector<InputLine> valid_source_lines_;
+  std::vector<std::string> valid_target_lines_;
   std::optional<TrainState> resumed_;
   TrainState state_;
 };

@@ -117,6 +117,11 @@ namespace {
 
 using LineResults = std::vector<std::vector<LineResult>>;
 
+/// Those of a line before it is worked on.
+std::vector<LineResult> NoResults(const LineJob& job) {
+  return std::vector<LineResult>(static_cast<size_t>(std::max<int64_t>(1, job.options.best)));
+}
+
 /// Decodes requests in batches of about the same length; `size` is what a row of each counts.
 Status DecodeInBatches(Decoder& decoder, const LineJob& job, std::vector<DecodeRequest>& requests,
                        const std::vector<size_t>& places, std::span<const int64_t> sizes,
@@ -169,34 +174,37 @@ Result<std::vector<int32_t>> PromptTokens(const Decoder& decoder, const LineJob&
   return ids;
 }
 
-Result<LineResults> TranslateLines(Decoder& decoder, const LineJob& job, std::span<const std::string> lines,
-                                   int64_t first_line) {
+LineAnswers TranslateLines(Decoder& decoder, const LineJob& job, std::span<const InputLine> lines,
+                           int64_t first_line) {
   const TextArgument& source = decoder.sources()[0];
   std::vector<int32_t> prefix = StartTokens(*job.entry, *job.tokenizer);
   prefix.insert(prefix.end(), job.prompt.begin(), job.prompt.end());
   if (prefix.empty())
-    return Error{"nothing to start from: the entry has no `from` and the tokenizer no begin token"};
+    return {{}, Error{"nothing to start from: the entry has no `from` and the tokenizer no begin token"}};
   const TextArgument& target = decoder.variable();
   if (target.bound > 0 && static_cast<int64_t>(prefix.size()) > target.bound) {
-    return Error{"the prompt has " + std::to_string(prefix.size()) + " tokens, but `" + target.axis +
-                 "` takes at most " + std::to_string(target.bound) + "; shorten it"};
+    return {{},
+            Error{"the prompt has " + std::to_string(prefix.size()) + " tokens, but `" + target.axis +
+                  "` takes at most " + std::to_string(target.bound) + "; shorten it"}};
   }
-  LineResults results(lines.size(),
-                      std::vector<LineResult>(static_cast<size_t>(std::max<int64_t>(1, job.options.best))));
+  std::optional<Error> problem;
+  LineResults results;
   std::vector<DecodeRequest> requests;
   std::vector<size_t> places;
   std::vector<int64_t> sizes;
   for (size_t i = 0; i < lines.size(); ++i) {
-    std::vector<int32_t> ids = job.tokenizer->Encode(lines[i]);
+    std::vector<int32_t> ids = job.tokenizer->Encode(lines[i].value_or(""));
     if (ids.empty()) continue;
     if (job.tokenizer->eos() >= 0) ids.push_back(job.tokenizer->eos());
     const auto size = static_cast<int64_t>(ids.size());
     if (source.bound > 0 && size > source.bound) {
       if (job.long_is_empty) continue;
-      return Error{"line " + std::to_string(first_line + static_cast<int64_t>(i)) + " has " +
-                   std::to_string(size) + " tokens, but `" + source.axis + "` takes at most " +
-                   std::to_string(source.bound) +
-                   "; split the line, or leave such lines empty with --skip-long"};
+      problem = Error{"line " + std::to_string(first_line + static_cast<int64_t>(i)) + " has " +
+                      std::to_string(size) + " tokens, but `" + source.axis + "` takes at most " +
+                      std::to_string(source.bound) +
+                      "; split the line, or leave such lines empty with --skip-long"};
+      lines = lines.first(i);
+      break;
     }
     DecodeRequest request{{std::move(ids)}, prefix, first_line - 1 + static_cast<int64_t>(i), 0};
     const int64_t by_source = 2 * size + 10;
@@ -206,31 +214,43 @@ Result<LineResults> TranslateLines(Decoder& decoder, const LineJob& job, std::sp
     places.push_back(i);
     sizes.push_back(2 * size);
   }
-  if (Status ok = DecodeInBatches(decoder, job, requests, places, sizes, results); !ok) return ok.error();
+  results.resize(lines.size(), NoResults(job));
+  if (Status ok = DecodeInBatches(decoder, job, requests, places, sizes, results); !ok)
+    return {{}, ok.error()};
   // One line in, one line out, whatever a half-trained model says.
   for (std::vector<LineResult>& of_line : results)
     for (LineResult& result : of_line) std::replace(result.text.begin(), result.text.end(), '\n', ' ');
-  return results;
+  return {std::move(results), std::move(problem)};
 }
 
-Result<LineResults> CompleteLines(Decoder& decoder, const LineJob& job, std::span<const std::string> lines,
-                                  int64_t first_line) {
-  LineResults results(lines.size(),
-                      std::vector<LineResult>(static_cast<size_t>(std::max<int64_t>(1, job.options.best))));
+LineAnswers CompleteLines(Decoder& decoder, const LineJob& job, std::span<const InputLine> lines,
+                          int64_t first_line) {
+  std::optional<Error> problem;
+  LineResults results;
   std::vector<DecodeRequest> requests;
   std::vector<size_t> places;
   std::vector<int64_t> sizes;
   for (size_t i = 0; i < lines.size(); ++i) {
-    if (lines[i].empty()) continue;
+    if (!lines[i]) continue;
     const int64_t number = first_line - 1 + static_cast<int64_t>(i);
-    Result<std::vector<int32_t>> ids = PromptTokens(decoder, job, lines[i]);
-    if (!ids) return Error{"standard input:" + std::to_string(number + 1) + ": " + ids.error().message};
+    Result<std::vector<int32_t>> ids = PromptTokens(decoder, job, *lines[i]);
+    if (!ids) {
+      problem = Error{"standard input:" + std::to_string(number + 1) + ": " + ids.error().message};
+      lines = lines.first(i);
+      break;
+    }
     sizes.push_back(2 * static_cast<int64_t>(ids->size()));
     requests.push_back({{}, std::move(*ids), number, 0});
     places.push_back(i);
   }
-  if (Status ok = DecodeInBatches(decoder, job, requests, places, sizes, results); !ok) return ok.error();
-  return results;
+  results.resize(lines.size(), NoResults(job));
+  if (Status ok = DecodeInBatches(decoder, job, requests, places, sizes, results); !ok)
+    return {{}, ok.error()};
+  return {std::move(results), std::move(problem)};
+}
+
+void KeepToPieces(Decoder& decoder, TokenizerPtr tokenizer) {
+  decoder.ChooseOnly([tokenizer = std::move(tokenizer)](int32_t id) { return tokenizer->Has(id); });
 }
 
 void LineReader::AwaitInput() const {
@@ -267,34 +287,35 @@ bool LineReader::Fill(bool wait) {
   return true;
 }
 
-Result<std::vector<std::string>> LineReader::Read(size_t at_most, bool skip_invalid) {
-  std::vector<std::string> lines;
+Result<std::vector<InputLine>> LineReader::Read(size_t at_most, bool skip_invalid) {
+  std::vector<InputLine> lines;
   size_t begin = 0;
   while (lines.size() < at_most) {
-    size_t end = buffer_.find('\n', begin);
+    size_t end = buffer_.find('\n', std::max(begin, searched_));
     if (end == std::string::npos) {
-      const size_t searched = buffer_.size();
-      if (Fill(lines.empty()) || buffer_.size() > searched) continue;
+      searched_ = buffer_.size();
+      if (Fill(lines.empty()) || buffer_.size() > searched_) continue;
       if (!ended_ || begin == buffer_.size()) break;
       end = buffer_.size();  // the last line has no newline
     }
     std::string line = buffer_.substr(begin, end - begin);
     if (line.ends_with('\r') && end < buffer_.size()) line.pop_back();
+    if (line_ == 0 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+    const bool valid = !FindInvalidUtf8(line);
+    if (!valid && !skip_invalid) {
+      if (!lines.empty()) break;
+      return Error{name_ + ":" + std::to_string(line_ + 1) +
+                   ": not valid UTF-8; " + remedy};
+    }
     begin = std::min(end + 1, buffer_.size());
     ++line_;
-    if (FindInvalidUtf8(line)) {
-      if (!skip_invalid) {
-        return Error{"standard input:" + std::to_string(line_) +
-                     ": not valid UTF-8; correct the text, or leave such lines empty with --skip-invalid"};
-      }
-      ++skipped_;
-      line.clear();
-    }
-    lines.push_back(std::move(line));
+    skipped_ += valid ? 0 : 1;
+    lines.push_back(valid ? InputLine(std::move(line)) : InputLine());
   }
   buffer_.erase(0, begin);
+  searched_ = searched_ > begin ? searched_ - begin : 0;
   if (failure_ != 0 && lines.empty()) {
-    return Error{std::string("cannot read standard input: ") +
+    return Error{"cannot read " + name_ + ": " +
                  (failure_ == EISDIR ? "it is a folder" : std::strerror(failure_))};
   }
   return lines;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,16 +65,23 @@ struct LineResult {
   std::string text;
   double score = 0;
 };
-/// The results of each line, in order, the best first, DecodeOptions::best of them: where there are fewer,
-/// and for empty lines, empty ones. `first_line` (from 1) is for messages, and its lines number the examples.
-/// The decoder has one source, whose texts the lines are.
-Result<std::vector<std::vector<LineResult>>> TranslateLines(Decoder& decoder, const LineJob& job,
-                                                            std::span<const std::string> lines,
-                                                            int64_t first_line);
-/// The same for lines that are prompts, of a decoder without sources.
-Result<std::vector<std::vector<LineResult>>> CompleteLines(Decoder& decoder, const LineJob& job,
-                                                           std::span<const std::string> lines,
-                                                           int64_t first_line);
+/// What became of lines: the results of each, in order, the best first, DecodeOptions::best of them (where
+/// there are fewer, empty ones). They end before a line that cannot be worked on.
+struct LineAnswers {
+  std::vector<std::vector<LineResult>> lines;
+  std::optional<Error> problem;
+};
+/// A line of input; nothing if it is not valid UTF-8.
+using InputLine = std::optional<std::string>;
+/// Results of lines that are source texts, of a decoder with one source; those of empty and invalid lines are
+/// empty. `first_line` (from 1) is for messages, and its lines number the examples.
+LineAnswers TranslateLines(Decoder& decoder, const LineJob& job, std::span<const InputLine> lines,
+                           int64_t first_line);
+/// Results of lines that are prompts, of a decoder without sources; those of invalid lines are empty.
+LineAnswers CompleteLines(Decoder& decoder, const LineJob& job, std::span<const InputLine> lines,
+                          int64_t first_line);
+/// Keeps a decoder from choosing ids that stand for nothing.
+void KeepToPieces(Decoder& decoder, TokenizerPtr tokenizer);
 /// The tokens of a prompt, with the begin token where it is due. An error if there are none, or too many.
 Result<std::vector<int32_t>> PromptTokens(const Decoder& decoder, const LineJob& job,
                                           std::string_view prompt);
@@ -81,15 +89,19 @@ Result<std::vector<int32_t>> PromptTokens(const Decoder& decoder, const LineJob&
 /// token. Nothing if there is none of them.
 std::vector<int32_t> StartTokens(const HeedEntry& entry, const Tokenizer& tokenizer);
 
-/// Lines of a file descriptor, as they come.
+/// Lines of a file, as they come.
 class LineReader {
  public:
-  explicit LineReader(int descriptor) : descriptor_(descriptor) {}
+  /// Of an open file; `name` is for messages.
+  explicit LineReader(int descriptor, std::string name = "standard input")
+      : descriptor_(descriptor), name_(std::move(name)) {}
   /// Waits for at least one line, then takes as many as can be had without waiting, `at_most` in all. Empty
-  /// at the end. CR before LF is dropped. An error names the line with invalid UTF-8, unless `skip_invalid`
-  /// empties it.
-  Result<std::vector<std::string>> Read(size_t at_most, bool skip_invalid);
+  /// at the end. CR before LF is dropped, and so is a byte order mark at the start. An error names the line
+  /// with invalid UTF-8, after those before it were read; with `skip_invalid` it is counted instead.
+  Result<std::vector<InputLine>> Read(size_t at_most, bool skip_invalid);
   int64_t skipped() const { return skipped_; }
+  /// What to do about a line that is not valid UTF-8, for messages.
+  std::string remedy = "correct the text";
   /// Called for a Ctrl-C (see CatchInterrupts) that comes before the input or while it is awaited; forgets
   /// it.
   std::function<void()> on_interrupt;
@@ -98,7 +110,8 @@ class LineReader {
   void AwaitInput() const;
   bool Fill(bool wait);  // false: nothing to be had (now, or ever)
   int descriptor_;
-  std::string buffer_;
+  std::string name_, buffer_;
+  size_t searched_ = 0;  // bytes of buffer_ in which no line ends
   bool ended_ = false;
   int failure_ = 0;  // errno of a failed read
   int64_t line_ = 0, skipped_ = 0;

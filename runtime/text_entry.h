@@ -18,8 +18,9 @@ struct LinesOptions {
   TextEnds ends;       ///< added to what EndsOf gives each text
 };
 
-/// `texts` are the entry's arguments and `paths` their files, which must have equally many lines. An error
-/// names the line that is too long or empty.
+/// `texts` are the entry's arguments and `paths` their files ("-": the standard input), which must have
+/// equally many lines; they are worked on as they come. An error names the line that is too long or empty,
+/// after those before it.
 ///
 /// A result without axes is a line of `out` for each example. One with axes is a heading, a table whose rows
 /// and columns have the words as names where their axis is that of a text, and an empty line. As JSON each

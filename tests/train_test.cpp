@@ -366,8 +366,16 @@ TEST(ToyText, TrainsScoresAndCompletes) {
                        {"complete", "--weights", w, "--prompt", "ab", "--max-length", "3", "--no-echo"})
                 .out,
             "cde\n");
-  EXPECT_EQ(RunCommand(test::ToyText(), {"complete", "--weights", w, "--max-length", "2"}, "ab\n\ngh\n").out,
-            "abcd\n\ngh\\na\n");
+  // A line for each line; an empty one is the empty prompt.
+  const std::vector<std::string> two = {"complete", "--weights", w, "--max-length", "2"};
+  std::vector<std::string> empty = two;
+  empty.insert(empty.end(), {"--prompt", ""});
+  std::string from_nothing = RunCommand(test::ToyText(), empty).out;
+  ASSERT_GT(from_nothing.size(), 1u);
+  from_nothing.pop_back();
+  for (size_t at = 0; (at = from_nothing.find('\n', at)) != std::string::npos;)
+    from_nothing.replace(at, 1, "\\n");
+  EXPECT_EQ(RunCommand(test::ToyText(), two, "ab\n\ngh\n").out, "abcd\n" + from_nothing + "\ngh\\na\n");
   const std::vector<std::string> sampled = {"complete", "--weights", w,   "--prompt", "a",   "--temperature",
                                             "4",        "--seed",    "3", "--top-p",  "0.99"};
   EXPECT_EQ(RunCommand(test::ToyText(), sampled).out, RunCommand(test::ToyText(), sampled).out);
