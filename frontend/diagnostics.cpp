@@ -194,8 +194,7 @@ class Renderer {
     std::string lead = number + " | ";
     std::string blank = std::string(number.size(), ' ') + " | ";
     if (place.file != main_file && main_file != nullptr) {
-      const std::string& name = place.file->name();
-      lead = number + " (" + name.substr(name.find_last_of('/') + 1) + ") ";
+      lead = number + " (" + place.file->base_name() + ") ";
       blank = std::string(number.size(), ' ') + " | ";
       blank.append(lead.size() > blank.size() ? lead.size() - blank.size() : 0, ' ');
     }

@@ -56,7 +56,7 @@ Diagnostic& Elaborator::Report(const Frame& frame, DiagnosticKind kind, Loc loc,
 }
 
 void Elaborator::SetOrigin(const Frame& frame, Loc loc) {
-  graph_->origin = {frame.path, loc.Text() + frame.where};
+  graph_->origin = {frame.path, loc.Place() + frame.where};
 }
 
 AxisList Elaborator::Resolve(const Frame& frame, const std::string& name) const {

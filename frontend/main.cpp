@@ -29,6 +29,7 @@
 #include "ir/verify.h"
 #include "passes/attention_weights.h"
 #include "passes/pass.h"
+#include "passes/remarks.h"
 #include "runtime/abi.h"
 
 namespace heed {
@@ -102,7 +103,7 @@ std::vector<Loc> Places(const frontend::Program& program, const std::string& whe
     const int line = std::atoi(place.c_str() + line_at + 1),
               column = std::atoi(place.c_str() + column_at + 1);
     for (const auto& file : program.files) {
-      if (file->name() != place.substr(0, line_at) || file->Line(line).data() == nullptr) continue;
+      if (file->base_name() != place.substr(0, line_at) || file->Line(line).data() == nullptr) continue;
       const uint32_t offset =
           static_cast<uint32_t>(file->Line(line).data() - file->text().data()) + column - 1;
       uint32_t length = 0;
@@ -422,9 +423,6 @@ int Build(const Options& options) {
     const std::shared_ptr<ir::Graph> graph = ReadGraph(options.file);
     return graph == nullptr ? 1 : WriteFile(output, ir::Print(*graph));
   }
-  if (options.precision != "f32") {
-    return Fail("--precision " + options.precision + " is not available in this version of heed; use f32");
-  }
   Timer timer;
   std::unique_ptr<frontend::Program> program = Load(options, timer);
   if (program == nullptr) return 1;
@@ -443,6 +441,7 @@ int Build(const Options& options) {
       pass_options.remarks = &spec.remarks[std::string(passes::Name(variant)) + "/" + entry.name];
       auto graph = std::make_shared<const ir::Graph>(
           passes::RunPipeline(Source(entry, variant), variant, pass_options));
+      *pass_options.remarks = passes::OnceEach(*pass_options.remarks);
       if (options.emit == "graph") graphs += "# " + title + "\n" + ir::Print(*graph) + "\n";
       switch (variant) {
         case Variant::Train:
@@ -522,13 +521,25 @@ int Check(const Options& options) {
   std::unique_ptr<frontend::Program> program = Load(options, timer);
   if (program == nullptr) return 1;
   for (const frontend::Entry& entry : program->entries) {
+    std::vector<std::pair<std::string, std::string>> said;  // a remark, and the variants it is about
     for (const Variant variant : Variants(entry.kind)) {
       passes::PassOptions pass_options = MakePassOptions(options, timer, Title(entry, variant));
       std::vector<std::string> remarks;
       if (options.remarks) pass_options.remarks = &remarks;
       passes::RunPipeline(Source(entry, variant), variant, pass_options);
-      for (const std::string& remark : remarks) std::cout << Title(entry, variant) << ": " << remark << "\n";
+      for (const std::string& remark : passes::OnceEach(remarks)) {
+        const auto known =
+            std::find_if(said.begin(), said.end(), [&](auto& one) { return one.first == remark; });
+        const std::string name(passes::Name(variant));
+        if (known == said.end()) {
+          said.emplace_back(remark, name);
+        } else {
+          known->second += " and " + name;
+        }
+      }
     }
+    for (const auto& [remark, variants] : said)
+      std::cout << "entry " << entry.name << ", " << variants << ": " << remark << "\n";
   }
   if (options.time_passes) timer.Print();
   if (options.quiet) return 0;
@@ -667,6 +678,12 @@ std::string CheckSet(const std::string& text) {
   return good ? "" : "--set needs NAME=NUMBER, not " + text;
 }
 
+std::string CheckPrecision(const std::string& name) {
+  return name == "f32" ? ""
+                       : "training is in f32, not " + name +
+                             "; what is built takes weights of smaller types with --weights-type";
+}
+
 std::string CheckPass(const std::string& name) {
   std::string names;
   for (const std::string_view pass : passes::PassNames()) {
@@ -720,19 +737,18 @@ int Run(int argc, char** argv) {
       ->type_name("OUT");
   program_options(build);
   build->add_option("--cpu", options.cpu, "native, a level such as x86-64-v3, or a processor such as znver4")
-      ->type_name("LEVEL[,LEVEL...]")
+      ->type_name("LEVEL")
       ->check(CLI::Validator([](std::string& cpu) { return backend::CheckCpu(cpu).value_or(""); }, "", ""))
       ->capture_default_str();
-  build->add_option("--precision", options.precision, "of stored numbers and products; sums are f32")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
+  build->add_option("--precision", options.precision, "of training; only f32")
+      ->type_name("f32")
+      ->check(CLI::Validator(CheckPrecision, "", ""));
   build->add_option("--emit", options.emit, "what to make")
       ->check(CLI::IsMember({"exe", "shared", "object", "graph", "plan", "llvm", "asm"}))
       ->capture_default_str();
   build
-      ->add_option(
-          "--attention", options.attention,
-          "whose weights the command `attention` draws (default: the first that takes texts), or none")
+      ->add_option("--attention", options.attention,
+                   "whose weights the command `attention` draws, or none (default: one that takes texts)")
       ->type_name("ENTRY[,ENTRY...]");
   pass_options(build);
   build->add_option("-j", options.jobs, "threads that generate code (default: all cores)")
@@ -745,7 +761,8 @@ int Run(int argc, char** argv) {
   check->add_option("FILE", options.file, "the program")->required();
   program_options(check);
   pass_options(check);
-  check->add_flag("--remarks", options.remarks, "say of each softmax whether it was fused, and why not");
+  check->add_flag("--remarks", options.remarks,
+                  "say of each softmax whether it was fused, and why not; of equal layers once");
   check->add_flag("-q", options.quiet, "no messages but errors");
 
   CLI::App* fmt = app.add_subcommand("fmt", "format programs in place");

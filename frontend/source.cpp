@@ -28,10 +28,18 @@ std::string_view SourceFile::Line(int line) const {
   return std::string_view(text_).substr(start, end - start);
 }
 
+namespace {
+std::string WithPosition(const std::string& name, SourceFile::Position position) {
+  return name + ":" + std::to_string(position.line) + ":" + std::to_string(position.column);
+}
+}  // namespace
+
 std::string Loc::Text() const {
-  if (file == nullptr) return "<generated>";
-  const SourceFile::Position position = file->PositionOf(offset);
-  return file->name() + ":" + std::to_string(position.line) + ":" + std::to_string(position.column);
+  return file == nullptr ? "<generated>" : WithPosition(file->name(), file->PositionOf(offset));
+}
+
+std::string Loc::Place() const {
+  return file == nullptr ? "<generated>" : WithPosition(file->base_name(), file->PositionOf(offset));
 }
 
 Loc Span(Loc first, Loc last) {

@@ -13,6 +13,7 @@ class SourceFile {
  public:
   SourceFile(std::string name, std::string text);
   const std::string& name() const { return name_; }
+  std::string base_name() const { return name_.substr(name_.rfind('/') + 1); }
   const std::string& text() const { return text_; }
   struct Position {
     int line, column;
@@ -29,7 +30,9 @@ class SourceFile {
 struct Loc {
   const SourceFile* file = nullptr;
   uint32_t offset = 0, length = 0;
-  std::string Text() const;  ///< "gpt2.heed:19:18", "prelude:10:3"
+  std::string Text() const;  ///< "gpt2.heed:19:18", "prelude:10:3", the file as it was named
+  /// The same without the file's folders, for what is written into files: those go elsewhere.
+  std::string Place() const;
 };
 /// From the start of `first` to the end of `last`.
 Loc Span(Loc first, Loc last);

@@ -1,0 +1,13 @@
+// Remarks of passes for people: equal layers say the same.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace heed::passes {
+
+/// Remarks that differ only in the numbers of an instance become one, at the place of the first:
+/// "... (h.*.attn, 12 of them): ...". Equal ones are said once, with how often: "... (3 times)".
+std::vector<std::string> OnceEach(const std::vector<std::string>& remarks);
+
+}  // namespace heed::passes
