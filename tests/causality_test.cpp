@@ -45,7 +45,7 @@ TEST(Causality, MistakesAreRefusedWithTheirPlace) {
            {"seq' <= seq))", "seq <= seq'))", "this mask keeps what comes after position `seq`",
             "`seq' <= seq` keeps what came before"},
            {"seq' <= seq))", "seq < seq' and seq' - seq >= 0))", "this mask keeps what comes after",
-            "softmax[seq'] would depend on"},
+            "would depend on `y` after seq"},
            {"seq' <= seq))", "seq' <= seq + 1))", "softmax[seq'] is not restricted",
             "see up to 1 positions after"},
            {"seq' <= seq))", "seq' <= seq or seq' < 3))", "softmax[seq'] is not restricted",
