@@ -1,0 +1,115 @@
+// See child.h. Input and output go through pipes at the same time, so that neither side waits for the other.
+#include "system/child.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "system/unfinished.h"
+
+namespace heed {
+namespace {
+
+/// Both ends of a pipe, closed at the end.
+struct Pipe {
+  int ends[2] = {-1, -1};
+  ~Pipe() { Close(0), Close(1); }
+  bool Make() { return pipe2(ends, O_CLOEXEC) == 0; }
+  void Close(int end) {
+    if (ends[end] >= 0) close(ends[end]);
+    ends[end] = -1;
+  }
+};
+
+/// Starts the program; an errno. Signals are as a program finds them that a shell starts.
+int Start(const std::vector<std::string>& command, const Pipe& in, const Pipe& out, bool errors,
+          const sigset_t& mask, pid_t* child) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in.ends[0], STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out.ends[1], STDOUT_FILENO);
+  if (errors) posix_spawn_file_actions_adddup2(&actions, out.ends[1], STDERR_FILENO);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setsigmask(&attributes, &mask);
+  sigset_t defaults;
+  sigemptyset(&defaults);
+  for (const int number : {SIGPIPE, SIGXFSZ}) sigaddset(&defaults, number);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  std::vector<char*> arguments;
+  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  const int failure = posix_spawnp(child, arguments[0], &actions, &attributes, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  return failure;
+}
+
+/// Feeds `input` and collects the output until the program has closed it.
+void Exchange(Pipe& in, Pipe& out, std::string_view input, std::string* output) {
+  fcntl(in.ends[1], F_SETFL, O_NONBLOCK);
+  for (;;) {
+    if (input.empty()) in.Close(1);
+    pollfd ready[2] = {{out.ends[0], POLLIN, 0}, {in.ends[1], POLLOUT, 0}};
+    if (poll(ready, 2, -1) < 0 && errno != EINTR) return;
+    if (ready[1].revents != 0) {
+      const ssize_t count = write(in.ends[1], input.data(), input.size());
+      if (count >= 0) input.remove_prefix(static_cast<size_t>(count));
+      if (count < 0 && errno != EAGAIN && errno != EINTR) input = {};  // it does not want more
+    }
+    if (ready[0].revents == 0) continue;
+    char block[1 << 14];
+    const ssize_t count = read(out.ends[0], block, sizeof block);
+    if (count == 0 || (count < 0 && errno != EINTR)) return;
+    if (count > 0) output->append(block, static_cast<size_t>(count));
+  }
+}
+
+}  // namespace
+
+Result<ChildEnd> RunChild(const std::vector<std::string>& command, std::string_view input, bool errors) {
+  Pipe in, out;
+  const auto fail = [&](int code) { return Error{"cannot run " + command[0] + ": " + std::strerror(code)}; };
+  if (!in.Make() || !out.Make()) return fail(errno);
+  pid_t child = -1;
+  Unfinished note;
+  {
+    const SignalsWait signals;
+    if (const int failure = Start(command, in, out, errors, signals.before(), &child)) return fail(failure);
+    note = Unfinished::Child(child);
+  }
+  in.Close(0);
+  out.Close(1);
+  ChildEnd end;
+  Exchange(in, out, input, &end.output);
+  in.Close(1);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return fail(errno);
+  end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return end;
+}
+
+std::string OnPath(const std::string& program) {
+  const char* const path = std::getenv("PATH");
+  const std::string folders = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
+  for (size_t begin = 0; begin <= folders.size();) {
+    const size_t end = std::min(folders.find(':', begin), folders.size());
+    const std::string full = folders.substr(begin, end - begin) + "/" + program;
+    if (access(full.c_str(), X_OK) == 0) return full;
+    begin = end + 1;
+  }
+  return "";
+}
+
+}  // namespace heed
