@@ -3,6 +3,7 @@
 #include "backend/compile.h"
 
 #include <chrono>
+#include <new>
 #include <sstream>
 
 #include "backend/bundle.h"
@@ -17,6 +18,7 @@
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
 
@@ -242,6 +244,14 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
 }
 
 }  // namespace
+
+void OnLostCompile(void (*handler)(const char* message)) {
+  static void (*lost)(const char*) = nullptr;
+  lost = handler;
+  std::set_new_handler([] { lost(nullptr); });
+  llvm::install_bad_alloc_error_handler([](void*, const char*, bool) { lost(nullptr); });
+  llvm::install_fatal_error_handler([](void*, const char* reason, bool) { lost(reason); });
+}
 
 std::optional<std::string> CheckCpu(const std::string& cpu) {
   std::string error;

@@ -64,9 +64,9 @@ std::optional<std::string> Compile(const ProgramSpec& program, const CompileOpti
 
 /// What is wrong with CompileOptions::cpu, if anything.
 std::optional<std::string> CheckCpu(const std::string& cpu);
-/// For a signal handler that is about to end the process: ends the linker and removes temporary files, if
-/// Compile is at work.
-void AbandonCompile();
+/// `handler`, which must not return, is called from any thread where there is no memory, and where the code
+/// generator gives up with a message (null: memory).
+void OnLostCompile(void (*handler)(const char* message));
 
 /// Levels of target.def, best last.
 std::vector<std::string> CpuLevels();

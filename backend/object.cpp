@@ -3,8 +3,10 @@
 #include "backend/object.h"
 
 #include <atomic>
+#include <csignal>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "backend/kernels.h"
@@ -80,7 +82,20 @@ std::vector<std::string> CompileModules(const std::vector<ModuleJob>& jobs, cons
     }
   };
   std::vector<std::thread> workers;
-  for (int i = 1; i < threads && i < static_cast<int>(jobs.size()); ++i) workers.emplace_back(work);
+  {
+    // Signals are the business of the thread that called.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int i = 1; i < threads && i < static_cast<int>(jobs.size()); ++i) {
+      try {
+        workers.emplace_back(work);
+      } catch (const std::system_error&) {
+        break;  // fewer hands do the same
+      }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
   work();
   for (std::thread& worker : workers) worker.join();
   if (failure) std::rethrow_exception(failure);

@@ -1,81 +1,27 @@
 // Joins drawings by renaming: Graphviz knows no two graphs in a picture, so each becomes a cluster whose
-// nodes and clusters carry a prefix. This leans on the form ir::Dot writes (one statement a line). Graphviz
-// is a child process that reads its source from a pipe; no shell.
+// nodes and clusters carry a prefix. This leans on the form ir::Dot writes (one statement a line).
 #include "frontend/draw.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cctype>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "frontend/files.h"
 #include "ir/graph.h"
+#include "system/child.h"
 
 namespace heed::frontend {
 
-namespace {
-std::optional<std::string> DrawInto(const std::string& dot, const std::string& format,
-                                    const std::string& output) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return std::string("cannot run dot: ") + std::strerror(errno);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
-  const std::string format_option = "-T" + format, output_option = "-o" + output;
-  const char* arguments[] = {"dot", format_option.c_str(), output_option.c_str(), nullptr};
-  pid_t child = 0;
-  const int problem =
-      posix_spawnp(&child, "dot", &actions, nullptr, const_cast<char* const*>(arguments), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(ends[0]);
-  if (problem != 0) {
-    close(ends[1]);
-    if (problem != ENOENT) return std::string("cannot run dot: ") + std::strerror(problem);
+std::optional<std::string> RunGraphviz(const std::string& dot, const std::string& format,
+                                       const std::string& output) {
+  const std::string program = OnPath("dot");
+  if (program.empty()) {
     return "drawing " + format +
            " needs Graphviz (its command `dot` was not found); install it, or write a .dot file";
   }
-  signal(SIGPIPE, SIG_IGN);
-  size_t written = 0;
-  while (written < dot.size()) {
-    const ssize_t count = write(ends[1], dot.data() + written, dot.size() - written);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    written += static_cast<size_t>(count);
-  }
-  close(ends[1]);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (status != 0) return "dot failed on the drawing; write a .dot file to look at its source";
-  return std::nullopt;
-}
-}  // namespace
-
-std::optional<std::string> RunGraphviz(const std::string& dot, const std::string& format,
-                                       const std::string& output) {
-  // Not into `output` itself: a failure half-way would leave half a drawing in place of a good one.
-  std::error_code ignored;
-  std::filesystem::path folder = std::filesystem::temp_directory_path(ignored);
-  std::string drawing = ((ignored ? "/tmp" : folder) / "heed-XXXXXX").string();
-  const int file = mkstemp(drawing.data());
-  if (file < 0) return std::string("cannot make a temporary file: ") + std::strerror(errno);
-  close(file);
-  std::optional<std::string> problem = DrawInto(dot, format, drawing);
-  if (!problem.has_value()) {
-    std::ifstream in(drawing, std::ios::binary);
-    problem = WriteText(output, {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
-  }
-  unlink(drawing.c_str());
-  return problem;
+  const Result<ChildEnd> end = RunChild({program, "-T" + format}, dot, /*errors=*/false);
+  if (!end) return end.error().message;
+  if (end->status != 0) return "dot failed on the drawing; write a .dot file to look at its source";
+  return WriteText(output, end->output);
 }
 
 std::string JoinDrawings(const std::vector<std::pair<std::string, std::string>>& drawings) {

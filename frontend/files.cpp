@@ -2,14 +2,13 @@
 // is not read at all: one message instead of one for every byte that is no token.
 #include "frontend/files.h"
 
-#include <unistd.h>
-
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+
+#include "system/file_writer.h"
 
 namespace heed::frontend {
 namespace fs = std::filesystem;
@@ -46,36 +45,15 @@ std::optional<std::string> WriteText(const std::string& name, const std::string&
     if (!std::cout) return "cannot write to the standard output";
     return std::nullopt;
   }
-  std::error_code code;
-  const fs::file_status there = fs::symlink_status(name, code);
-  if (fs::is_directory(there)) return name + ": is a folder";
-  const bool replaces = !fs::exists(there) || fs::is_regular_file(there);
-  const std::string written = replaces ? name + ".heed-new" + std::to_string(getpid()) : name;
-  const auto fail = [&] {
-    const std::string why = errno ? std::strerror(errno) : "write error";
-    const std::string folder = fs::path(name).parent_path().string();
-    if (replaces) unlink(written.c_str());
-    if (!folder.empty() && !fs::exists(folder)) return name + ": there is no folder " + folder;
-    return name + ": cannot write it: " + why;
-  };
-  errno = 0;
-  std::ofstream out(written, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) return fail();
-  if (!replaces) return std::nullopt;
-  if (fs::exists(there)) fs::permissions(written, there.permissions(), code);
-  if (std::rename(written.c_str(), name.c_str()) != 0) return fail();
-  return std::nullopt;
+  const Status status = WriteWholeFile(name, text, {.synced = false});
+  return status ? std::nullopt : std::optional(status.error().message);
 }
 
 std::optional<std::string> ReplaceText(const std::string& name, const std::string& text) {
   std::error_code code;
-  const fs::path target = fs::canonical(name, code);
-  if (code) return name + ": " + code.message();
-  if (!fs::is_regular_file(target)) return name + ": is not a regular file";
-  if (access(target.c_str(), W_OK) != 0) return name + ": cannot write it: " + std::strerror(errno);
-  return WriteText(target.string(), text);
+  if (!fs::is_regular_file(name, code)) return name + ": is not a regular file";
+  const Status status = WriteWholeFile(name, text);
+  return status ? std::nullopt : std::optional(status.error().message);
 }
 
 }  // namespace heed::frontend

@@ -1,8 +1,6 @@
 // The command line of heed: build, check, fmt, graph (and opt, for tests of passes). The only file that sees
 // the front end, the passes and the back end; it joins them and turns what goes wrong into messages. Exit
 // status: 0 done; 1 something wrong with a program or file; 2 wrong command line.
-#include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -14,8 +12,10 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,6 +31,11 @@
 #include "passes/pass.h"
 #include "passes/remarks.h"
 #include "runtime/abi.h"
+#include "system/places.h"
+#include "system/process.h"
+#include "system/stack.h"
+#include "system/temporary_folder.h"
+#include "system/unfinished.h"
 
 namespace heed {
 namespace {
@@ -401,6 +406,13 @@ bool ChooseWeights(const frontend::Program& program, backend::ProgramSpec& spec,
 
 // ---- Commands
 
+/// True, after a message, if the output is the program itself.
+bool Overwrites(const std::string& output, const Options& options) {
+  if (output == "-" || !SameFile(output, options.file)) return false;
+  Fail(output + ": would overwrite the program itself; name the output with -o");
+  return true;
+}
+
 int Build(const Options& options) {
   std::string output = options.output;
   const std::string stem = fs::path(options.file).stem().string();
@@ -414,9 +426,7 @@ int Build(const Options& options) {
   }
   std::error_code error;
   if (fs::is_directory(output, error)) return Fail(output + ": is a folder; name a file with -o");
-  if (output != "-" && fs::equivalent(output, options.file, error)) {
-    return Fail(output + ": would overwrite the program itself; name the output with -o");
-  }
+  if (Overwrites(output, options)) return 1;
   if (IsHir(options.file)) {
     if (options.emit != "graph")
       return Fail(options.file + ": a .hir file can only be built with --emit graph");
@@ -484,26 +494,15 @@ int Build(const Options& options) {
                    : options.emit == "llvm"   ? backend::Emit::Llvm
                    : options.emit == "asm"    ? backend::Emit::Assembly
                                               : backend::Emit::Executable;
-    // The back end replaces its output by renaming. That must not happen to devices, pipes or links such as
-    // /dev/stdout: those get a copy.
-    std::error_code code;
-    const fs::file_status there = fs::symlink_status(output, code);
-    const bool in_place = output != "-" && (!fs::exists(there) || fs::is_regular_file(there));
-    std::optional<std::string> problem;
-    if (in_place) {
-      problem = backend::Compile(spec, compile, output);
-    } else {
-      const fs::path base = fs::temp_directory_path(code);
-      std::string folder = ((code ? "/tmp" : base) / "heed-XXXXXX").string();
-      if (mkdtemp(folder.data()) == nullptr)
-        return Fail(std::string("no temporary folder: ") + std::strerror(errno));
-      const std::string temporary = folder + "/" + stem;
-      problem = backend::Compile(spec, compile, temporary);
-      std::ifstream in(temporary, std::ios::binary);
-      const std::string bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-      in.close();
-      fs::remove_all(folder, code);
-      if (!problem.has_value()) problem = frontend::WriteText(output, bytes);
+    // The linker wants a file; a copy of it goes to the standard output.
+    std::optional<TemporaryFolder> folder;
+    if (output == "-" && folder.emplace().path().empty()) return Fail("cannot make a temporary folder");
+    const std::string file = folder ? folder->path() + "/" + stem : output;
+    std::optional<std::string> problem = backend::Compile(spec, compile, file);
+    if (folder && !problem.has_value()) {
+      std::ifstream in(file, std::ios::binary);
+      problem =
+          frontend::WriteText(output, {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()});
     }
     if (problem.has_value()) return Fail(*problem);
   }
@@ -606,6 +605,7 @@ int Graph(const Options& options) {
       return Fail(options.output + ": the name must end in .svg, .png, .pdf or .dot");
     format = "dot";
   }
+  if (Overwrites(options.output, options)) return 1;
   ir::DrawOptions draw;
   draw.unroll = options.unroll;
   std::vector<std::pair<std::string, std::string>> drawings;
@@ -649,6 +649,7 @@ int Graph(const Options& options) {
 }
 
 int Opt(const Options& options) {
+  if (!options.output.empty() && Overwrites(options.output, options)) return 1;
   const std::shared_ptr<ir::Graph> graph = ReadGraph(options.file);
   if (graph == nullptr) return 1;
   for (const std::string& complaint : ir::Verify(*graph)) return Fail(options.file + ": " + complaint);
@@ -816,32 +817,23 @@ int Run(int argc, char** argv) {
 namespace {
 
 void EndBySignal(int number) {
-  heed::backend::AbandonCompile();
+  heed::EndUnfinished();
   _exit(128 + number);
 }
 
-/// Ctrl-C and the like leave no temporary files; a file over the size limit is an error of write(); a file
-/// opened while a standard descriptor is closed does not take its place.
-void PrepareProcess() {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction action = {}, before = {};
-    action.sa_handler = EndBySignal;
-    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
-      sigaction(number, &action, nullptr);
-  }
-  signal(SIGXFSZ, SIG_IGN);
-  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(descriptor, F_GETFD) >= 0) continue;
-    [[maybe_unused]] const int lowest = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-  }
+/// Without memory (no message), or by a message of the code generator.
+void EndLost(const char* message) {
+  if (message != nullptr) heed::EndAtOnce({"heed: internal error: ", message, "\n"});
+  heed::EndAtOnce({"heed: error: out of memory; use -j 1, a smaller program, or a machine with more\n"});
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  PrepareProcess();
+int RunCommand(int argc, char** argv) {
   try {
     return heed::Run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    EndLost(nullptr);
+  } catch (const std::length_error&) {  // more than any memory
+    EndLost(nullptr);
   } catch (const std::exception& error) {
     std::cerr << "heed: internal error: " << error.what() << "\n"
               << "this is a bug in heed " HEED_VERSION
@@ -852,4 +844,20 @@ int main(int argc, char** argv) {
            "instead, --bisect N finds the rewrite that breaks them\n";
   }
   return 1;
+}
+
+/// What was printed counts when it has arrived. A pipe whose reader has gone had enough: no message.
+int WithOutput(int status) {
+  if (std::cout.flush() && std::fflush(stdout) == 0) return status;
+  if (status != 0) return status;
+  if (!heed::ReaderIsGone()) std::cerr << "heed: error: cannot write to the standard output\n";
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  heed::PrepareProcess(EndBySignal);
+  heed::backend::OnLostCompile(EndLost);
+  return heed::OnLargeStack([&] { return WithOutput(RunCommand(argc, argv)); }, [] { EndLost(nullptr); });
 }

@@ -195,7 +195,7 @@ TEST_F(HeedFaults, PlacesThatCannotBeWritten) {
     EXPECT_HAS(result.err, "there is no folder /nonexistent");
     result = build("/dev/full");
     EXPECT_EQ(result.status, 1) << emit;
-    EXPECT_HAS(result.err, "No space left on device");
+    EXPECT_HAS(result.err, "no space left on the device");
     if (geteuid() == 0) {
       fs::permissions(folder_ / "", fs::perms::all);
       fs::permissions(folder_ / "tmp", fs::perms::all);

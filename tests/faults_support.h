@@ -26,6 +26,8 @@ struct Setting {
   std::string input_path;              ///< or a path, or kClosed
   std::string output_path;             ///< of standard output: a path, or kClosed; else it is kept
   int64_t largest_file = -1;           ///< bytes a file may have (RLIMIT_FSIZE)
+  int64_t stack = -1;                  ///< bytes of the stack (RLIMIT_STACK)
+  int64_t memory = -1;                 ///< bytes of the address space (RLIMIT_AS)
   bool nobody = false;                 ///< without root's rights
   std::vector<std::string> variables;  ///< "NAME=value"
 };
@@ -53,11 +55,9 @@ class Child {
     Redirect(STDIN_FILENO, in, O_RDONLY);
     Redirect(STDOUT_FILENO, out, O_WRONLY | O_CREAT);
     for (const std::string& variable : setting.variables) putenv(const_cast<char*>(variable.c_str()));
-    if (setting.largest_file >= 0) {
-      const auto limit = static_cast<rlim_t>(setting.largest_file);
-      const struct rlimit limits{limit, limit};
-      setrlimit(RLIMIT_FSIZE, &limits);
-    }
+    Limit(RLIMIT_FSIZE, setting.largest_file);
+    Limit(RLIMIT_STACK, setting.stack);
+    Limit(RLIMIT_AS, setting.memory);
     constexpr gid_t kNobody = 65534;
     if (setting.nobody && (setgroups(0, nullptr) != 0 || setgid(kNobody) != 0 || setuid(kNobody) != 0))
       _exit(126);
@@ -74,6 +74,7 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   void Signal(int number) const { kill(pid_, number); }
+  pid_t pid() const { return pid_; }
   bool Runs() {
     if (pid_ > 0 && waitpid(pid_, &status_, WNOHANG) == pid_) pid_ = 0;
     char bytes[4096];
@@ -99,6 +100,11 @@ class Child {
   }
 
  private:
+  static void Limit(int what, int64_t bytes) {
+    if (bytes < 0) return;
+    const struct rlimit limits{static_cast<rlim_t>(bytes), static_cast<rlim_t>(bytes)};
+    setrlimit(static_cast<__rlimit_resource>(what), &limits);
+  }
   static void Redirect(int descriptor, const std::string& path, int flags) {
     close(descriptor);
     if (path == kClosed) return;
