@@ -8,6 +8,8 @@
 namespace heed::frontend {
 namespace {
 
+constexpr size_t kLongestAlias = 255;
+
 const std::set<std::string> kElementTypes = {"f32", "bf16", "int", "bool"};
 
 struct Local {
@@ -169,6 +171,7 @@ class BodyChecker {
   }
 
   void Part(const PartBind& bind) {
+    Alias(bind.alias);
     Axes(bind.stack, true);
     Axes(bind.axes, false);
     if (bind.module.text.empty()) return;
@@ -217,6 +220,7 @@ class BodyChecker {
                    i < bind.init_value->children.size(); ++i)
                 CheckExpr(*bind.init_value->children[i]);
             }
+            Alias(bind.alias);
             Bind(bind.name, "parameter", nullptr, false);
           }
           break;
@@ -252,6 +256,24 @@ class BodyChecker {
           break;
       }
     }
+  }
+
+  /// Parts of a path stand between dots.
+  void Alias(const std::optional<Name>& alias) {
+    if (!alias) return;
+    const std::string& text = alias->text;
+    const bool control =
+        std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; });
+    const bool gap =
+        text.empty() || text.front() == '.' || text.back() == '.' || text.find("..") != text.npos;
+    if (!control && !gap && text.size() <= kLongestAlias) return;
+    diagnostics_
+        .Report(DiagnosticKind::BadAlias, alias->loc,
+                text.empty() ? "a name in a file cannot be empty"
+                : gap        ? "a name in a file has something before, between and after its dots"
+                : control    ? "a name in a file cannot have control characters"
+                             : "a name in a file has at most " + std::to_string(kLongestAlias) + " bytes")
+        .notes.push_back("as in `as \"wte.weight\"`; without `as` the name in the program is taken");
   }
 
   void Misplaced(const Stmt& stmt, bool loop, const char* what) {

@@ -102,6 +102,8 @@ class Elaborator {
   Value MakeParameter(const ParamBind& bind, Frame& frame);
   bool Closed(const AxisItems& items, const std::string& what, const Frame& frame);
   void SamePath(const ParamBind& bind, const Frame& frame, const ParameterInfo& other);
+  /// False, after a message, if a checkpoint keeps something else under this path.
+  bool CheckFileName(const std::string& name, const ParamBind& bind, const Frame& frame);
   void WrittenInitializer(const ParamBind& bind, const Frame& frame, Parameter& parameter);
 
   // ---- elaborate_expr.cpp: expressions but calls

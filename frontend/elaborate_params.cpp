@@ -16,7 +16,10 @@ using ir::OpKind;
 
 namespace {
 constexpr double kMaxElements = 1099511627776;  // 2^40: 4 TiB of f32
-}
+// What checkpoints have besides parameters.
+constexpr std::string_view kMetadata = "__metadata__", kOptimizer = "optim.";
+const std::string kScales = ".scale";
+}  // namespace
 
 Value Elaborator::MakeParameter(const ParamBind& bind, Frame& frame) {
   const auto groups = ResolveGroups(frame, bind.axes);
@@ -34,7 +37,9 @@ Value Elaborator::MakeParameter(const ParamBind& bind, Frame& frame) {
     stored.push_back(storage);
   }
   const std::string name = JoinPath(frame.path, bind.alias ? bind.alias->text : bind.name.text);
+  if (name.empty()) return {};  // reported by check
   SetOrigin(frame, bind.name.loc);
+  if (!CheckFileName(name, bind, frame)) return {};
   ParameterInfo*& info = by_name_[name];
   if (info && (info->bind != &bind || info->key != frame.key || info->parameter.axes != stored)) {
     SamePath(bind, frame, *info);
@@ -126,6 +131,37 @@ void Elaborator::SamePath(const ParamBind& bind, const Frame& frame, const Param
                          "two parameters have the path " + path);
   if (other.bind != &bind) d.labels.push_back({other.parameter.loc, "the other one"});
   d.notes.push_back("`as \"...\"` gives a part or parameter another path");
+}
+
+bool Elaborator::CheckFileName(const std::string& name, const ParamBind& bind, const Frame& frame) {
+  const auto refuse = [&](const std::string& why, const std::string& note) -> Diagnostic& {
+    Diagnostic& d = Report(frame, DiagnosticKind::ReservedName, bind.alias ? bind.alias->loc : bind.name.loc,
+                           "a parameter cannot have the path `" + name + "`: " + why);
+    d.notes.push_back(note);
+    return d;
+  };
+  const std::string note = "`as \"...\"` gives a part or parameter another name";
+  if (name == kMetadata) {
+    refuse("in a checkpoint that is what is not a tensor", note);
+    return false;
+  }
+  if (name.starts_with(kOptimizer)) {
+    refuse("in a checkpoint names that begin with `optim.` are those of the optimizer's state", note);
+    return false;
+  }
+  const auto known = [&](const std::string& other) -> const ParameterInfo* {
+    const auto found = by_name_.find(other);
+    return found == by_name_.end() ? nullptr : found->second;
+  };
+  const ParameterInfo* other = known(name + kScales);
+  if (other == nullptr && name.ends_with(kScales))
+    other = known(name.substr(0, name.size() - kScales.size()));
+  if (other == nullptr) return true;
+  refuse("in a quantised checkpoint NAME.scale is the scales of NAME, and there is `" +
+             other->parameter.name + "`",
+         note)
+      .labels.push_back({other->parameter.loc, "the other one"});
+  return false;
 }
 
 void Elaborator::WrittenInitializer(const ParamBind& bind, const Frame& frame, Parameter& parameter) {

@@ -769,5 +769,55 @@ TEST(Hostile, MutatedPrograms) {
   EXPECT_LT(accepted, total);
 }
 
+// ---- Names in files
+
+/// A module with these parameters, which are multiplied.
+std::unique_ptr<Compiled> WithParameters(const std::string& parameters, const std::string& product) {
+  return CompileText("axis model = 4\nmodule M(x[model]) -> [model] {\n  param " + parameters + "\n  " +
+                     product + "\n}\npart net = M\nentry f(x[model]) = minimize sum[model](net(x))\n");
+}
+
+TEST(FileNames, WhatACheckpointKeepsItselfIsRefused) {
+  for (const char* parameters : {"w[model] = 1 as \"__metadata__\"", "w[model] = 1 as \"optim.m.E\"",
+                                 "w[model] = 1 as \"optim.x\"", "w[model] = 1 as \"optim.v.net.weight\""}) {
+    const auto compiled = WithParameters(parameters, "w * x");
+    EXPECT_EQ(compiled->Where(DiagnosticKind::ReservedName), "3:25") << parameters << "\n"
+                                                                     << compiled->text();
+  }
+  EXPECT_EQ(
+      WithParameters("__metadata__[model] = 1", "__metadata__ * x")->Where(DiagnosticKind::ReservedName),
+      "3:9");
+  // In either order.
+  EXPECT_EQ(WithParameters("w[model] = 1, v[model] = 1 as \"w.scale\"", "w * v * x")
+                ->Where(DiagnosticKind::ReservedName),
+            "3:39");
+  EXPECT_NE(WithParameters("v[model] = 1 as \"w.scale\", w[model] = 1", "w * v * x")
+                ->Where(DiagnosticKind::ReservedName),
+            "none");
+  // The path of an instance counts.
+  EXPECT_EQ(CompileText("axis model = 4\nmodule A(x[model]) -> [model] {\n  param m[model] = 1\n  m * x\n}\n"
+                        "module M(x[model]) -> [model] {\n  part optim = A\n  optim(x)\n}\n"
+                        "part net = M\nentry f(x[model]) = net(x)\n")
+                ->Where(DiagnosticKind::ReservedName),
+            "3:9");
+  for (const char* parameters : {"w[model] = 1 as \"optimum\"", "w[model] = 1 as \"scale\"",
+                                 "w[model] = 1 as \"metadata\"", "w[model] = 1 as \"a.b c/\xC3\xA9.weight\""})
+    EXPECT_FALSE(WithParameters(parameters, "w * x")->diagnostics.HasErrors()) << parameters;
+}
+
+TEST(FileNames, OddOnesAreRefused) {
+  for (const std::string& name :
+       {std::string(), std::string("."), std::string(".w"), std::string("w."), std::string("a..b"),
+        std::string("a\tb"), std::string("a\x7F"), std::string(300, 'w')}) {
+    const auto compiled = WithParameters("w[model] = 1 as \"" + name + "\"", "w * x");
+    EXPECT_EQ(compiled->Where(DiagnosticKind::BadAlias), "3:25") << name << "\n" << compiled->text();
+    const auto part = CompileText(
+        "axis model = 4\nmodule A(x[model]) -> [model] {\n  param m[model] = 1\n  m * x\n}\n"
+        "part net = A as \"" +
+        name + "\"\nentry f(x[model]) = net(x)\n");
+    EXPECT_EQ(part->Where(DiagnosticKind::BadAlias), "6:17") << name << "\n" << part->text();
+  }
+}
+
 }  // namespace
 }  // namespace heed::frontend
