@@ -256,6 +256,15 @@ int64_t GradientOf(const HeedProgram& program, std::string_view output) {
 
 }  // namespace
 
+std::vector<bool> Trained(const HeedProgram& program, const HeedFunction& function) {
+  std::vector<bool> trained(static_cast<size_t>(program.param_count), false);
+  for (int64_t i = 0; i < function.output_count; ++i) {
+    const int64_t param = GradientOf(program, function.outputs[i].name);
+    if (param >= 0) trained[static_cast<size_t>(param)] = true;
+  }
+  return trained;
+}
+
 bool Poison() {
   static const bool poison = [] {
     const char* value = std::getenv("HEED_POISON");

@@ -75,6 +75,7 @@ class ParameterBlock : public Parameters {
   std::span<const float> tensor(int64_t param) const;
   std::span<float> all();  ///< alignment gaps are 0 and stay 0
   std::span<const float> all() const;
+  bool AllFinite() const;
 
  private:
   const HeedProgram* program_;
@@ -85,6 +86,9 @@ class ParameterBlock : public Parameters {
 /// Fills with the initialisers written in the program: a pure function of (seed, parameter's name, element).
 /// An error names the parameters that have none.
 Status Initialize(ParameterBlock& parameters, const HeedProgram& program, uint64_t seed);
+
+/// Of each parameter, whether a function of a minimize entry gives its gradient.
+std::vector<bool> Trained(const HeedProgram& program, const HeedFunction& function);
 
 struct CallOptions {
   uint64_t seed = 0, step = 0;

@@ -1,6 +1,7 @@
 // Tensors of the host and blocks of parameters; see engine.h. Sizes here are trusted: what comes from a file
 // is checked where it is read.
-#include <new>
+#include <algorithm>
+#include <cmath>
 
 #include "runtime/engine.h"
 #include "runtime/memory.h"
@@ -13,7 +14,7 @@ constexpr int64_t kAlign = 16;  // floats: 64 bytes
 int64_t Product(const std::vector<int64_t>& shape) {
   int64_t count = 1;
   for (const int64_t size : shape) {
-    if (size < 0 || __builtin_mul_overflow(count, size, &count)) throw std::bad_alloc();
+    if (size < 0 || __builtin_mul_overflow(count, size, &count)) OutOfMemory();
   }
   return count;
 }
@@ -86,5 +87,8 @@ std::span<const float> ParameterBlock::tensor(int64_t param) const {
 }
 std::span<float> ParameterBlock::all() { return block_.floats(); }
 std::span<const float> ParameterBlock::all() const { return block_.floats(); }
+bool ParameterBlock::AllFinite() const {
+  return std::all_of(all().begin(), all().end(), [](float value) { return std::isfinite(value); });
+}
 
 }  // namespace heed

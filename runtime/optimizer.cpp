@@ -4,7 +4,10 @@
 #include "runtime/optimizer.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <vector>
 
@@ -19,16 +22,20 @@ struct Update {
   float* m;
   float* v;
   int64_t count;
+  std::atomic<bool>* overflows;
   float scale, decay, beta1, beta2, one_minus_beta1, one_minus_beta2, root_scale, eps, rate;
 };
 
 // The same text for each instruction set: with contraction off, every operation is exact to the last bit
-// whatever the width. A moment of 0 moves nothing, also when eps is 0.
-__attribute__((always_inline)) inline void UpdateRange(const Update& u, int64_t begin, int64_t end) {
+// whatever the width. A moment of 0 moves nothing, also when eps is 0. True if a second moment is not finite:
+// it would hold its parameter still for good.
+__attribute__((always_inline)) inline bool UpdateRange(const Update& u, int64_t begin, int64_t end) {
   float* __restrict parameter = u.parameter;
   const float* __restrict gradient = u.gradient;
   float* __restrict first = u.m;
   float* __restrict second = u.v;
+  // Of the bits of the moments, which are not negative: in the order of their values, NaN last.
+  uint32_t largest = 0;
   for (int64_t i = begin; i < end; ++i) {
     const float g = gradient[i] * u.scale;
     const float m = u.beta1 * first[i] + u.one_minus_beta1 * g;
@@ -37,12 +44,14 @@ __attribute__((always_inline)) inline void UpdateRange(const Update& u, int64_t 
     second[i] = v;
     const float step = m / (std::sqrt(v) * u.root_scale + u.eps);
     parameter[i] = parameter[i] * u.decay - u.rate * (m == 0 ? 0 : step);
+    largest = std::max(largest, std::bit_cast<uint32_t>(v) & 0x7fffffffu);
   }
+  return largest >= 0x7f800000u;
 }
-void UpdateBaseline(const Update& u, int64_t begin, int64_t end) { UpdateRange(u, begin, end); }
+bool UpdateBaseline(const Update& u, int64_t begin, int64_t end) { return UpdateRange(u, begin, end); }
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) void UpdateAvx2(const Update& u, int64_t begin, int64_t end) {
-  UpdateRange(u, begin, end);
+__attribute__((target("avx2"))) bool UpdateAvx2(const Update& u, int64_t begin, int64_t end) {
+  return UpdateRange(u, begin, end);
 }
 #endif
 auto ChooseUpdate() {
@@ -84,7 +93,23 @@ void UpdateChunks(const void* context, int64_t part, int64_t parts, void*) {
   static const auto run = ChooseUpdate();
   const int64_t chunks = Chunks(update.count);
   const int64_t begin = chunks * part / parts * kChunk, end = chunks * (part + 1) / parts * kChunk;
-  run(update, begin, std::min(end, update.count));
+  if (run(update, begin, std::min(end, update.count))) update.overflows->store(true);
+}
+
+// Neighbours among the parameters that are trained, as ranges of the block.
+std::vector<std::pair<int64_t, int64_t>> Runs(const ParameterBlock& block, const std::vector<bool>& trained) {
+  const int64_t count = static_cast<int64_t>(block.all().size());
+  const auto begin_of = [&](size_t i) {
+    return i < trained.size() ? block.tensor(static_cast<int64_t>(i)).data() - block.all().data() : count;
+  };
+  if (trained.empty()) return {{0, count}};
+  std::vector<std::pair<int64_t, int64_t>> runs;
+  for (size_t i = 0; i < trained.size(); ++i) {
+    if (!trained[i]) continue;
+    if (runs.empty() || runs.back().second != begin_of(i)) runs.emplace_back(begin_of(i), begin_of(i));
+    runs.back().second = begin_of(i + 1);
+  }
+  return runs;
 }
 
 }  // namespace
@@ -114,7 +139,8 @@ double LearningRate(const AdamOptions& options, int64_t step) {
 }
 
 double AdamStep(const AdamOptions& options, int64_t step, double gradient_scale, ParameterBlock& parameters,
-                const ParameterBlock& gradients, ParameterBlock& m, ParameterBlock& v, ThreadPool& threads) {
+                const ParameterBlock& gradients, ParameterBlock& m, ParameterBlock& v, ThreadPool& threads,
+                const std::vector<bool>& trained) {
   const int64_t count = static_cast<int64_t>(parameters.all().size());
   // Chunks are fixed; how many a part has only decides who works.
   const int64_t parts = std::clamp<int64_t>(4 * threads.threads(), 1, std::max<int64_t>(1, Chunks(count)));
@@ -129,22 +155,32 @@ double AdamStep(const AdamOptions& options, int64_t step, double gradient_scale,
     gradient_scale *= std::min(1.0, options.clip / (norm + 1e-6));
   }
   const double rate = LearningRate(options, step), s = static_cast<double>(step);
-  const Update update = {parameters.all().data(),
-                         gradients.all().data(),
-                         m.all().data(),
-                         v.all().data(),
-                         count,
-                         static_cast<float>(gradient_scale),
-                         static_cast<float>(1 - rate * options.weight_decay),
-                         static_cast<float>(options.beta1),
-                         static_cast<float>(options.beta2),
-                         static_cast<float>(1 - options.beta1),
-                         static_cast<float>(1 - options.beta2),
-                         static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, s))),
-                         static_cast<float>(options.eps),
-                         static_cast<float>(rate / (1 - std::pow(options.beta1, s)))};
-  threads.Parallel(UpdateChunks, &update, parts, 0);
-  return norm;
+  std::atomic<bool> overflows{false};
+  const Update all = {parameters.all().data(),
+                      gradients.all().data(),
+                      m.all().data(),
+                      v.all().data(),
+                      count,
+                      &overflows,
+                      static_cast<float>(gradient_scale),
+                      static_cast<float>(1 - rate * options.weight_decay),
+                      static_cast<float>(options.beta1),
+                      static_cast<float>(options.beta2),
+                      static_cast<float>(1 - options.beta1),
+                      static_cast<float>(1 - options.beta2),
+                      static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, s))),
+                      static_cast<float>(options.eps),
+                      static_cast<float>(rate / (1 - std::pow(options.beta1, s)))};
+  for (const auto& [begin, end] : Runs(parameters, trained)) {
+    Update update = all;
+    update.parameter += begin;
+    update.gradient += begin;
+    update.m += begin;
+    update.v += begin;
+    update.count = end - begin;
+    threads.Parallel(UpdateChunks, &update, std::min(parts, Chunks(update.count)), 0);
+  }
+  return overflows ? std::numeric_limits<double>::infinity() : norm;
 }
 
 }  // namespace heed

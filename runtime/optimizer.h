@@ -24,8 +24,11 @@ struct AdamOptions {
 double LearningRate(const AdamOptions& options, int64_t step);
 
 /// One bias-corrected step with gradients scaled by `gradient_scale` first; deterministic for any number of
-/// threads. Returns the global norm of the scaled gradient (before clipping) if clipping is on, else 0.
+/// threads. Parameters that are not `trained` (empty: all are) stay as they are, with their moments. Returns
+/// the global norm of the scaled gradient (before clipping) if clipping is on, else 0; infinity if a gradient
+/// or its square is no finite f32, after which the moments are of no use.
 double AdamStep(const AdamOptions& options, int64_t step, double gradient_scale, ParameterBlock& parameters,
-                const ParameterBlock& gradients, ParameterBlock& m, ParameterBlock& v, ThreadPool& threads);
+                const ParameterBlock& gradients, ParameterBlock& m, ParameterBlock& v, ThreadPool& threads,
+                const std::vector<bool>& trained = {});
 
 }  // namespace heed

@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "runtime_toy.h"
 
@@ -160,6 +162,48 @@ TEST(Adam, ClipsByGlobalNorm) {
   options.clip = 100;
   AdamStep(options, 1, 0.5, p, g, m2, v2, threads);
   EXPECT_NEAR(m2.tensor(0)[0], 0.1 * 3, 1e-6);
+}
+
+TEST(Adam, WhatIsNotTrainedStaysAsItIs) {
+  using test::kToy;
+  ThreadPool threads(2);
+  AdamOptions options;
+  options.weight_decay = 0.5;
+  options.schedule = Schedule::Constant;
+  const std::vector<std::vector<bool>> choices = {
+      {}, {true, true, true}, {true, false, true}, {false, true, false}, {false, false, false}};
+  for (const std::vector<bool>& trained : choices) {
+    ParameterBlock p(kToy), g(kToy), m(kToy), v(kToy), all(kToy), m2(kToy), v2(kToy);
+    std::fill(g.all().begin(), g.all().end(), 0.5f);
+    for (ParameterBlock* block : {&p, &all}) std::fill(block->all().begin(), block->all().end(), 2.0f);
+    for (float& value : v.all()) value = 0.25f;
+    std::copy(v.all().begin(), v.all().end(), v2.all().begin());
+    const std::vector<float> before(p.all().begin(), p.all().end());
+    AdamStep(options, 1, 1, p, g, m, v, threads, trained);
+    AdamStep(options, 1, 1, all, g, m2, v2, threads);
+    for (int64_t i = 0; i < kToy.param_count; ++i) {
+      const auto n = static_cast<size_t>(p.tensor(i).data() - p.all().data());
+      for (size_t e = 0; e < p.tensor(i).size(); ++e) {
+        const bool moves = trained.empty() || trained[static_cast<size_t>(i)];
+        EXPECT_EQ(p.all()[n + e], moves ? all.all()[n + e] : before[n + e]);
+        EXPECT_EQ(m.all()[n + e], moves ? m2.all()[n + e] : 0);
+        EXPECT_EQ(v.all()[n + e], moves ? v2.all()[n + e] : 0.25f);
+      }
+    }
+  }
+}
+
+TEST(Adam, AGradientWhoseSquareIsNoNumberIsReported) {
+  const Big big(100003);
+  ThreadPool threads(2);
+  for (const float gradient : {1.9e19f, -1e30f, std::numeric_limits<float>::infinity(),
+                               std::numeric_limits<float>::quiet_NaN(), 1.8e19f}) {
+    for (const size_t place : {size_t{0}, size_t{70001}, size_t{100002}}) {
+      ParameterBlock p(big.program), g(big.program), m(big.program), v(big.program);
+      g.tensor(0)[place] = gradient;
+      EXPECT_EQ(std::isfinite(AdamStep({}, 1, 1, p, g, m, v, threads)), gradient == 1.8e19f) << gradient;
+    }
+  }
 }
 
 TEST(Adam, WithoutGradientNothingMovesEvenWithoutEps) {
