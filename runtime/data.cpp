@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "runtime/text_kind.h"
 #include "runtime/utf8.h"
 #include "runtime/whole_file.h"
 
@@ -79,6 +80,8 @@ int64_t CountOf(std::span<const int32_t> ids, int32_t id) { return std::count(id
 Result<TextFile> TextFile::Read(const std::string& path, bool skip_invalid) {
   const Result<std::string> raw = ReadWholeFile(path);
   if (!raw) return raw.error();
+  if (const std::string other = OtherThanText(*raw); !other.empty())
+    return Error{path + " is not text; it is " + other};
   TextFile file;
   file.path_ = path;
   file.text_.reserve(raw->size());

@@ -16,7 +16,8 @@ namespace heed {
 /// A UTF-8 text file in memory, without the CR of CR LF.
 class TextFile {
  public:
-  /// An error names the first line with invalid bytes, or with `skip_invalid` such lines become empty and are
+  /// What is of another format is an error that says which. An error names the first line with invalid bytes,
+  /// or with `skip_invalid` such lines become empty and are
   /// counted. A byte order mark at the start is dropped.
   static Result<TextFile> Read(const std::string& path, bool skip_invalid);
   const std::string& path() const { return path_; }

@@ -13,6 +13,7 @@
 #include "runtime/base64.h"
 #include "runtime/checkpoint.h"
 #include "runtime/names.h"
+#include "runtime/text_kind.h"
 #include "runtime/utf8.h"
 
 namespace heed {
@@ -41,6 +42,16 @@ Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& 
   Result<TokenizerPtr> tokenizer = DeserializeTokenizer(*bytes);
   if (!tokenizer) return Error{weights + ": " + tokenizer.error().message};
   return tokenizer;
+}
+
+Result<TextFile> ReadText(const std::string& path, bool skip_invalid) {
+  Result<TextFile> file = TextFile::Read(path, skip_invalid);
+  if (file && IsJson(file->text())) {
+    PrintWarning(path +
+                 " is JSON, and is taken as plain text with its braces, quotes and keys; take the text out "
+                 "first if that is meant, as `jq -r .text` does");
+  }
+  return file;
 }
 
 Result<MadeTokenizer> MakeTokenizer(const std::string& option, const TokenizerSource& source) {

@@ -16,6 +16,8 @@ namespace heed {
 /// `option` ("bytes", a file or a folder) if it is not empty, else the tokenizer in the checkpoint `weights`,
 /// or one that is published beside it, which a note announces.
 Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& weights);
+/// TextFile::Read, and a warning if the text is JSON.
+Result<TextFile> ReadText(const std::string& path, bool skip_invalid);
 /// What a tokenizer is made of, and for.
 struct TokenizerSource {
   std::span<const std::string_view> texts;

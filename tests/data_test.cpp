@@ -10,6 +10,7 @@
 #include <set>
 
 #include "runtime/bleu.h"
+#include "runtime/text_kind.h"
 #include "tests/paths.h"
 
 namespace heed {
@@ -47,6 +48,45 @@ TEST(TextFile, NamesTheLineOfInvalidBytes) {
   Result<TextFile> missing = TextFile::Read("/nonexistent/text", false);
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().message.find("cannot open /nonexistent/text"), std::string::npos);
+}
+
+TEST(TextFile, OtherFormatsAreNamed) {
+  const auto error = [](const std::string& bytes) {
+    const Result<TextFile> file = TextFile::Read(Write("format", bytes), true);
+    return file ? "" : file.error().message;
+  };
+  const std::string utf16("a\0b\0c\0 \0d\0", 10), zeros(200, '\0');
+  std::string wide;
+  for (int i = 0; i < 50; ++i) wide += utf16;
+  for (const auto& [bytes, said] : std::vector<std::pair<std::string, std::string>>{
+           {"\x1f\x8b\x08rest", "compressed by gzip"},
+           {std::string("PK\3\4", 4) + "rest", "a zip archive"},
+           {"%PDF-1.7\n", "a PDF"},
+           {"\xff\xfe" + utf16, "UTF-16"},
+           {wide, "UTF-16"},
+           {"text " + zeros, "binary data"},
+           {std::string("\x10\0\0\0\0\0\0\0", 8) + "{\"a\":           }", "a safetensors file"},
+           {"BZh91AY&SY", "compressed by bzip2"}}) {
+    EXPECT_NE(error(bytes).find("is not text; it is " + said), std::string::npos)
+        << said << ": " << error(bytes);
+  }
+  // Text may begin like this, and have a stray zero.
+  for (const std::string& text :
+       {std::string("BZh"), std::string("PK is a team"), std::string(100, 'x') + '\0', std::string("PAR1")})
+    EXPECT_EQ(error(text), "") << text;
+}
+
+TEST(TextFile, JsonIsNoticed) {
+  EXPECT_TRUE(IsJson("{\"text\": \"a\"}\n{\"text\": \"b\"}\n"));
+  EXPECT_TRUE(IsJson("\n  {\"text\": \"a\"}"));
+  EXPECT_TRUE(IsJson("[\n {\"a\": 1},\n {\"a\": 2}\n]\n"));
+  EXPECT_TRUE(IsJson("{\n \"a\": [1, 2]\n}"));
+  std::string cut;
+  for (int i = 0; i < 30; ++i) cut += "{\"text\": \"the cat\"}\n";
+  EXPECT_TRUE(IsJson(cut + "{\"text\": \"the"));
+  for (const char* text : {"", "text\n{\"a\": 1}\n", "{ braces } in text\n", "[1] a footnote\n[2] another\n",
+                           "{\"a\": 1}\nsome text\nmore text\n"})
+    EXPECT_FALSE(IsJson(text)) << text;
 }
 
 TEST(ParallelData, AddsEndsAndSkips) {
