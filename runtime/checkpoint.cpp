@@ -58,6 +58,8 @@ Result<bool> LoadMoments(const SafetensorsFile& file, const HeedProgram& program
     return problems.Message("the optimizer's state does not fit " + std::string(program.source_name) + ":",
                             "");
   }
+  if (!m.AllFinite() || !v.AllFinite())
+    return Error{"the optimizer's state has numbers that are not finite; start from the weights with --init"};
   return true;
 }
 

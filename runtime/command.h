@@ -74,6 +74,9 @@ bool Interrupted();
 void CatchInterrupts();
 /// Forgets a Ctrl-C.
 void ForgetInterrupt();
+/// Sends on what was printed on the standard output. Where that fails, an error that ends the command:
+/// without a message if the reader of a pipe has gone, as `head` does when it has enough.
+Status FlushOutput();
 /// "error: MESSAGE" or "warning: MESSAGE" or "note: MESSAGE" on stderr, in colour on a terminal.
 void PrintError(const std::string& message);
 void PrintWarning(const std::string& message);

@@ -11,13 +11,14 @@
 #include "runtime/attention_svg.h"
 #include "runtime/checkpoint.h"
 #include "runtime/end_tokens.h"
+#include "runtime/file_roles.h"
 #include "runtime/labels.h"
 #include "runtime/option_checks.h"
 #include "runtime/packed_parameters.h"
 #include "runtime/table.h"
 #include "runtime/text_command.h"
 #include "runtime/utf8.h"
-#include "runtime/whole_file.h"
+#include "system/file_writer.h"
 
 namespace heed {
 namespace {
@@ -100,6 +101,13 @@ class AttentionCommand final : public Command {
       return UsageError("name the checkpoint with --weights W.safetensors");
     if (weights_.empty() && tokenizer_name_.empty())
       return UsageError("name a tokenizer with --tokenizer FILE");
+    if (out_ != "-") {
+      FileRoles roles;
+      roles.ReadsWeights("--weights", weights_);
+      roles.ReadsTokenizer("--tokenizer", tokenizer_name_);
+      roles.Writes("-o", out_);
+      if (Status ok = roles.Check(); !ok) return ok.error();
+    }
     ThreadPool threads(line_.threads());
     std::vector<const HeedFunction*> functions{entry_->weights};
     for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryGenerate))

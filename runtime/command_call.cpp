@@ -6,6 +6,7 @@
 
 #include "runtime/command.h"
 #include "runtime/end_tokens.h"
+#include "runtime/file_roles.h"
 #include "runtime/option_checks.h"
 #include "runtime/packed_parameters.h"
 #include "runtime/raw_call.h"
@@ -65,6 +66,11 @@ class CallCommand final : public Command {
       return UsageError(std::string("--grad and --steps need a `minimize` entry; `") + entry->name +
                         "` is none");
     }
+    FileRoles roles;
+    roles.ReadsWeights("--weights", weights_);
+    roles.Reads("--inputs", inputs_);
+    roles.Writes("--outputs", outputs_);
+    if (Status ok = roles.Check(); !ok) return ok.error();
     RawOptions options;
     options.gradients = gradients_;
     options.steps = steps_;
@@ -98,6 +104,7 @@ class CallCommand final : public Command {
       if (!file) return file.error();
       Result<RawInputs> read = ReadInputs(*file, program, *entry);
       if (!read) return Error{inputs_ + ": " + read.error().message};
+      if (Status unchanged = file->CheckUnchanged(); !unchanged) return unchanged.error();
       inputs = std::move(*read);
     }
     const Result<RawResults> results = trains ? CallRawTraining(engine, *entry, inputs, *block, options)

@@ -93,6 +93,7 @@ class GenerateCommand final : public Command {
     if (Status ok = NoteChoices(weights_); !ok) return ok.error();
     if (timings_) decoder->on_times = PrintTimes;
     KeepToPieces(*decoder, tokenizer_);
+    decoder->interrupted = [] { return std::ferror(stdout) != 0; };  // nobody would see the rest
     std::vector<TextArgument> texts = decoder->sources();
     texts.push_back(decoder->variable());
     if (Status ok = CheckTokenizer(*tokenizer_, texts); !ok) return ok.error();
@@ -203,7 +204,7 @@ class GenerateCommand final : public Command {
       const LineAnswers answers = sources_ > 0 ? TranslateLines(decoder, job, *lines, first)
                                                : CompleteLines(decoder, job, *lines, first);
       PrintLines(answers.lines);
-      if (Status ok = Flush(); !ok) return ok.error();
+      if (Status ok = FlushOutput(); !ok) return ok.error();
       if (answers.problem) return *answers.problem;
       first += static_cast<int64_t>(lines->size());
     }
@@ -214,7 +215,7 @@ class GenerateCommand final : public Command {
   /// At a terminal: a line in, its continuation out. Ctrl-C stops an answer, Ctrl-D ends.
   Result<int> Talk(Decoder& decoder, const LineJob& job) {
     CatchInterrupts();
-    decoder.interrupted = Interrupted;
+    decoder.interrupted = [] { return Interrupted() || std::ferror(stdout) != 0; };
     LineReader reader(STDIN_FILENO);
     const auto ask = [] {
       std::fputs("> ", stdout);
@@ -238,7 +239,7 @@ class GenerateCommand final : public Command {
       if (!done) PrintError(done.error().message);
     }
     std::fputc('\n', stdout);
-    if (Status ok = Flush(); !ok) return ok.error();
+    if (Status ok = FlushOutput(); !ok) return ok.error();
     return kExitDone;
   }
 
@@ -282,13 +283,8 @@ class GenerateCommand final : public Command {
         PrintLine(text.substr(std::min(hidden, text.size())));
       }
     }
-    if (Status ok = Flush(); !ok) return ok.error();
+    if (Status ok = FlushOutput(); !ok) return ok.error();
     return kExitDone;
-  }
-
-  static Status Flush() {
-    if (std::fflush(stdout) != 0 || std::ferror(stdout)) return Error{"cannot write the output"};
-    return Done{};
   }
 
   const CommandLine& line_;

@@ -5,8 +5,10 @@
 #include "runtime/base64.h"
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
+#include "runtime/file_roles.h"
 #include "runtime/option_checks.h"
 #include "runtime/text_command.h"
+#include "system/file_writer.h"
 
 namespace heed {
 namespace {
@@ -33,6 +35,11 @@ class InitCommand final : public Command {
   Result<int> Run() override {
     std::map<std::string, std::string> metadata = {{"program", program_.source_name},
                                                    {"heed", program_.heed_version}};
+    FileRoles roles;
+    for (const std::string& path : texts_) roles.Reads("--text", path);
+    roles.ReadsTokenizer("--tokenizer", tokenizer_);
+    roles.Writes("--out", out_);
+    if (Status ok = roles.Check(); !ok) return ok.error();
     if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     if (!texts_.empty() || !tokenizer_.empty()) {
       const Result<TokenizerPtr> tokenizer = Tokenizer();
@@ -57,7 +64,7 @@ class InitCommand final : public Command {
       return UsageError("--tokenizer " + tokenizer_ + " is made from a text; give one with --text FILE");
     std::vector<TextFile> files;
     for (const std::string& path : texts_) {
-      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
+      Result<TextFile> file = ReadText(path, skip_invalid_);
       if (!file) return file.error();
       files.push_back(std::move(*file));
     }

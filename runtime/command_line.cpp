@@ -1,6 +1,5 @@
 // The command line of a generated program: registration, parsing (CLI11), exit codes, messages, Ctrl-C. What
 // a command does is in command_NAME.cpp.
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -10,12 +9,15 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <thread>
 
-#include "runtime/checkpoint.h"
 #include "runtime/command.h"
 #include "runtime/cpu.h"
 #include "runtime/option_checks.h"
+#include "system/process.h"
+#include "system/stack.h"
+#include "system/unfinished.h"
 
 namespace heed {
 namespace {
@@ -39,31 +41,13 @@ void OnSignal(int number) {
     errno = code;
     return;
   }
-  RemoveTemporaryFile();
+  EndUnfinished();
   _exit(128 + number);
 }
 
-void CatchSignals() {
-  struct sigaction action = {};
-  action.sa_handler = OnSignal;
-  sigaction(SIGTERM, &action, nullptr);
-  // A shell's background job ignores Ctrl-C, nohup a lost terminal; that is their choice.
-  for (const int number : {SIGINT, SIGHUP}) {
-    struct sigaction before = {};
-    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
-      sigaction(number, &action, nullptr);
-  }
-  // A file over the size limit is then an error of write(), with a message.
-  signal(SIGXFSZ, SIG_IGN);
-}
-
-// A file opened while one of these is closed would become standard input, output or the place for messages.
-// What takes their place fails when used.
-void OccupyStandardDescriptors() {
-  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(descriptor, F_GETFD) >= 0) continue;
-    [[maybe_unused]] const int lowest = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-  }
+// No memory for a message either, nor for going back to where one would be printed.
+void EndWithoutMemory() {
+  EndAtOnce({"error: out of memory; use smaller batches, or a machine with more\n"});
 }
 
 int DefaultThreads() {
@@ -82,6 +66,13 @@ void Print(const char* kind, const char* colour, const std::string& message) {
   }
 }
 
+// The exit code after this, which is printed if it says anything: whoever closed the output knows.
+int Ended(const Status& status) {
+  if (status) return kExitDone;
+  if (!status.error().message.empty()) PrintError(status.error().message);
+  return kExitError;
+}
+
 std::string BaseName(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
 }  // namespace
@@ -90,6 +81,10 @@ void StopGently() { stops_gently = 1; }
 bool Interrupted() { return interrupted != 0; }
 void CatchInterrupts() { catches_interrupts = 1; }
 void ForgetInterrupt() { interrupted = 0; }
+Status FlushOutput() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return Done{};
+  return Error{ReaderIsGone() ? "" : "cannot write to standard output"};
+}
 void PrintError(const std::string& message) { Print("error", "31", message); }
 void PrintWarning(const std::string& message) { Print("warning", "35", message); }
 void PrintNote(const std::string& message) { Print("note", "36", message); }
@@ -130,7 +125,7 @@ int CommandLine::Run(int argc, const char* const* argv) {
     app.parse(argc, const_cast<char**>(argv));
   } catch (const CLI::Success& success) {
     app.exit(success);  // --help, --version
-    return std::fflush(stdout) == 0 ? kExitDone : kExitError;
+    return Ended(FlushOutput());
   } catch (const CLI::ParseError& error) {
     std::string name;
     for (const auto& [sub, command] : declared) {
@@ -159,18 +154,14 @@ int CommandLine::Run(int argc, const char* const* argv) {
     if (!sub->parsed()) continue;
     const Result<int> result = command->Run();
     if (result) {
-      if (std::fflush(stdout) != 0 && *result == kExitDone) {
-        PrintError("cannot write to standard output");
-        return kExitError;
-      }
-      return *result;
+      const int flushed = Ended(FlushOutput());
+      return *result == kExitDone ? flushed : *result;
     }
     if (result.error().usage) {
       PrintError(result.error().message + "\n  see `" + self + " " + command->Name() + " --help`");
       return kExitUsage;
     }
-    PrintError(result.error().message);
-    return kExitError;
+    return Ended(result.error());
   }
   return kExitUsage;
 }
@@ -193,7 +184,8 @@ std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntr
   return entries;
 }
 
-int Main(const HeedProgram& program, int argc, const char* const* argv) {
+namespace {
+int RunCommands(const HeedProgram& program, int argc, const char* const* argv) {
   if (program.abi_version != kHeedAbiVersion) {
     PrintError("the compiled program and its runtime are of different versions of Heed; compile it again");
     return kExitError;
@@ -203,8 +195,6 @@ int Main(const HeedProgram& program, int argc, const char* const* argv) {
     PrintError(status.error().message);
     return kExitError;
   }
-  OccupyStandardDescriptors();
-  CatchSignals();
   try {
     CommandLine line(program);
     RegisterInfo(line);
@@ -217,11 +207,18 @@ int Main(const HeedProgram& program, int argc, const char* const* argv) {
     RegisterInit(line);
     return line.Run(argc, argv);
   } catch (const std::bad_alloc&) {
-    PrintError("out of memory; use smaller batches, or a machine with more");
+    EndWithoutMemory();
   } catch (const std::exception& exception) {
     PrintError(std::string("internal error: ") + exception.what());
   }
   return kExitError;
+}
+}  // namespace
+
+int Main(const HeedProgram& program, int argc, const char* const* argv) {
+  PrepareProcess(OnSignal);
+  std::set_new_handler(EndWithoutMemory);
+  return OnLargeStack([&] { return RunCommands(program, argc, argv); }, EndWithoutMemory);
 }
 
 }  // namespace heed

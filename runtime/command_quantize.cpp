@@ -6,10 +6,12 @@
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
 #include "runtime/end_tokens.h"
+#include "runtime/file_roles.h"
 #include "runtime/packed_parameters.h"
 #include "runtime/quantized.h"
 #include "runtime/text_command.h"
 #include "runtime/text_inputs.h"
+#include "system/file_writer.h"
 
 namespace heed {
 namespace {
@@ -44,6 +46,11 @@ class QuantizeCommand final : public Command {
 
   Result<int> Run() override {
     const HeedProgram& program = line_.program();
+    FileRoles roles;
+    roles.ReadsWeights("--weights", weights_);
+    roles.ReadsTokenizer("--tokenizer", tokenizer_);
+    roles.Writes("--out", out_);
+    if (Status ok = roles.Check(); !ok) return ok.error();
     if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     const Result<Weights> weights = FindWeights(weights_, program);
     if (!weights) return weights.error();
@@ -90,6 +97,7 @@ class QuantizeCommand final : public Command {
         add(param.name, "F32", shape, std::move(values));
       }
     }
+    if (Status unchanged = weights->file().CheckUnchanged(); !unchanged) return unchanged.error();
     if (Status ok = WriteSafetensors(out_, tensors, metadata); !ok) return ok.error();
     std::printf("saved %s: %s in place of %s\n", out_.c_str(), BytesText(after).c_str(),
                 BytesText(before).c_str());

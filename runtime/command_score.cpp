@@ -68,7 +68,7 @@ class ScoreCommand final : public Command {
 
     std::vector<TextFile> files;
     for (const std::string& path : parallel ? std::vector{source_, target_} : std::vector{text_}) {
-      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
+      Result<TextFile> file = ReadText(path, skip_invalid_);
       if (!file) return file.error();
       files.push_back(std::move(*file));
     }

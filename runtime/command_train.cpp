@@ -8,10 +8,12 @@
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
 #include "runtime/end_tokens.h"
+#include "runtime/file_roles.h"
 #include "runtime/names.h"
 #include "runtime/option_checks.h"
 #include "runtime/text_command.h"
 #include "runtime/train.h"
+#include "system/file_writer.h"
 
 namespace heed {
 namespace {
@@ -112,6 +114,7 @@ class TrainCommand final : public Command {
     if (Status ok = CheckOptions(); !ok) return ok.error();
     Progress progress(quiet_);
     if (Status ok = ReadCheckpoint(); !ok) return ok.error();
+    if (Status ok = CheckFiles(); !ok) return ok.error();
     if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     if (Status ok = ReadData(progress); !ok) return ok.error();
 
@@ -194,6 +197,23 @@ class TrainCommand final : public Command {
     return Done{};
   }
 
+  /// No output may be an input, but for a checkpoint that is resumed.
+  Status CheckFiles() const {
+    FileRoles roles;
+    roles.Reads("--source", source_);
+    roles.Reads("--target", target_);
+    roles.Reads("--text", text_);
+    roles.Reads("--valid-source", valid_source_);
+    roles.Reads("--valid-target", valid_target_);
+    roles.Reads("--valid-text", valid_text_);
+    roles.ReadsTokenizer("--tokenizer", tokenizer_name_);
+    roles.ReadsWeights("--init", init_);
+    roles.ReadsWeights("--resume", resume_);
+    roles.Writes("--out", out_, resume_);
+    roles.Writes("--log", log_);
+    return roles.Check();
+  }
+
   /// State, options and tokenizer of --resume; explicit options win.
   Status ReadCheckpoint() {
     if (resume_.empty()) return Done{};
@@ -249,7 +269,7 @@ class TrainCommand final : public Command {
     const bool parallel = texts_.size() == 2;
     std::vector<TextFile> files;
     for (const std::string& path : parallel ? std::vector{source_, target_} : std::vector{text_}) {
-      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
+      Result<TextFile> file = ReadText(path, skip_invalid_);
       if (!file) return file.error();
       if (file->invalid_lines() > 0) {
         PrintWarning(path + ": left out " + std::to_string(file->invalid_lines()) +
@@ -280,7 +300,7 @@ class TrainCommand final : public Command {
     for (const std::string& path :
          parallel ? std::vector{valid_source_, valid_target_} : std::vector{valid_text_}) {
       if (path.empty()) return Done{};
-      Result<TextFile> file = TextFile::Read(path, skip_invalid_);
+      Result<TextFile> file = ReadText(path, skip_invalid_);
       if (!file) return file.error();
       files.push_back(std::move(*file));
     }
@@ -363,7 +383,8 @@ class TrainCommand final : public Command {
     Result<SafetensorsFile> file = SafetensorsFile::Open(from);
     if (!file) return file.error();
     Result<bool> moments = LoadMoments(*file, program_, m, v);
-    if (!moments) return moments.error();
+    if (!moments) return Error{from + ": " + moments.error().message};
+    if (Status unchanged = file->CheckUnchanged(); !unchanged) return unchanged;
     if (!*moments)
       return Error{from + " lacks the optimizer's state; start from its weights with --init " + from};
     state_.step = resumed_->step;

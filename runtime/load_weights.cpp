@@ -47,7 +47,7 @@ Status LoadWeights(const std::string& path, const HeedProgram& program, Paramete
   const Result<Weights> weights = FindWeights(path, program);
   if (!weights) return weights.error();
   CopyParameters(*weights, program, parameters);
-  return Done{};
+  return weights->file().CheckUnchanged();
 }
 
 Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
@@ -61,7 +61,9 @@ Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& 
     return PackedParameters(program, read, wanted.value_or(kHeedWeightsF32), {}, threads);
   const Result<Weights> weights = FindWeights(path, program);
   if (!weights) return weights.error();
-  return PackedParameters(program, read, wanted.value_or(weights->type()), SourceOf(*weights), threads);
+  PackedParameters packed(program, read, wanted.value_or(weights->type()), SourceOf(*weights), threads);
+  if (Status status = weights->file().CheckUnchanged(); !status) return status.error();
+  return packed;
 }
 
 ParameterSource SourceOf(const Weights& weights) {

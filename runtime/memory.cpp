@@ -66,7 +66,7 @@ void* Map(int64_t size) {
   const int64_t slack = size >= kHugePage ? kHugePage : 0;
   void* mapped = mmap(nullptr, static_cast<size_t>(size + slack), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  if (mapped == MAP_FAILED) OutOfMemory();
   if (slack == 0) return mapped;
   char* const begin = static_cast<char*>(mapped);
   const auto address = reinterpret_cast<intptr_t>(begin);
@@ -89,11 +89,11 @@ int64_t MachineBytes() {
 }
 
 std::shared_ptr<void> Allocate(int64_t bytes, bool zeros) {
-  if (bytes < 0 || bytes > MachineBytes()) throw std::bad_alloc();
+  if (bytes < 0 || bytes > MachineBytes()) OutOfMemory();
   if (bytes < kMapped) {
     const size_t size = static_cast<size_t>(std::max<int64_t>(64, RoundUp(bytes, 64)));
     void* data = std::aligned_alloc(64, size);
-    if (data == nullptr) throw std::bad_alloc();
+    if (data == nullptr) OutOfMemory();
     if (zeros) std::memset(data, 0, size);
     return {data, [](void* p) { std::free(p); }};
   }
@@ -108,6 +108,11 @@ std::shared_ptr<void> Allocate(int64_t bytes, bool zeros) {
 }
 
 }  // namespace
+
+void OutOfMemory() {
+  if (const std::new_handler handler = std::get_new_handler()) handler();
+  throw std::bad_alloc();
+}
 
 int64_t AvailableBytes() {
   int64_t kilobytes = -1;

@@ -7,8 +7,12 @@
 
 namespace heed {
 
+/// Nothing can be had any more: asks the program's handler (std::set_new_handler), which may end it with a
+/// message from any thread, and throws std::bad_alloc where there is none.
+[[noreturn]] void OutOfMemory();
+
 /// At least `bytes`, 64-byte aligned and safe to read up to the next multiple of 64. The contents are
-/// arbitrary; throws std::bad_alloc.
+/// arbitrary. Ends in OutOfMemory where there is not so much.
 std::shared_ptr<void> AllocateBlock(int64_t bytes);
 /// The same, filled with zeros.
 std::shared_ptr<void> AllocateZeros(int64_t bytes);

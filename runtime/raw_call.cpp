@@ -6,6 +6,7 @@
 
 #include "runtime/decode.h"
 #include "runtime/text_inputs.h"
+#include "runtime/train.h"
 
 namespace heed {
 namespace {
@@ -29,15 +30,17 @@ HostTensor Scalar(double value) {
 // One call of a minimize entry's function: A and B.
 struct Sums {
   double loss = 0, count = 0;
-  double Mean() const { return count != 0 ? loss / count : 0; }
+  double Mean() const { return loss / count; }
 };
-Result<Sums> Minimize(Engine& engine, const HeedFunction& function, const RawInputs& inputs,
-                      const Parameters& parameters, ParameterBlock* gradients) {
+Result<Sums> Minimize(Engine& engine, const HeedEntry& entry, const HeedFunction& function,
+                      const RawInputs& inputs, const Parameters& parameters, ParameterBlock* gradients) {
   const auto results = engine.Call(function, inputs.tensors, parameters, gradients, {});
   if (!results) return results.error();
   const auto loss = results->find("loss"), per = results->find("per");
   if (loss == results->end()) return Error{std::string(function.name) + " has no output `loss`"};
-  return Sums{SumOf(loss->second), per == results->end() ? 1 : SumOf(per->second)};
+  const Sums sums{SumOf(loss->second), per == results->end() ? 1 : SumOf(per->second)};
+  if (Status counted = CheckCount(entry, sums.count, "these examples"); !counted) return counted.error();
+  return sums;
 }
 
 RawResults LossAndCount(const Sums& sums) {
@@ -49,7 +52,7 @@ RawResults LossAndCount(const Sums& sums) {
 
 Result<RawResults> CallLoss(Engine& engine, const HeedEntry& entry, const RawInputs& inputs,
                             const Parameters& parameters) {
-  const Result<Sums> sums = Minimize(engine, *entry.loss, inputs, parameters, nullptr);
+  const Result<Sums> sums = Minimize(engine, entry, *entry.loss, inputs, parameters, nullptr);
   if (!sums) return sums.error();
   return LossAndCount(*sums);
 }
@@ -175,7 +178,7 @@ Result<RawResults> CallRawTraining(Engine& engine, const HeedEntry& entry, const
   const HeedFunction* const function = entry.train;
   if (function == nullptr) return Error{std::string("entry `") + entry.name + "` has no compiled function"};
   ParameterBlock gradients(program);
-  const Result<Sums> sums = Minimize(engine, *function, inputs, parameters, &gradients);
+  const Result<Sums> sums = Minimize(engine, entry, *function, inputs, parameters, &gradients);
   if (!sums) return sums.error();
   RawResults results = LossAndCount(*sums);
   const auto add_block = [&](const std::string& prefix, const ParameterBlock& block, double divisor) {
@@ -190,22 +193,34 @@ Result<RawResults> CallRawTraining(Engine& engine, const HeedEntry& entry, const
       results.tensors.push_back({prefix + param.name, tensor, tensor.shape()});
     }
   };
-  // A count of 0 makes no loss and no gradient; dividing by 1 leaves the zeros.
-  if (options.gradients) add_block("grad.", gradients, sums->count != 0 ? sums->count : 1);
+  if (options.gradients) add_block("grad.", gradients, sums->count);
   if (options.steps > 0) {
     ParameterBlock m(program), v(program);
     HostTensor losses(kHeedFloat32, {options.steps});
     AdamOptions adam = options.adam;
     adam.total_steps = options.steps;
+    const std::vector<bool> trained = Trained(program, *function);
     Sums now = *sums;
     for (int64_t step = 1; step <= options.steps; ++step) {
       if (step > 1) {
-        const Result<Sums> next = Minimize(engine, *function, inputs, parameters, &gradients);
+        const Result<Sums> next = Minimize(engine, entry, *function, inputs, parameters, &gradients);
         if (!next) return next.error();
         now = *next;
       }
       losses.floats()[static_cast<size_t>(step - 1)] = static_cast<float>(now.Mean());
-      if (now.count != 0) AdamStep(adam, step, 1 / now.count, parameters, gradients, m, v, engine.threads());
+      const auto fail = [&](const char* what) {
+        return Error{std::string(what) + " of step " + std::to_string(step) +
+                     " is not a finite number; nothing was written. Try a lower --lr, a longer --warmup, or "
+                     "--clip 1"};
+      };
+      if (!std::isfinite(now.Mean())) return fail("the loss");
+      const double norm =
+          AdamStep(adam, step, 1 / now.count, parameters, gradients, m, v, engine.threads(), trained);
+      if (!std::isfinite(norm)) return fail("the gradient (or its square, as f32)");
+    }
+    if (!parameters.AllFinite()) {
+      return Error{"parameters are no longer finite numbers after step " + std::to_string(options.steps) +
+                   "; nothing was written. Try a lower --lr, a longer --warmup, or --clip 1"};
     }
     results.tensors.push_back({"losses", losses, losses.shape()});
     add_block("after.", parameters, 1);

@@ -1,32 +1,19 @@
 // The file format: 8 bytes of header length (little endian), a JSON object {name: {dtype, shape,
-// data_offsets}}, then the data without gaps. Reading trusts nothing; writing never leaves half a file under
-// the real name. Which tensors a program wants is checkpoint.cpp's business.
+// data_offsets}}, then the data without gaps. Reading trusts nothing. Which tensors a program wants is
+// checkpoint.cpp's business.
 #include "runtime/safetensors.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <climits>
-#include <cstdlib>
-#include <cstring>
 
 #include "runtime/json_input.h"
 #include "runtime/names.h"
-#include "runtime/whole_file.h"
+#include "system/file_writer.h"
 
 namespace heed {
 namespace {
 
 using Json = nlohmann::json;
 constexpr uint64_t kLargestHeader = 100'000'000;  // as in the reference implementation
-
-std::string SystemError(int code) { return std::strerror(code); }
 
 // A whole number of the header.
 bool ReadNumber(const Json& json, int64_t* number) {
@@ -45,148 +32,15 @@ std::string OtherFormat(std::string_view bytes) {
   return "is it of another format?";
 }
 
-Result<std::pair<const uint8_t*, int64_t>> MapFile(const std::string& path, std::shared_ptr<void>* mapping) {
-  const auto fail = [&](const std::string& why) { return Error{"cannot read " + path + ": " + why}; };
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) return fail(SystemError(errno));
-  struct stat status;
-  Result<std::pair<const uint8_t*, int64_t>> result = fail("not a regular file");
-  if (fstat(file, &status) != 0) {
-    result = fail(SystemError(errno));
-  } else if (S_ISDIR(status.st_mode)) {
-    result = fail("it is a folder");
-  } else if (S_ISREG(status.st_mode)) {
-    const int64_t size = status.st_size;
-    if (size == 0) {
-      result = fail("the file is empty");
-    } else {
-      void* data = mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_PRIVATE, file, 0);
-      if (data == MAP_FAILED) {
-        result = fail(SystemError(errno));
-      } else {
-        mapping->reset(data, [size](void* p) { munmap(p, static_cast<size_t>(size)); });
-        result = std::make_pair(static_cast<const uint8_t*>(data), size);
-      }
-    }
-  }
-  close(file);
-  return result;
-}
-
-// The temporary file of a write under way, removed if the process is told to end meanwhile.
-char temporary_path[PATH_MAX];
-std::atomic<bool> temporary_exists{false};
-
-class Writer {
- public:
-  explicit Writer(const std::string& path) : path_(path) {}
-  ~Writer() {
-    if (file_ >= 0) close(file_);
-    if (temporary_exists.load() && !direct_) Remove();
-  }
-
-  Status Open() {
-    // Through a symbolic link, so that the link stays.
-    target_ = path_;
-    if (char* real = realpath(path_.c_str(), nullptr)) {
-      target_ = real;
-      std::free(real);
-    }
-    mode_t mode = 0;
-    struct stat status;
-    if (stat(target_.c_str(), &status) == 0) {
-      if (S_ISDIR(status.st_mode)) return Fail("it is a folder");
-      direct_ = !S_ISREG(status.st_mode);  // a device or pipe is written to, not replaced
-      mode = status.st_mode & 07777;
-    }
-    if (direct_) {
-      file_ = open(target_.c_str(), O_WRONLY | O_CLOEXEC);
-      return file_ < 0 ? Fail(SystemError(errno)) : Status(Done{});
-    }
-    const size_t slash = target_.rfind('/');
-    folder_ = slash == std::string::npos ? "." : slash == 0 ? "/" : target_.substr(0, slash);
-    for (int attempt = 0; attempt < 1000; ++attempt) {
-      const std::string name =
-          folder_ + "/.heed-" + std::to_string(getpid()) + "-" + std::to_string(attempt) + ".tmp";
-      if (name.size() >= sizeof temporary_path) return Fail("the path is too long");
-      std::memcpy(temporary_path, name.c_str(), name.size() + 1);
-      file_ = open(temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (file_ >= 0) {
-        temporary_exists = true;
-        // Someone who made the file private wants it private.
-        if (mode != 0 && fchmod(file_, mode) != 0) errno = 0;
-        return Done{};
-      }
-      if (errno != EEXIST) {
-        return Fail(errno == ENOENT ? "there is no folder " + folder_ : SystemError(errno));
-      }
-    }
-    return Fail("no free temporary name in " + folder_);
-  }
-
-  Status Write(const void* data, int64_t bytes) {
-    const char* at = static_cast<const char*>(data);
-    while (bytes > 0) {
-      const ssize_t written = write(file_, at, static_cast<size_t>(std::min<int64_t>(bytes, 1 << 30)));
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return FailWriting(written < 0 ? errno : ENOSPC);
-      at += written;
-      bytes -= written;
-    }
-    return Done{};
-  }
-
-  Status Finish() {
-    if (!direct_ && fsync(file_) != 0) return FailWriting(errno);
-    const int file = file_;
-    file_ = -1;
-    if (close(file) != 0) return FailWriting(errno);
-    if (direct_) return Done{};
-    if (rename(temporary_path, target_.c_str()) != 0) return FailWriting(errno);
-    temporary_exists = false;
-    // The name, too, must survive a power cut. Some file systems cannot sync a folder; the data are safe
-    // then.
-    const int folder = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder >= 0) {
-      fsync(folder);
-      close(folder);
-    }
-    return Done{};
-  }
-
- private:
-  static void Remove() {
-    temporary_exists = false;
-    unlink(temporary_path);
-  }
-  Error Fail(const std::string& why) const { return Error{"cannot write " + path_ + ": " + why}; }
-  Error FailWriting(int code) const {
-    std::string why = SystemError(code);
-    if (code == ENOSPC) why = "no space left on the device";
-    if (code == EFBIG) why = "the file would be larger than the limit";
-    return Fail(why + (direct_ ? "" : "; what was there before is unchanged"));
-  }
-
-  std::string path_, target_, folder_;
-  int file_ = -1;
-  bool direct_ = false;
-};
-
 }  // namespace
-
-Status CheckCanWrite(const std::string& path) { return Writer(path).Open(); }
-
-void RemoveTemporaryFile() {
-  if (temporary_exists.load()) unlink(temporary_path);
-}
 
 Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   SafetensorsFile file;
-  std::shared_ptr<void> mapping;
-  const auto mapped = MapFile(path, &mapping);
+  Result<MappedFile> mapped = MappedFile::Open(path);
   if (!mapped) return mapped.error();
-  file.mappings_.push_back(std::move(mapping));
-  const auto [bytes, size] = *mapped;
+  const uint8_t* const bytes = mapped->data();
+  const int64_t size = mapped->size();
+  file.mappings_.push_back(std::make_shared<MappedFile>(std::move(*mapped)));
   const auto fail = [&](const std::string& why) {
     return Error{path + " is not a usable safetensors file: " + why};
   };
@@ -275,6 +129,18 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   return file;
 }
 
+std::vector<std::string> SafetensorsFile::Paths() const {
+  std::vector<std::string> paths;
+  for (const auto& mapping : mappings_) paths.push_back(mapping->path());
+  return paths;
+}
+
+Status SafetensorsFile::CheckUnchanged() const {
+  for (const auto& mapping : mappings_)
+    if (Status status = mapping->CheckUnchanged(); !status) return status;
+  return Done{};
+}
+
 Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                         const std::map<std::string, std::string>& metadata) {
   // Wide elements first, so that all are aligned in a mapped file.
@@ -306,20 +172,13 @@ Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>&
   uint8_t length[8];
   for (int i = 0; i < 8; ++i) length[i] = static_cast<uint8_t>(text.size() >> (8 * i));
 
-  Writer writer(path);
+  FileWriter writer(path);
   if (Status status = writer.Open(); !status) return status;
   if (Status status = writer.Write(length, 8); !status) return status;
   if (Status status = writer.Write(text.data(), static_cast<int64_t>(text.size())); !status) return status;
   for (size_t i = 0; i < order.size(); ++i) {
     if (Status status = writer.Write(order[i]->data, sizes[i]); !status) return status;
   }
-  return writer.Finish();
-}
-
-Status WriteWholeFile(const std::string& path, std::string_view bytes) {
-  Writer writer(path);
-  if (Status status = writer.Open(); !status) return status;
-  if (Status status = writer.Write(bytes.data(), static_cast<int64_t>(bytes.size())); !status) return status;
   return writer.Finish();
 }
 

@@ -1,6 +1,5 @@
-// Safetensors files: reading (mapped, checked against truncation and hostile headers) and writing (temporary
-// name, synced, renamed). Several files of one checkpoint read as one. What the tensors are for is the
-// caller's business.
+// Safetensors files: reading (mapped, checked against truncation and hostile headers) and writing. Several
+// files of one checkpoint read as one. What the tensors are for is the caller's business.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "runtime/result.h"
+#include "system/mapped_file.h"
 
 namespace heed {
 
@@ -32,6 +32,10 @@ class SafetensorsFile {
   };
   const std::map<std::string, Entry>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// Of the files, as they were opened (without the index).
+  std::vector<std::string> Paths() const;
+  /// An error if a file was changed since it was opened. To be asked when all tensors have been read.
+  Status CheckUnchanged() const;
 
   /// Where an index puts a tensor that cannot be had there.
   struct Absent {
@@ -42,7 +46,7 @@ class SafetensorsFile {
   const std::map<std::string, Absent>& absent() const { return absent_; }
 
  private:
-  std::vector<std::shared_ptr<void>> mappings_;
+  std::vector<std::shared_ptr<MappedFile>> mappings_;
   std::map<std::string, Entry> tensors_;
   std::map<std::string, std::string> metadata_;
   std::map<std::string, Absent> absent_;
@@ -69,16 +73,8 @@ struct NamedTensor {
   std::vector<int64_t> shape;
   const void* data;
 };
-/// Atomic: on any failure the file that was there is untouched and the temporary one is gone.
+/// With the care of FileWriter: on any failure the file that was there is untouched.
 Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                         const std::map<std::string, std::string>& metadata);
-
-/// Whether WriteSafetensors could write `path` now: there is a folder that takes new files, or a device. To
-/// be asked before long work. Leaves nothing behind.
-Status CheckCanWrite(const std::string& path);
-
-/// For a signal handler that is about to end the process: removes the temporary file of a write under way, if
-/// any.
-void RemoveTemporaryFile();
 
 }  // namespace heed

@@ -234,7 +234,7 @@ void Session::Grow(int64_t positions) {
     more += bytes * (room_ - old_room);
     largest = std::max(largest, bytes * old_room);
   }
-  if (more + largest > AvailableBytes()) throw std::bad_alloc();
+  if (more + largest > AvailableBytes()) OutOfMemory();
   for (Kept& memory : kept_) {
     if (memory.growing < 0 || memory.slots > 0) continue;
     Kept larger = memory;
@@ -252,7 +252,7 @@ void Session::Grow(int64_t positions) {
     ReleaseIdleBlocks();  // no other cache has use for the smaller one
   }
   // The extents only grew: what a machine can address was settled by the memory itself.
-  if (!Reserve()) throw std::bad_alloc();
+  if (!Reserve()) OutOfMemory();
 }
 
 /// Moves the rows of rings so that there is a slot for the newest position.

@@ -11,11 +11,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <new>
 #include <thread>
 #include <vector>
 
 #include "runtime/float_mode.h"
+#include "runtime/memory.h"
 
 namespace heed {
 namespace {
@@ -36,7 +36,7 @@ struct Scratch {
       bytes = 0;
       const int64_t rounded = (wanted + 4095) / 4096 * 4096;
       data = std::aligned_alloc(4096, static_cast<size_t>(rounded));
-      if (data == nullptr) throw std::bad_alloc();
+      if (data == nullptr) OutOfMemory();
       bytes = rounded;
     }
     return data;
@@ -135,9 +135,11 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
                     [](void* pool, HeedTask task, const void* context, int64_t parts, int64_t bytes) {
                       static_cast<ThreadPool*>(pool)->Parallel(task, context, parts, bytes);
                     }};
-  // Signals are the business of the thread that made the pool: it may be waiting for one.
+  // Signals are the business of the thread that made the pool: it may be waiting for one. A page of a mapped
+  // file that is lost (SIGBUS) is that of the thread that touches it.
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   for (int i = 1; i < state.threads; ++i) {
     try {

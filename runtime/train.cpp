@@ -2,16 +2,23 @@
 // plan, so that stopping and resuming changes nothing.
 #include "runtime/train.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "runtime/checkpoint.h"
 #include "runtime/names.h"
+#include "system/file_writer.h"
+#include "system/places.h"
 
 namespace heed {
 namespace {
@@ -33,41 +40,70 @@ std::string Short(double value) {
 /// The JSON log; what an interrupted run wrote after its last checkpoint is dropped when it is resumed.
 class Log {
  public:
+  Log() = default;
+  ~Log() {
+    if (file_ >= 0) close(file_);
+  }
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
   Status Open(const std::string& path, int64_t keep_until) {
     if (path.empty()) return Done{};
-    std::string kept;
-    if (keep_until > 0) {
-      std::ifstream in(path);
-      for (std::string line; std::getline(in, line);) {
-        const nlohmann::json row = nlohmann::json::parse(line, nullptr, false);
-        if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) continue;
-        if (row["step"].get<int64_t>() <= keep_until) kept += line + "\n";
-      }
-    }
-    file_.open(path, std::ios::trunc);
-    file_ << kept << std::flush;
     path_ = path;
-    return Check();
+    std::error_code ignored;
+    const Result<Place> place = PlaceOf(path);
+    const std::string target = place && place->descriptor < 0 ? place->path : "";
+    // A pipe or device has no lines to keep or to drop.
+    if (!target.empty() &&
+        (!std::filesystem::exists(target, ignored) || std::filesystem::is_regular_file(target, ignored))) {
+      const Status written = WriteWholeFile(path, keep_until > 0 ? LinesUntil(target, keep_until) : "");
+      if (!written) return Failure(written.error());
+    }
+    const Result<int> file = OpenToAppend(path);
+    if (!file) return Failure(file.error());
+    file_ = *file;
+    return Done{};
   }
   void Write(const nlohmann::ordered_json& row) {
-    if (file_.is_open()) file_ << row.dump() << '\n' << std::flush;
+    const std::string line = row.dump() + "\n";
+    for (size_t at = 0; file_ >= 0 && at < line.size();) {
+      const ssize_t count = write(file_, line.data() + at, line.size() - at);
+      if (count < 0 && errno == EINTR) continue;
+      if (count > 0) {
+        at += static_cast<size_t>(count);
+        continue;
+      }
+      failure_ = count < 0 ? errno : ENOSPC;
+      close(file_);
+      file_ = -1;
+    }
   }
+  /// Whoever read the log has gone; nobody misses the rest of it.
+  bool ReaderIsGone() const { return failure_ == EPIPE; }
   Status Check() const {
-    if (!file_) return Error{"cannot write the log " + path_ + "; is there space, and the folder?"};
-    return Done{};
+    if (failure_ == 0 || ReaderIsGone()) return Done{};
+    return Error{"cannot write the log " + path_ + ": " + std::strerror(failure_)};
   }
 
  private:
-  std::ofstream file_;
-  std::string path_;
-};
-
-bool AllFinite(const ParameterBlock& parameters) {
-  for (float value : parameters.all()) {
-    if (!std::isfinite(value)) return false;
+  static std::string LinesUntil(const std::string& path, int64_t step) {
+    std::string kept;
+    std::ifstream in(path);
+    for (std::string line; std::getline(in, line);) {
+      const nlohmann::json row = nlohmann::json::parse(line, nullptr, false);
+      if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) continue;
+      if (row["step"].get<int64_t>() <= step) kept += line + "\n";
+    }
+    return kept;
   }
-  return true;
-}
+  Error Failure(const Error& error) const {
+    constexpr std::string_view kBegin = "cannot write";
+    return Error{"cannot write the log" + error.message.substr(kBegin.size())};
+  }
+
+  std::string path_;
+  int file_ = -1, failure_ = 0;
+};
 
 template <typename T>
 bool ParseNumber(const std::string& text, T& value) {
@@ -87,7 +123,8 @@ class Run {
         v_(v),
         state_(state),
         progress_(progress),
-        gradients_(engine.program()) {}
+        gradients_(engine.program()),
+        trained_(Trained(engine.program(), *plan.entry->train)) {}
 
   Result<TrainEnd> All() {
     if (Status opened = log_.Open(plan_.log, state_.step); !opened) return opened.error();
@@ -105,6 +142,10 @@ class Run {
         last = last || stopped;
       }
       log_.Write(row_);
+      if (log_.ReaderIsGone() && !log_given_up_) {
+        progress_.Print("nobody reads the log any more; training goes on without it");
+        log_given_up_ = true;
+      }
       if (!last && progress_.Due()) progress_.Update(Line());
       if (!last && due(plan_.save_every)) {
         if (Status saved = Save(); !saved) return saved.error();
@@ -144,20 +185,18 @@ class Run {
     const Result<double> total = ScalarOf(*results, "loss"), count = ScalarOf(*results, "per");
     if (!total) return total.error();
     if (!count) return count.error();
+    if (Status counted = CheckCount(*plan_.entry, *count, "the batch of step " + std::to_string(step));
+        !counted)
+      return Error{counted.error().message + "; " + plan_.out + " was not written since the last checkpoint"};
     const double loss = *total / *count;
     const double rate = LearningRate(plan_.adam, step);
-    if (!std::isfinite(*total) || !std::isfinite(*count)) return NotFinite("the loss", step);
-    row_ = {{"step", step}};
-    if (*count > 0) {
-      const double norm =
-          AdamStep(plan_.adam, step, 1 / *count, parameters_, gradients_, m_, v_, engine_.threads());
-      if (!std::isfinite(norm)) return NotFinite("the gradient", step);
-      row_["loss"] = loss;
-      smoothed_ =
-          steps_ == 0 ? loss : smoothed_ + (loss - smoothed_) * std::max(0.02, 1.0 / double(steps_ + 1));
-    } else {
-      row_["loss"] = nullptr;  // nothing to predict: no step of the optimizer
-    }
+    if (!std::isfinite(*total)) return NotFinite("the loss", step);
+    const double norm =
+        AdamStep(plan_.adam, step, 1 / *count, parameters_, gradients_, m_, v_, engine_.threads(), trained_);
+    if (!std::isfinite(norm)) return NotFinite("the gradient (or its square, as f32)", step);
+    row_ = {{"step", step}, {"loss", loss}};
+    smoothed_ =
+        steps_ == 0 ? loss : smoothed_ + (loss - smoothed_) * std::max(0.02, 1.0 / double(steps_ + 1));
     const double seconds = Since(begin);
     if (*count == std::floor(*count)) {
       row_["tokens"] = static_cast<int64_t>(*count);
@@ -207,7 +246,7 @@ class Run {
   }
 
   Status Save() {
-    if (!AllFinite(parameters_)) {
+    if (!parameters_.AllFinite()) {
       return Error{"parameters are no longer finite numbers after step " + std::to_string(state_.step) +
                    "; " + plan_.out +
                    " keeps its last checkpoint. Try a lower --lr, a longer --warmup, or --clip 1"};
@@ -243,7 +282,9 @@ class Run {
   TrainState& state_;
   Progress& progress_;
   ParameterBlock gradients_;
+  const std::vector<bool> trained_;
   Log log_;
+  bool log_given_up_ = false;
   std::vector<Batch> batches_;
   nlohmann::ordered_json row_;
   const Clock::time_point start_ = Clock::now();
@@ -279,6 +320,12 @@ Result<std::optional<TrainState>> StateFrom(const std::map<std::string, std::str
   return std::optional<TrainState>(state);
 }
 
+Status CheckCount(const HeedEntry& entry, double count, const std::string& where) {
+  if (count > 0 && std::isfinite(count)) return Done{};
+  return Error{"entry `" + std::string(entry.name) + "` counts " + Short(count) + " in " + where +
+               ", by its `per`; a loss takes the sum of `per` to be above 0"};
+}
+
 Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters, ParameterBlock& m,
                        ParameterBlock& v, TrainState& state, Progress& progress) {
   return Run(plan, engine, parameters, m, v, state, progress).All();
@@ -300,7 +347,7 @@ Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<con
     sum.loss += *loss;
     sum.count += *count;
   }
-  if (sum.count == 0) return Error{"entry `" + std::string(entry.name) + "` counts nothing in this data"};
+  if (Status counted = CheckCount(entry, sum.count, "this data"); !counted) return counted.error();
   sum.loss /= sum.count;
   return std::optional<Evaluation>(sum);
 }

@@ -51,6 +51,9 @@ enum class TrainEnd { Finished, Interrupted };
 Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters, ParameterBlock& m,
                        ParameterBlock& v, TrainState& state, Progress& progress);
 
+/// An error if the sum of `per` over some examples is none to divide a loss by.
+Status CheckCount(const HeedEntry& entry, double count, const std::string& where);
+
 /// Sum of a minimize entry's loss over its sum of `per`, without dropout.
 struct Evaluation {
   double loss = 0;   ///< A / B

@@ -1,10 +1,9 @@
-// Reading and writing a file as bytes. What they mean is the caller's business.
+// Reading a file as bytes. What they mean is the caller's business.
 #pragma once
 
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <string_view>
 
 #include "runtime/result.h"
 
@@ -14,8 +13,5 @@ namespace heed {
 /// bytes are an error.
 Result<std::string> ReadWholeFile(const std::string& path,
                                   int64_t at_most = std::numeric_limits<int64_t>::max());
-
-/// With the care of WriteSafetensors (checkpoint.h): on any failure the file that was there is untouched.
-Status WriteWholeFile(const std::string& path, std::string_view bytes);
 
 }  // namespace heed

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "runtime/checkpoint.h"
@@ -219,14 +220,45 @@ TEST_F(CommandTest, CallMinimizeGivesMeanLossAndItsGradient) {
   EXPECT_EQ(Output("grad.net.unused", {3}), std::vector<float>(3, 0));
 }
 
-TEST_F(CommandTest, CallWithoutAnythingToCountChangesNothing) {
+TEST_F(CommandTest, CallWithoutAnythingToCountIsAnError) {
   const int32_t x[] = {2, 3}, length[] = {0};
   Inputs({{"x", "I32", {1, 2}, x}, {"x.length", "I32", {1}, length}});
-  ASSERT_EQ(Call("train", {"--grad", "--steps", "2"}).code, 0);
-  EXPECT_EQ(Output("loss", {})[0], 0);
-  EXPECT_EQ(Output("count", {})[0], 0);
-  EXPECT_EQ(Output("grad.w", {5}), std::vector<float>(5, 0));
-  EXPECT_EQ(Output("after.w", {5}), (std::vector<float>{0, 1, 2, 3, 4}));
+  for (const std::vector<const char*>& more :
+       {std::vector<const char*>{}, {"--grad"}, {"--grad", "--steps", "2"}}) {
+    const Outcome outcome = Call("train", more);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_HAS(outcome.err, "entry `train` counts 0 in these examples");
+    EXPECT_FALSE(fs::exists(outputs_));
+  }
+}
+
+TEST_F(CommandTest, CallStepsThatBreakNumbersAreAnError) {
+  const int32_t x[] = {0, 3, 3, 4};
+  Inputs({{"x", "I32", {1, 4}, x}});
+  const auto expect_error = [&](float weight, const char* rate, const char* message) {
+    ParameterBlock parameters(kToy);
+    parameters.tensor(0)[3] = weight;
+    ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, nullptr, nullptr, {}));
+    const Outcome outcome = Call("train", {"--steps", "3", "--warmup", "0", "--lr", rate});
+    EXPECT_EQ(outcome.code, 1) << message;
+    EXPECT_HAS(outcome.err, message);
+    EXPECT_FALSE(fs::exists(outputs_));
+  };
+  expect_error(std::numeric_limits<float>::quiet_NaN(), "0.1", "the loss of step 1 is not a finite number");
+  expect_error(1e30f, "0.1", "the loss of step 1 is not a finite number");
+  expect_error(1, "1e38", "is not a finite number");
+}
+
+TEST_F(CommandTest, CallStepsLeaveUnusedParametersAlone) {
+  ParameterBlock parameters(kToy);
+  for (float& value : parameters.all()) value = 3;
+  ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, nullptr, nullptr, {}));
+  const int32_t x[] = {0, 1, 2, 3, 4};
+  Inputs({{"x", "I32", {1, 5}, x}});
+  ASSERT_EQ(Call("train", {"--steps", "5", "--lr", "0.1", "--weight-decay", "0.5", "--warmup", "0"}).code, 0);
+  EXPECT_EQ(Output("after.net.unused", {3}), std::vector<float>(3, 3));
+  EXPECT_EQ(Output("after.net.weight", {3, 8}), std::vector<float>(24, 3));
+  EXPECT_NE(Output("after.w", {5}), std::vector<float>(5, 3));
 }
 
 TEST_F(CommandTest, CallStepsRunsTheOptimizer) {

@@ -18,6 +18,7 @@
 
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
+#include "tests/expect.h"
 #include "tests/toy_program.h"
 
 namespace heed {
@@ -250,6 +251,51 @@ TEST_F(Toy, KeepsTheLastGoodCheckpointWhenNumbersBreak) {
   EXPECT_EQ(outcome.code, 1);
   EXPECT_NE(outcome.err.find("finite"), std::string::npos) << outcome.err;
   EXPECT_EQ(ReadAll(w), before);
+}
+
+TEST_F(Toy, ABatchThatCountsNothingIsAnError) {
+  HeedProgram program = test::ToyTranslator();
+  std::vector<HeedEntry> entries(program.entries, program.entries + program.entry_count);
+  HeedFunction function = *entries[0].train;
+  function.run = [](const HeedFrame* frame) {
+    test::toy::PairTrain(frame);
+    *test::toy::Buffer<float>(frame, 8) = 0;  // per
+  };
+  entries[0].train = &function;
+  program.entries = entries.data();
+  const Outcome outcome = RunCommand(program, Options("none", 5, {"-q"}));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("entry `train` counts 0 in the batch of step 1"), std::string::npos)
+      << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(Folder() + "none.safetensors"));
+}
+
+TEST_F(Toy, AGradientWhoseSquareIsNoNumberEndsTraining) {
+  HeedProgram program = test::ToyTranslator();
+  std::vector<HeedEntry> entries(program.entries, program.entries + program.entry_count);
+  HeedFunction function = *entries[0].train;
+  function.run = [](const HeedFrame* frame) {
+    test::toy::PairTrain(frame);
+    test::toy::Buffer<float>(frame, 9)[0] = 1e25f;  // d.W
+  };
+  entries[0].train = &function;
+  program.entries = entries.data();
+  const Outcome outcome = RunCommand(program, Options("square", 5, {"-q"}));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("the gradient (or its square, as f32) of step 1 is not a finite number"),
+            std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(Toy, JsonAsTextIsNoticed) {
+  std::string rows;
+  for (const std::string& line : test::Lines(Words(400, 1))) rows += "{\"text\":\"" + line + "\"}\n";
+  const std::string json = Write("train.jsonl", rows);
+  const Outcome outcome =
+      RunCommand(test::ToyText(), {"train", "--text", json, "--tokenizer", "chars", "--steps", "1", "-q",
+                                   "--out", Folder() + "json.safetensors"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: " + json + " is JSON"), std::string::npos) << outcome.err;
 }
 
 TEST_F(Toy, ExitCodes) {
