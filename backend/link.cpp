@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "system/child.h"
-#include "system/file_writer.h"
-#include "system/temporary_folder.h"
+#include "runtime/base/child.h"
+#include "runtime/base/file_writer.h"
+#include "runtime/base/temporary_folder.h"
 
 namespace heed::backend {
 namespace fs = std::filesystem;

@@ -7,7 +7,7 @@
 
 #include "frontend/files.h"
 #include "ir/graph.h"
-#include "system/child.h"
+#include "runtime/base/child.h"
 
 namespace heed::frontend {
 

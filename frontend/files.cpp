@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iostream>
 
-#include "system/file_writer.h"
+#include "runtime/base/file_writer.h"
 
 namespace heed::frontend {
 namespace fs = std::filesystem;

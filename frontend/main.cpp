@@ -31,11 +31,11 @@
 #include "passes/pass.h"
 #include "passes/remarks.h"
 #include "runtime/abi.h"
-#include "system/places.h"
-#include "system/process.h"
-#include "system/stack.h"
-#include "system/temporary_folder.h"
-#include "system/unfinished.h"
+#include "runtime/base/places.h"
+#include "runtime/base/process.h"
+#include "runtime/base/stack.h"
+#include "runtime/base/temporary_folder.h"
+#include "runtime/base/unfinished.h"
 
 namespace heed {
 namespace {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/attention_svg.h"
+#include "runtime/base/file_writer.h"
 #include "runtime/checkpoint.h"
 #include "runtime/end_tokens.h"
 #include "runtime/file_roles.h"
@@ -18,7 +19,6 @@
 #include "runtime/table.h"
 #include "runtime/text_command.h"
 #include "runtime/utf8.h"
-#include "system/file_writer.h"
 
 namespace heed {
 namespace {

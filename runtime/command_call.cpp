@@ -164,7 +164,9 @@ class CallCommand final : public Command {
     texts_.resize(texts->size());
     const char* const group = "On text: one example a line";
     for (size_t t = 0; t < texts->size(); ++t) {
-      app.add_option("--" + (*texts)[t].name, texts_[t], "lines of text; - is the standard input")->type_name("FILE")->group(group);
+      app.add_option("--" + (*texts)[t].name, texts_[t], "lines of text; - is the standard input")
+          ->type_name("FILE")
+          ->group(group);
     }
     app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE")

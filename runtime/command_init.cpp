@@ -2,13 +2,13 @@
 // for entries that are not trained on text, and for looking at a program before it is trained.
 #include <CLI/CLI.hpp>
 
+#include "runtime/base/file_writer.h"
 #include "runtime/base64.h"
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
 #include "runtime/file_roles.h"
 #include "runtime/option_checks.h"
 #include "runtime/text_command.h"
-#include "system/file_writer.h"
 
 namespace heed {
 namespace {

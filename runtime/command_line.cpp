@@ -12,12 +12,12 @@
 #include <new>
 #include <thread>
 
+#include "runtime/base/process.h"
+#include "runtime/base/stack.h"
+#include "runtime/base/unfinished.h"
 #include "runtime/command.h"
 #include "runtime/cpu.h"
 #include "runtime/option_checks.h"
-#include "system/process.h"
-#include "system/stack.h"
-#include "system/unfinished.h"
 
 namespace heed {
 namespace {

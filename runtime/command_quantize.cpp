@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "runtime/base/file_writer.h"
 #include "runtime/base64.h"
 #include "runtime/checkpoint.h"
 #include "runtime/command.h"
@@ -11,7 +12,6 @@
 #include "runtime/quantized.h"
 #include "runtime/text_command.h"
 #include "runtime/text_inputs.h"
-#include "system/file_writer.h"
 
 namespace heed {
 namespace {

@@ -40,7 +40,8 @@ class ScoreCommand final : public Command {
         ->capture_default_str()
         ->check(WholeNumber(1));
     app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8");
-    app.add_flag("--json", json_, "one JSON object: nll, perplexity, tokens, examples, skipped, entry and more");
+    app.add_flag("--json", json_,
+                 "one JSON object: nll, perplexity, tokens, examples, skipped, entry and more");
   }
 
   Result<int> Run() override {

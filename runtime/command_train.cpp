@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/file_writer.h"
 #include "runtime/base64.h"
 #include "runtime/bleu.h"
 #include "runtime/checkpoint.h"
@@ -13,7 +14,6 @@
 #include "runtime/option_checks.h"
 #include "runtime/text_command.h"
 #include "runtime/train.h"
-#include "system/file_writer.h"
 
 namespace heed {
 namespace {

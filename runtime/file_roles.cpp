@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/base/places.h"
 #include "runtime/safetensors.h"
-#include "system/places.h"
 
 namespace heed {
 namespace {

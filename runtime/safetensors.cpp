@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
+#include "runtime/base/file_writer.h"
 #include "runtime/json_input.h"
 #include "runtime/names.h"
-#include "system/file_writer.h"
 
 namespace heed {
 namespace {

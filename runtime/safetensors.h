@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/mapped_file.h"
 #include "runtime/result.h"
-#include "system/mapped_file.h"
 
 namespace heed {
 

@@ -315,8 +315,7 @@ Result<std::vector<InputLine>> LineReader::Read(size_t at_most, bool skip_invali
     const bool valid = !FindInvalidUtf8(line);
     if (!valid && !skip_invalid) {
       if (!lines.empty()) break;
-      return Error{name_ + ":" + std::to_string(line_ + 1) +
-                   ": not valid UTF-8; " + remedy};
+      return Error{name_ + ":" + std::to_string(line_ + 1) + ": not valid UTF-8; " + remedy};
     }
     begin = std::min(end + 1, buffer_.size());
     ++line_;

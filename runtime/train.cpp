@@ -15,10 +15,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/file_writer.h"
+#include "runtime/base/places.h"
 #include "runtime/checkpoint.h"
 #include "runtime/names.h"
-#include "system/file_writer.h"
-#include "system/places.h"
 
 namespace heed {
 namespace {

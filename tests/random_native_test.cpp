@@ -103,8 +103,8 @@ Graph AttentionOfRepeatedValues(uint64_t seed) {
     AxisList fixed;
     for (Axis axis : some)
       if (axis != seq) fixed.push_back(axis);
-    made = graph.Mul(
-        made, graph.Make(OpKind::Param, {}, {.axes = fixed, .name = "p" + std::to_string(number)}));
+    made =
+        graph.Mul(made, graph.Make(OpKind::Param, {}, {.axes = fixed, .name = "p" + std::to_string(number)}));
     ++number;
     if (ir::Contains(axes, twin)) made = graph.Rename(made, {{seq, twin}});
     return graph.Broadcast(made, axes);
@@ -116,8 +116,7 @@ Graph AttentionOfRepeatedValues(uint64_t seed) {
 
 TEST(RandomPrograms, GradientsOfAttentionOfRepeatedValuesAgree) {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
-    const Graph derived =
-        Passed(WithLoss(AttentionOfRepeatedValues(seed)), {"grad", "canonicalize", "cse"});
+    const Graph derived = Passed(WithLoss(AttentionOfRepeatedValues(seed)), {"grad", "canonicalize", "cse"});
     for (const std::string& cpu : Levels())
       Compare(derived, RoundedValues(derived, seed), cpu,
               "repeated values, " + std::to_string(seed) + ", " + cpu);

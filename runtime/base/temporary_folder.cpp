@@ -1,5 +1,5 @@
 // See temporary_folder.h.
-#include "system/temporary_folder.h"
+#include "runtime/base/temporary_folder.h"
 
 #include <cstdlib>
 #include <filesystem>

@@ -1,5 +1,5 @@
 // See places.h.
-#include "system/places.h"
+#include "runtime/base/places.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 // See stack.h. The library takes the size of threads' stacks from the limit of the process.
-#include "system/stack.h"
+#include "runtime/base/stack.h"
 
 #include <pthread.h>
 #include <sys/resource.h>

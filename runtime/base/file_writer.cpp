@@ -1,6 +1,6 @@
 // See file_writer.h. A writer holds a lock on its temporary file: the kernel drops it when the process is
 // gone, however it went, so a file of that pattern without a lock and without a process is nobody's.
-#include "system/file_writer.h"
+#include "runtime/base/file_writer.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "system/places.h"
+#include "runtime/base/places.h"
 
 namespace heed {
 namespace {

@@ -1,5 +1,5 @@
 // See process.h.
-#include "system/process.h"
+#include "runtime/base/process.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "system/unfinished.h"
+#include "runtime/base/unfinished.h"
 
 namespace heed {
 

@@ -1,6 +1,6 @@
 // See mapped_file.h. The list of mappings only grows, so that the handler can walk it whatever it
 // interrupted.
-#include "system/mapped_file.h"
+#include "runtime/base/mapped_file.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <utility>
 
-#include "system/process.h"
+#include "runtime/base/process.h"
 
 namespace heed {
 

@@ -8,12 +8,12 @@
 
 #include <filesystem>
 
-#include "system/child.h"
-#include "system/file_writer.h"
-#include "system/mapped_file.h"
-#include "system/places.h"
-#include "system/temporary_folder.h"
-#include "system/unfinished.h"
+#include "runtime/base/child.h"
+#include "runtime/base/file_writer.h"
+#include "runtime/base/mapped_file.h"
+#include "runtime/base/places.h"
+#include "runtime/base/temporary_folder.h"
+#include "runtime/base/unfinished.h"
 #include "tests/expect.h"
 #include "tests/faults_support.h"
 

@@ -1,6 +1,6 @@
 // A list that only grows, so that a handler can walk it whatever it interrupted; a note that is no longer
 // needed is used again for the same path. Allocation happens when a note is made, never in the handler.
-#include "system/unfinished.h"
+#include "runtime/base/unfinished.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "system/unfinished.h"
+#include "runtime/base/unfinished.h"
 
 namespace heed {
 

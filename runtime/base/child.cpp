@@ -1,5 +1,5 @@
 // See child.h. Input and output go through pipes at the same time, so that neither side waits for the other.
-#include "system/child.h"
+#include "runtime/base/child.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "system/unfinished.h"
+#include "runtime/base/unfinished.h"
 
 namespace heed {
 namespace {
