@@ -247,6 +247,8 @@ void SiteFinder::FindCaptures(Site& site) const {
 std::string SiteFinder::KernelSupports(const Site& site) const {
   const AxisList& dots = graph_[site.dot].attributes.axes;
   if (dots.size() != 1) return "its product sums over several axes, [" + Text(dots) + "]";
+  if (!Intersection(site.score_axes, dots).empty())
+    return "its mask or weights vary along the axis that its product sums over, [" + Text(dots) + "]";
   const AxisList values = Minus(graph_.axes_of(site.v), site.score_axes);
   if (values.size() > 1) return "its values have several axes of their own, [" + Text(values) + "]";
   for (Axis a : Minus(site.score_axes, {site.key}))

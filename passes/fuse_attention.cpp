@@ -134,9 +134,14 @@ class Fusion {
     attributes.captures = static_cast<int64_t>(site.captures.size());
     std::vector<Factor> factors;
     attributes.regions = Regions(site, mask, factors);
-    std::vector<NodeId> inputs;
-    for (NodeId id : {site.q, site.k, site.v})
-      inputs.push_back(id ? map.at(id) : copy.Broadcast(copy.Const(0), attributes.axes));
+    // They may lack an axis of the product, along which they do not vary, and be whole numbers.
+    const auto operand = [&](NodeId id, const AxisList& axes) {
+      NodeId value = id ? map.at(id) : copy.Const(0);
+      if (copy.type(value).dtype != DType::Float) value = copy.Pointwise(OpKind::Cast, {value});
+      return copy.Broadcast(value, axes);
+    };
+    std::vector<NodeId> inputs = {operand(site.q, attributes.axes), operand(site.k, attributes.axes),
+                                  operand(site.v, {})};
     for (const Capture& capture : site.captures)
       inputs.push_back(capture.table ? Table(copy, site, capture.value, own_mask, map)
                                      : Mapped(copy, map, capture.value));
