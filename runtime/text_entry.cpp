@@ -305,7 +305,7 @@ Status ComputeOnLines(Engine& engine, const HeedEntry& entry, std::span<const Te
     if (!lines) return lines.error();
     if ((*lines)[0].empty()) return Done{};
     if (Status ok = computer.Add(files, std::move(*lines)); !ok) return ok;
-    if (std::fflush(out) != 0 || std::ferror(out)) return Error{"cannot write the output"};
+    if (std::fflush(out) != 0 || std::ferror(out)) return FlushOutput();
   }
 }
 
