@@ -65,6 +65,15 @@ Graph Expand(const Graph& graph) {
             const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[0], copy.Positions(attributes.axis)});
             return copy.Select(hit, copy.Const(1.0), copy.Const(0.0));
           }
+          case OpKind::Contract:
+          case OpKind::Attention:
+          case OpKind::AttentionGrad: {  // kernels multiply floats
+            std::vector<NodeId> floats = inputs;
+            for (size_t i = 0; i < (node.op == OpKind::Contract ? 2 : 3); ++i)
+              if (copy.type(floats[i]).dtype != ir::DType::Float)
+                floats[i] = copy.Pointwise(OpKind::Cast, {floats[i]});
+            return floats == inputs ? NodeId{} : copy.Make(node.op, std::move(floats), attributes);
+          }
           case OpKind::Write: {
             if (IsInPlace(graph, id, users)) return {};
             const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[2], copy.Positions(attributes.axis)});
