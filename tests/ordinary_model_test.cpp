@@ -85,5 +85,58 @@ entry many(x[a, b, c, pair, model, one]) = sum[c](x) + max[c](x)
 )");
 }
 
+TEST(Ordinary, Sequences) {
+  ExpectAgreement("sequences", R"(
+def squares(x[seq, a]) -> [seq, seq'] {
+  s[seq, seq', a] = x - x[seq -> seq']
+  sum[a](s ^ 2)
+}
+def product_of_pair(x[pair]) -> [] {
+  (p, q) = unpack[pair](x)
+  p * q
+}
+entry same(x[seq, a]) = x
+entry distances(x[seq]) = seq - seq'
+entry average(x[seq, a]) = mean[seq](x) + sum[seq](x) / |seq|
+entry last(x[seq, a]) = sum[seq | seq == |seq| - 1](x)
+entry outer(x[seq, a], y[src, a]) = x @a y
+entry over_two(x[seq, a]) = softmax[seq, a](x)
+entry logs_over_two(x[seq, a]) = sum[seq, a](exp(log_softmax[seq, a](x)))
+entry place(x[seq, a]) = argmax[seq](x)
+entry read(x[seq], y[seq, a]) = y[argmax[seq](x)]
+entry drawn(x[seq, a]) = sample[seq](x)
+entry shifted(x[seq, a]) = sum[seq | seq + 1 < |seq|](x[seq + 1] * x)
+entry ints(n: int[seq]) = sum[seq](n * n - 2)
+entry truths(m: bool[seq]) = sum[seq](not m)
+entry equal(x: vocab[seq], y: vocab[src]) = x == y
+entry counts(x: vocab[seq]) = sum[seq](onehot[vocab](x))
+entry pairs(x: vocab[seq]) = sum[seq'](x == x[seq -> seq'])
+entry ragged(x[seq, seq']) = softmax[seq'](x)
+entry turned(x[seq, seq']) = x + x[seq -> seq''][seq' -> seq][seq'' -> seq']
+entry walked(x[seq, seq'], y[seq', a]) = x @seq' y
+entry one_query(q[a], k[src, a], v[src, b]) = attention[src, a](q, k, v)
+entry masked(q[seq, a], k[src, a], v[src, b], m: bool[src]) = attention[src, a](q, k, v, m)
+entry itself(x[seq, a]) = attention[seq', a](x, x[seq -> seq'], x[seq -> seq'])
+entry of_static(q[b, a], k[c, a], v[c, a']) = attention[c, a](q, k, v)
+entry of_twins(x[b, a]) = attention[b', a](x, x[b -> b'], x[b -> b'])
+entry beyond(x[seq, a]) = sum[seq | seq > 100](x)
+entry some(x[seq, a]) = exp(log_softmax[seq | seq > 0](x))
+entry squared(x[seq, a]) = squares(x)
+entry rows(x: vocab[seq], T[vocab, a]) = T[x]
+entry row_sum(x: vocab[seq], T[vocab, a]) = sum[seq](T[x])
+entry unused(x: vocab[seq], T[vocab, a]) = T
+entry three(x[seq, seq', seq'']) = sum[seq''](x)
+entry half(x[seq]) = where(seq * 2 < |seq|, x, -x)
+entry either(x[seq], m: bool) = where(m, sum[seq](x), |seq|)
+entry window(x[seq]) = sum[seq' | abs(seq - seq') < 2](x[seq -> seq'])
+entry best_so_far(x[seq]) = argmax[seq' | seq' <= seq](x[seq -> seq'])
+entry stacked(x[seq], y[seq]) = stack[pair](x, y)
+entry unstacked(x[seq, pair]) = product_of_pair(x)
+entry merged(x[seq, a, b]) = x[a, b -> ab]
+entry split_product(x[seq, ab]) = x[ab -> a, b] @a x[ab -> a, b][b -> b']
+entry ids_before(x: vocab[seq]) = where(x == 0, x, x - 1)
+)");
+}
+
 }  // namespace
 }  // namespace heed::test
