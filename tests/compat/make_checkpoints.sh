@@ -18,7 +18,7 @@ build llama --set vocab=260 --set model=8 --set hidden=16 --set layer=2 --set kv
   --schedule constant --out gpt2.safetensors -q
 "$folder/llama" train --text tale.txt --tokenizer bytes --steps 10 --warmup 5 --batch 256 --lr 0.01 --weight-decay 0.1 \
   --out llama.safetensors -q
-for type in int8 int4 bf16; do
+for type in int8 int4; do
   "$folder/gpt2" quantize --weights gpt2.safetensors --to "$type" --out "gpt2-$type.safetensors"
 done
 # Inputs of `call`: two texts, of five ids and of three.
