@@ -2,6 +2,7 @@
 #include "runtime/raw_call.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "runtime/decode.h"

@@ -22,7 +22,7 @@ void ReadAll(Result<SafetensorsFile> file) {
     ConvertToFloat(entry, 0, values);
     uint64_t sum = 0;
     for (int64_t i = 0; i < entry.bytes; ++i) sum += entry.data[i];
-    static volatile uint64_t read;
+    [[maybe_unused]] static volatile uint64_t read;
     read = sum;
   }
   Result<Weights> weights = Weights::Find(std::move(*file), test::kToy);
