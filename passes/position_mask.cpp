@@ -50,7 +50,7 @@ class PositionMask {
       double places = 1;
       for (NodeId id : graph_.Order(std::span(&mask_, 1)))
         for (Axis axis : graph_.axes_of(id))
-          if (graph_.axes().IsDynamic(axis))
+          if (graph_.axes().IsDynamic(axis) || axis.difference())
             extents[axis.root()] = std::min(length, graph_.axes().Bound(axis));
           else if (graph_.axes().IsLifted(axis))
             extents[axis.root()] = 1;

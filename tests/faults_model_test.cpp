@@ -181,7 +181,7 @@ TEST_F(ProgramFaults, WrongCommandLinesAre2AndSayWhatIsWanted) {
       {{"translate", "--max-length", "0"}, "not `0`"},
       {{"translate", "--alpha", "nan"}, "not `nan`"},
       {{"translate", "--temperature", "nan"}, "not `nan`"},
-      {{"translate", "--top-p", "0"}, "must be a number above 0 and at most 1, not `0`"},
+      {{"translate", "--top-p", "-0.5"}, "not `-0.5`"},
       {{"translate", "--top-k", "-1"}, "not `-1`"},
       {{"translate", "--weights", "w", "--beam", "2", "--top-k", "3"}, "exclude each other"},
       {{"call"}, "entry is required"},
