@@ -19,6 +19,10 @@ void CheckMask(const Graph& graph, const Node& node, const std::string& name,
   reduced = node.op == OpKind::ScatterAdd ? Minus(have, node.attributes.to) : node.attributes.axes;
   std::vector<NodeId> conjuncts;
   if (const NodeId mask = MaskOf(node)) conjuncts = Conjuncts(graph, mask);
+  for (NodeId part : conjuncts) {
+    const Node& all = graph[graph.op(part) == OpKind::Broadcast ? graph[part].inputs[0] : part];
+    if (all.op == OpKind::Const && all.attributes.number == 0) return;  // nothing is there
+  }
   for (Axis a : have) {
     const auto found = graph.ragged.find(a.root());
     if (found == graph.ragged.end() || !graph.axes().IsDynamic(a)) continue;

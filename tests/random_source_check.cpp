@@ -63,11 +63,15 @@ class Checker {
   }
   bool failed() const { return !outcome_.failure.empty(); }
 
-  std::unique_ptr<frontend::Program> Compile(const std::string& text) {
+  std::unique_ptr<frontend::Program> Compile(const std::string& source) {
     frontend::Diagnostics diagnostics;
     auto program =
-        frontend::Compile(std::make_unique<frontend::SourceFile>("random.heed", text), {}, diagnostics);
-    if (!program) outcome_.refusal = diagnostics.Render(false);
+        frontend::Compile(std::make_unique<frontend::SourceFile>("random.heed", source), {}, diagnostics);
+    if (!program) {  // the first error; warnings come in between
+      const std::string text = diagnostics.Render(false);
+      const size_t error = text.find(": error: ");
+      outcome_.refusal = text.substr(error == text.npos ? 0 : error, text.find('\n', error) - error);
+    }
     return program;
   }
 
