@@ -737,7 +737,9 @@ int Run(int argc, char** argv) {
                    "what to write (default: the program's name); - is the standard output")
       ->type_name("OUT");
   program_options(build);
-  build->add_option("--cpu", options.cpu, "native; or a level such as x86-64-v3; or a processor such as znver4")
+  build
+      ->add_option("--cpu", options.cpu,
+                   "native; or a level such as x86-64-v3; or a processor such as znver4")
       ->type_name("LEVEL")
       ->check(CLI::Validator([](std::string& cpu) { return backend::CheckCpu(cpu).value_or(""); }, "", ""))
       ->capture_default_str();
