@@ -152,5 +152,15 @@ TEST(Partial, ATableMayBeShorterThanTheBoundOfATextAsLongAsTheTextIsNot) {
   EXPECT_EQ(Outcome(graph, values, {{Axis("seq"), 9}})[0], 8);
 }
 
+TEST(Partial, APredicateThatKeepsAReadInRangeOnlySometimesIsChecked) {
+  const auto program = Program("entry f(x[seq]) = sum[seq | seq + 1 < |seq| or seq < 3](x[seq + 1])");
+  ASSERT_TRUE(program);
+  EXPECT_TRUE(passes::CheckEntry(*program->entries[0].infer).empty());
+  const Graph graph = WithChecks(*program);
+  ASSERT_EQ(graph.checks.size(), 1u);
+  EXPECT_EQ(Outcome(graph, {}, {{Axis("seq"), 2}})[0], 2);
+  EXPECT_TRUE(std::isinf(Outcome(graph, {}, {{Axis("seq"), 8}})[0]));
+}
+
 }  // namespace
 }  // namespace heed::test
