@@ -6,21 +6,23 @@
 #include <new>
 #include <sstream>
 
-#include "backend/bundle.h"
-#include "backend/emit_function.h"
-#include "backend/jobs.h"
-#include "backend/kernels.h"
-#include "backend/link.h"
-#include "backend/object.h"
-#include "backend/packed.h"
-#include "backend/plan.h"
-#include "backend/sum_orders.h"
+#include "backend/emit/function.h"
+#include "backend/object/bundle.h"
+#include "backend/object/jobs.h"
+#include "backend/object/kernels.h"
+#include "backend/object/link.h"
+#include "backend/object/object.h"
+#include "backend/plan/packed.h"
+#include "backend/plan/plan.h"
+#include "backend/plan/sum_orders.h"
+#include "backend/target/target.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
+#include "runtime/base/file_writer.h"
 
 namespace heed::backend {
 namespace {
@@ -53,12 +55,12 @@ ir::AxisList OrderOf(const ir::Graph& graph, const std::string& output, const ir
 
 /// The graph with its result over the batch, and logits over the vocabulary (and positions), where they are
 /// the same everywhere.
-ir::Graph WithWholeResult(const ir::Graph& graph, const EntrySpec& entry, const std::string& what) {
+ir::Graph WithWholeResult(const ir::Graph& graph, const EntrySpec& entry, ir::Variant variant) {
   ir::Graph whole = graph;
   for (const auto& [name, value] : graph.outputs) {
     ir::AxisList axes = {ir::Axis("batch")};
     if (name == "logits") axes.push_back(ir::Axis(entry.indexes));
-    if (name == "logits" && what == "forward") axes.push_back(ir::Axis(entry.axis));
+    if (name == "logits" && variant == ir::Variant::Forward) axes.push_back(ir::Axis(entry.axis));
     if (name == "logits" || name == "value") whole.SetOutput(name, whole.Broadcast(value, axes));
   }
   return whole;
@@ -66,12 +68,12 @@ ir::Graph WithWholeResult(const ir::Graph& graph, const EntrySpec& entry, const 
 
 /// Adds to a plan's inputs the arguments of its entry that the function does not use; their lengths may be
 /// used. Of weights only those: they are asked for the texts that they depend on.
-void DeclareArguments(Plan& plan, const EntrySpec& entry, const std::string& what) {
+void DeclareArguments(Plan& plan, const EntrySpec& entry, ir::Variant variant) {
   const ir::AxisTable& axes = *plan.axes;
   std::vector<ArgumentSpec> declared;
   for (const ArgumentSpec& argument : entry.arguments)
     if (entry.prompt.empty() || argument.name != entry.prompt) declared.push_back(argument);
-  if (!entry.variable.empty() && what != "step") {
+  if (!entry.variable.empty() && variant != ir::Variant::Step) {
     declared.push_back({entry.variable, {{ir::Axis(entry.axis)}, ir::DType::Int, ir::Axis(entry.indexes)}});
   }
   const auto is_input = [&](const std::string& name) {
@@ -97,7 +99,7 @@ void DeclareArguments(Plan& plan, const EntrySpec& entry, const std::string& wha
         std::any_of(argument.type.axes.begin(), argument.type.axes.end(), [&](ir::Axis axis) {
           return std::count(plan.extents.begin(), plan.extents.end(), axis.root()) && !gives_extents(axis);
         });
-    if (what == "weights" && !gives_length) continue;
+    if (variant == ir::Variant::Weights && !gives_length) continue;
     TensorInfo input{argument.name, argument.type.dtype, {ir::Axis("batch")}, {}};
     input.axes.insert(input.axes.end(), argument.type.axes.begin(), argument.type.axes.end());
     for (ir::Axis axis : input.axes) input.extents.push_back(extent_of(axis));
@@ -111,16 +113,18 @@ class FunctionMaker {
   explicit FunctionMaker(const ProgramSpec& program) : program_(program) {
     std::vector<const ir::Graph*> graphs;
     for (const EntrySpec& entry : program.entries) {
-      for (const auto* graph : {&entry.loss, &entry.forward, &entry.prefill, &entry.step, &entry.weights})
-        if (*graph) graphs.push_back(graph->get());
+      for (const ir::Variant variant : ir::kVariants)
+        if (variant != ir::Variant::Train && entry.graphs[variant])
+          graphs.push_back(entry.graphs[variant].get());
     }
     tables_ = FindTables(graphs);
   }
 
-  /// `what`: "train", "loss" ...
-  CompiledFunction Make(const EntrySpec& entry, const ir::Graph& graph, const std::string& what,
-                        SumOrders* sums = nullptr, OutputOrders orders = {}) {
-    const ir::Graph whole = WithWholeResult(graph, entry, what);
+  /// Nothing where the entry has no such function.
+  std::optional<CompiledFunction> Make(const EntrySpec& entry, ir::Variant variant, SumOrders* sums = nullptr,
+                                       OutputOrders orders = {}) {
+    if (!entry.graphs[variant]) return std::nullopt;
+    const ir::Graph whole = WithWholeResult(*entry.graphs[variant], entry, variant);
     orders.insert(orders.end(), entry.weight_axes.begin(), entry.weight_axes.end());
     for (const auto& [name, node] : whole.outputs) {
       if (name == "value" || name == "logits")
@@ -130,9 +134,9 @@ class FunctionMaker {
         if ("d." + param.name == name) orders.emplace_back(name, param.axes);
     }
     CompiledFunction function;
-    function.plan =
-        MakePlan(whole, what + "/" + entry.name, orders, sums, what == "train" ? nullptr : &tables_);
-    DeclareArguments(function.plan, entry, what);
+    function.plan = MakePlan(whole, std::string(ir::Name(variant)) + "/" + entry.name, orders, sums,
+                             variant == ir::Variant::Train ? nullptr : &tables_);
+    DeclareArguments(function.plan, entry, variant);
     if (const auto said = program_.remarks.find(function.plan.name); said != program_.remarks.end())
       function.plan.remarks = said->second;
     function.symbol = "heed_run_" + std::to_string(number_++);
@@ -153,31 +157,32 @@ std::string Concatenated(const std::vector<ModuleJob>& jobs, const std::vector<s
   return all;
 }
 
-std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileOptions& options,
-                                      const Target& target, const std::string& output) {
+Status CompileFor(const ProgramSpec& program, const CompileOptions& options, const Target& target,
+                  const std::string& output) {
   Phases phases(options.times);
   std::vector<CompiledEntry> entries;
   std::vector<const CompiledFunction*> functions;
   FunctionMaker maker(program);
   for (const EntrySpec& entry : program.entries) {
+    using ir::Variant;
     CompiledEntry& compiled = entries.emplace_back();
-    if (entry.train) compiled.train = maker.Make(entry, *entry.train, "train");
-    if (entry.loss) compiled.loss = maker.Make(entry, *entry.loss, "loss");
+    for (const Variant variant : {Variant::Train, Variant::Loss})
+      compiled[variant] = maker.Make(entry, variant);
     // What decodes adds in the order in which the whole does, and keeps its state as the step reads it.
     SumOrders sums;
-    if (entry.forward) compiled.forward = maker.Make(entry, *entry.forward, "forward", &sums);
-    if (entry.step) {
-      compiled.step = maker.Make(entry, *entry.step, "step", &sums);
+    for (const Variant variant : {Variant::Forward, Variant::Step})
+      compiled[variant] = maker.Make(entry, variant, &sums);
+    if (compiled[Variant::Step]) {
       OutputOrders kept;
-      for (const TensorInfo& input : compiled.step->plan.inputs) kept.emplace_back(input.name, input.axes);
-      compiled.prefill = maker.Make(entry, *entry.prefill, "prefill", &sums, kept);
+      for (const TensorInfo& input : compiled[Variant::Step]->plan.inputs)
+        kept.emplace_back(input.name, input.axes);
+      compiled[Variant::Prefill] = maker.Make(entry, Variant::Prefill, &sums, kept);
     }
-    if (entry.weights) compiled.weights = maker.Make(entry, *entry.weights, "weights");
+    compiled[Variant::Weights] = maker.Make(entry, Variant::Weights);
   }
   for (const CompiledEntry& entry : entries)
-    for (const auto* function :
-         {&entry.train, &entry.loss, &entry.forward, &entry.prefill, &entry.step, &entry.weights})
-      if (*function) functions.push_back(&**function);
+    for (const std::optional<CompiledFunction>& function : entry)
+      if (function) functions.push_back(&*function);
   phases.Done("plan");
   if (options.emit == Emit::Plan) {
     std::string text;
@@ -186,10 +191,11 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
   }
 
   const std::string folder = options.kernels.empty() ? FindKernels() : options.kernels;
-  if (folder.empty()) return "the kernels that belong to heed are missing; is the installation complete?";
+  if (folder.empty())
+    return Error{"the kernels that belong to heed are missing; is the installation complete?"};
   const std::string runtime = options.runtime.empty() ? FindRuntime() : options.runtime;
   if (options.emit == Emit::Executable && runtime.empty())
-    return "libheed_runtime.a, which belongs to heed, is missing; is the installation complete?";
+    return Error{"libheed_runtime.a, which belongs to heed, is missing; is the installation complete?"};
 
   const ModuleForm form = options.emit == Emit::Llvm       ? ModuleForm::Llvm
                           : options.emit == Emit::Assembly ? ModuleForm::Assembly
@@ -213,34 +219,34 @@ std::optional<std::string> CompileFor(const ProgramSpec& program, const CompileO
        }}};
   std::vector<std::string> results = CompileModules(first, target, form, 1);
   phases.Done("orchestration");
-  KernelLibrary library;
-  if (auto problem = KernelLibrary::Open(folder, target, table, &library)) return problem;
-  std::vector<ModuleJob> jobs = KernelJobs(table, library);
+  const Result<KernelLibrary> library = KernelLibrary::Open(folder, target, table);
+  if (!library) return library.error();
+  std::vector<ModuleJob> jobs = KernelJobs(table, *library);
   for (std::string& result : CompileModules(jobs, target, form, std::max(1, options.jobs)))
     results.push_back(std::move(result));
   jobs.insert(jobs.begin(), first[0]);
   phases.Done("kernels");
 
-  std::optional<std::string> problem;
+  Status written = Done{};
   switch (options.emit) {
     case Emit::Llvm:
-      problem = WriteFile(output, Concatenated(jobs, results, ";"));
+      written = WriteFile(output, Concatenated(jobs, results, ";"));
       break;
     case Emit::Assembly:
-      problem = WriteFile(output, Concatenated(jobs, results, "#"));
+      written = WriteFile(output, Concatenated(jobs, results, "#"));
       break;
     case Emit::Shared:
-      problem = Link(results, LinkKind::Shared, "", output);
+      written = Link(results, LinkKind::Shared, "", output);
       break;
     case Emit::Object:
-      problem = Link(results, LinkKind::Object, "", output);
+      written = Link(results, LinkKind::Object, "", output);
       break;
     default:
-      problem = Link(results, LinkKind::Executable, runtime, output);
+      written = Link(results, LinkKind::Executable, runtime, output);
       break;
   }
   phases.Done("link");
-  return problem;
+  return written;
 }
 
 }  // namespace
@@ -253,18 +259,11 @@ void OnLostCompile(void (*handler)(const char* message)) {
   llvm::install_fatal_error_handler([](void*, const char* reason, bool) { lost(reason); });
 }
 
-std::optional<std::string> CheckCpu(const std::string& cpu) {
-  std::string error;
-  return FindTarget(cpu, &error) ? std::nullopt : std::optional(error);
-}
-
-std::optional<std::string> Compile(const ProgramSpec& program, const CompileOptions& options,
-                                   const std::string& output) {
-  std::string error;
-  const Target* target = FindTarget(options.cpu, &error);
-  if (!target) return error;
-  if (auto problem = WhyNotWritable(output)) return problem;
-  return CompileFor(program, options, *target, output);
+Status Compile(const ProgramSpec& program, const CompileOptions& options, const std::string& output) {
+  const Result<const Target*> target = FindTarget(options.cpu);
+  if (!target) return target.error();
+  if (Status writable = CheckCanWrite(output); !writable) return writable;
+  return CompileFor(program, options, **target, output);
 }
 
 }  // namespace heed::backend

@@ -2,10 +2,11 @@
 // `dot`.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "runtime/base/result.h"
 
 namespace heed::frontend {
 
@@ -13,8 +14,7 @@ namespace heed::frontend {
 /// as it is.
 std::string JoinDrawings(const std::vector<std::pair<std::string, std::string>>& drawings);
 
-/// Has `dot` write `output` in a format such as "svg". Returns what went wrong, fit to be printed.
-std::optional<std::string> RunGraphviz(const std::string& dot, const std::string& format,
-                                       const std::string& output);
+/// Has `dot` write `output` in a format such as "svg".
+Status RunGraphviz(const std::string& dot, const std::string& format, const std::string& output);
 
 }  // namespace heed::frontend

@@ -17,11 +17,8 @@ namespace {
 constexpr size_t kMaxBytes = 8 << 20;
 }
 
-std::optional<std::string> ReadText(const std::string& name, std::string& error) {
-  const auto fail = [&](const std::string& what) {
-    error = name + ": " + what;
-    return std::nullopt;
-  };
+Result<std::string> ReadText(const std::string& name) {
+  const auto fail = [&](const std::string& what) { return Error{name + ": " + what}; };
   std::error_code code;
   const fs::file_status status = fs::status(name, code);
   if (status.type() == fs::file_type::not_found) return fail("no such file");
@@ -39,21 +36,19 @@ std::optional<std::string> ReadText(const std::string& name, std::string& error)
   return text;
 }
 
-std::optional<std::string> WriteText(const std::string& name, const std::string& text) {
+Status WriteText(const std::string& name, const std::string& text) {
   if (name == "-") {
     std::cout << text << std::flush;
-    if (!std::cout) return "cannot write to the standard output";
-    return std::nullopt;
+    if (!std::cout) return Error{"cannot write to the standard output"};
+    return Done{};
   }
-  const Status status = WriteWholeFile(name, text, {.synced = false});
-  return status ? std::nullopt : std::optional(status.error().message);
+  return WriteWholeFile(name, text, {.synced = false});
 }
 
-std::optional<std::string> ReplaceText(const std::string& name, const std::string& text) {
+Status ReplaceText(const std::string& name, const std::string& text) {
   std::error_code code;
-  if (!fs::is_regular_file(name, code)) return name + ": is not a regular file";
-  const Status status = WriteWholeFile(name, text);
-  return status ? std::nullopt : std::optional(status.error().message);
+  if (!fs::is_regular_file(name, code)) return Error{name + ": is not a regular file"};
+  return WriteWholeFile(name, text);
 }
 
 }  // namespace heed::frontend

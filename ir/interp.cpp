@@ -11,7 +11,7 @@
 
 #include "ir/op.h"
 #include "ir/tensor_walk.h"
-#include "runtime/random.h"
+#include "runtime/base/random.h"
 
 namespace heed::ir {
 namespace {

@@ -1,4 +1,4 @@
-// Chance: a pure function of seed, step, number of the example, site and element (runtime/random.h).
+// Chance: a pure function of seed, step, number of the example, site and element (runtime/base/random.h).
 #include "ir/op_record.h"
 
 namespace heed::ir {

@@ -66,24 +66,6 @@ std::vector<std::string_view> Pipeline(Variant variant) {
   return names;
 }
 
-std::string_view Name(Variant variant) {
-  switch (variant) {
-    case Variant::Train:
-      return "train";
-    case Variant::Loss:
-      return "loss";
-    case Variant::Forward:
-      return "forward";
-    case Variant::Weights:
-      return "weights";
-    case Variant::Prefill:
-      return "prefill";
-    case Variant::Step:
-      return "step";
-  }
-  return "";
-}
-
 std::string Place(const ir::Origin& origin) {
   if (origin.instance.empty()) return origin.where;
   return origin.where.empty() ? origin.instance : origin.where + " (" + origin.instance + ")";

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "ir/variant.h"
 
 namespace heed::passes {
 
@@ -22,17 +23,8 @@ struct Complaint {
   std::vector<std::string> notes;
 };
 
-/// What is derived from one entry's graph.
-enum class Variant {
-  Train,    ///< minimize: batched, with dropout; outputs loss, per (sums over the batch) and d.PARAMETER
-  Loss,     ///< minimize: batched, without dropout; outputs loss, per
-  Forward,  ///< value or generate: batched; output `value` or `logits`
-  Weights,  ///< any: batched, nothing fused; outputs w.SITE[KEY], the weights of each attention
-  Prefill,  ///< generate: batched; outputs `logits` after the whole prompt, [batch, vocab], caches and what
-            ///< is fixed
-  Step,     ///< generate: batched; outputs `logits` after one more element, [batch, vocab], and the caches
-};
-std::string_view Name(Variant variant);
+using ir::Name;
+using ir::Variant;
 
 struct PassOptions {
   std::vector<std::string> print_after;  ///< names of passes; the printer is called with the graph after each

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/base/result.h"
 #include "runtime/base/unfinished.h"
-#include "runtime/result.h"
 
 namespace heed {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "runtime/result.h"
+#include "runtime/base/result.h"
 
 namespace heed {
 

@@ -7,14 +7,14 @@
 #include "hwy/highway.h"
 
 #if !defined(HEED_LEVEL_LANES)
-#error "HEED_LEVEL_LANES comes from backend/target.def by way of CMake"
+#error "HEED_LEVEL_LANES comes from backend/target/target.def by way of CMake"
 #endif
 #if defined(__x86_64__)
 static_assert(HWY_STATIC_TARGET == (HEED_LEVEL_LANES == 16 ? HWY_AVX3 : HWY_AVX2),
-              "the clang flags of this level in backend/target.def select another Highway target");
+              "the clang flags of this level in backend/target/target.def select another Highway target");
 #endif
 static_assert(hwy::HWY_NAMESPACE::MaxLanes(hwy::HWY_NAMESPACE::ScalableTag<float>()) == HEED_LEVEL_LANES,
-              "lanes of this level in backend/target.def");
+              "lanes of this level in backend/target/target.def");
 
 /// Returns `call` where the descriptor asks for split operands; levels without matrix tiles have no use for
 /// it.

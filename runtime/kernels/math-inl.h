@@ -1,5 +1,5 @@
 // Elementary functions on full vectors of float, and the counter-based randomness of dropout and sampling.
-// Errors are in ulp of the exact result, as measured by tests/kernels_math_test.cc with fused multiply-add
+// Errors are in ulp of the exact result, as measured by tests/kernels/math_test.cc with fused multiply-add
 // (all shipped CPU levels have it). Polynomials: figures of Cephes (Moshier) and fdlibm (Sun) where named;
 // the rest fitted for Heed. NaN stays NaN. No tables, no library calls, no dependence on the rounding of
 // neighbouring lanes.
@@ -283,7 +283,7 @@ HWY_INLINE void MulWide(Uints a, Uints b, Uints& high, Uints& low) {
   high = hn::OddEven(odd, hn::BitCast(du, hn::ShiftRight<32>(hn::BitCast(wide, even))));
 }
 
-/// RandomBits(key, example, site, element) of runtime/random.h, with key = key_low + 2^32 key_high and
+/// RandomBits(key, example, site, element) of runtime/base/random.h, with key = key_low + 2^32 key_high and
 /// element = element_low + 2^32 element_high.
 HWY_INLINE Uints RandomWords(uint32_t key_low, uint32_t key_high, Ints example, Ints element_low,
                              Ints element_high, uint32_t site) {
@@ -305,7 +305,7 @@ HWY_INLINE Uints RandomWords(uint32_t key_low, uint32_t key_high, Ints example, 
   return c0;
 }
 
-/// Dropout's factor, 0 or 1 / (1 - p), bit for bit what KeepFactor of runtime/random.h gives.
+/// Dropout's factor, 0 or 1 / (1 - p), bit for bit what KeepFactor of runtime/base/random.h gives.
 HWY_INLINE Floats Keep(uint32_t key_low, uint32_t key_high, Ints example, Ints element_low, Ints element_high,
                        uint32_t site, float p) {
   const FloatTag d;
@@ -316,7 +316,7 @@ HWY_INLINE Floats Keep(uint32_t key_low, uint32_t key_high, Ints example, Ints e
   return hn::IfThenElseZero(hn::Ge(uniform, hn::Set(d, p)), hn::Set(d, 1.0f / (1.0f - p)));
 }
 
-/// PlainLog of runtime/random.h, bit for bit: no fused multiply-adds.
+/// PlainLog of runtime/base/random.h, bit for bit: no fused multiply-adds.
 HWY_INLINE Floats PlainLog(Floats x) {
   const FloatTag d;
   const IntTag di;
@@ -337,7 +337,7 @@ HWY_INLINE Floats PlainLog(Floats x) {
   return hn::Add(hn::Mul(exponent, hn::Set(d, 0.693147180559945309f)), log_m);
 }
 
-/// Gumbel's noise, bit for bit what GumbelNoise of runtime/random.h gives.
+/// Gumbel's noise, bit for bit what GumbelNoise of runtime/base/random.h gives.
 HWY_INLINE Floats Gumbel(uint32_t key_low, uint32_t key_high, Ints example, Ints element_low,
                          Ints element_high, uint32_t site) {
   const FloatTag d;

@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "backend/compile.h"
-#include "runtime/engine.h"
-#include "runtime/kernels/native.h"
-#include "tests/passes_support.h"
-#include "tests/paths.h"
+#include "runtime/engine/engine.h"
+#include "tests/kernels/native.h"
+#include "tests/support/passes_support.h"
+#include "tests/support/paths.h"
 
 namespace heed::test {
 namespace {
@@ -97,8 +97,8 @@ class Compiled {
     const auto run = [&](const Graph& graph, Variant variant) {
       return std::make_shared<const Graph>(passes::RunPipeline(graph, variant, {}));
     };
-    entry.train = run(*program->entries[0].graph, Variant::Train);
-    entry.loss = run(*program->entries[0].infer, Variant::Loss);
+    entry.graphs[Variant::Train] = run(*program->entries[0].graph, Variant::Train);
+    entry.graphs[Variant::Loss] = run(*program->entries[0].infer, Variant::Loss);
     backend::CompileOptions options;
     options.emit = backend::Emit::Shared;
     options.kernels = Binary("kernels");
@@ -107,8 +107,8 @@ class Compiled {
     const int descriptor = mkstemp(file.data());
     if (descriptor < 0) std::exit(1);
     close(descriptor);
-    if (const auto problem = backend::Compile(spec, options, file)) {
-      std::fprintf(stderr, "%s\n", problem->c_str());
+    if (const Status compiled = backend::Compile(spec, options, file); !compiled) {
+      std::fprintf(stderr, "%s\n", compiled.error().message.c_str());
       std::exit(1);
     }
     void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);

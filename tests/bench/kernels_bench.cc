@@ -19,8 +19,8 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/kernels/native.h"
 #include "tests/bench/bench_support.h"
+#include "tests/kernels/native.h"
 
 namespace heed {
 namespace {

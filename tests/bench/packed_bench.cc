@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/kernels/native.h"
 #include "tests/bench/bench_support.h"
-#include "tests/packed_kernels.h"
+#include "tests/kernels/native.h"
+#include "tests/kernels/packed_kernels.h"
 
 namespace heed {
 namespace {

@@ -1,7 +1,7 @@
 // Files of tensors that `call` is given, for every entry of a small program.
-#include "runtime/raw_call.h"
+#include "runtime/commands/tensor_call.h"
 #include "tests/fuzz/fuzz_support.h"
-#include "tests/runtime_toy.h"
+#include "tests/support/runtime_toy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace heed;

@@ -58,7 +58,7 @@ def ints(*values):
     return struct.pack(f"<{len(values)}i", *values)
 
 
-# The toy program's parameters (tests/runtime_toy.h), in several types, and their moments.
+# The toy program's parameters (tests/support/runtime_toy.h), in several types, and their moments.
 parameters = [("w", "F32", [5], floats(5)), ("net.weight", "F32", [3, 8], floats(24)),
               ("net.unused", "F32", [3], floats(3))]
 write("safetensors", "f32", tensors(parameters, {"step": "3", "seed": "1"}))

@@ -2,8 +2,8 @@
 // time in proportion to it (the fuzzer's own limit of time says so).
 #include <string>
 
-#include "runtime/pattern.h"
-#include "runtime/utf8.h"
+#include "runtime/base/utf8.h"
+#include "runtime/text/pattern.h"
 #include "tests/fuzz/fuzz_support.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

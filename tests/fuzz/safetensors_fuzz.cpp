@@ -2,10 +2,10 @@
 // every element read, and looked through for the parameters of a program.
 #include <vector>
 
-#include "runtime/safetensors.h"
-#include "runtime/weights.h"
+#include "runtime/weights/safetensors.h"
+#include "runtime/weights/weights.h"
 #include "tests/fuzz/fuzz_support.h"
-#include "tests/runtime_toy.h"
+#include "tests/support/runtime_toy.h"
 
 namespace {
 

@@ -3,9 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "runtime/tokenizer.h"
-#include "runtime/tokenizer_json.h"
-#include "runtime/utf8.h"
+#include "runtime/base/utf8.h"
+#include "runtime/data/tokenizer_files.h"
+#include "runtime/text/tokenizer.h"
+#include "runtime/text/tokenizer_json.h"
 #include "tests/fuzz/fuzz_support.h"
 
 namespace {

@@ -1,0 +1,88 @@
+#include "backend/plan/expand.h"
+
+#include <limits>
+
+#include "ir/op.h"
+
+namespace heed::backend {
+
+using ir::Graph;
+using ir::Node;
+using ir::NodeId;
+using ir::OpKind;
+
+namespace {
+
+/// exp(x - max) where the mask holds, else 0, and its sum; the row maximum is taken off first so that nothing
+/// overflows. An empty row has maximum 0 and sum 0.
+struct Exponentials {
+  NodeId centered, exponential, sum;
+};
+Exponentials MakeExponentials(Graph& graph, NodeId x, const ir::AxisList& axes, NodeId mask) {
+  const NodeId largest = graph.Reduce(OpKind::Max, x, axes, mask);
+  const NodeId lowest = graph.Const(-std::numeric_limits<double>::infinity());
+  const NodeId finite =
+      graph.Select(graph.Pointwise(OpKind::Gt, {largest, lowest}), largest, graph.Const(0.0));
+  Exponentials made;
+  made.centered = graph.Sub(x, finite);
+  const NodeId exponential = graph.Pointwise(OpKind::Exp, {made.centered});
+  made.exponential = mask ? graph.Select(mask, exponential, graph.Const(0.0)) : exponential;
+  const NodeId sum = graph.Reduce(OpKind::Sum, exponential, axes, mask);
+  made.sum =
+      mask ? graph.Select(graph.Pointwise(OpKind::Gt, {sum, graph.Const(0.0)}), sum, graph.Const(1.0)) : sum;
+  return made;
+}
+
+}  // namespace
+
+/// A cache that nothing else reads, written and given back under its name: its memory is updated in place.
+bool IsInPlace(const Graph& graph, NodeId id, const std::vector<std::vector<NodeId>>& users) {
+  const Node& node = graph[id];
+  const Node& cache = graph[node.inputs[0]];
+  return cache.op == OpKind::Input && cache.attributes.name.starts_with(ir::kCachePrefix) &&
+         graph.Output(cache.attributes.name) == id && users[node.inputs[0].value].size() == 1;
+}
+
+Graph Expand(const Graph& graph) {
+  const std::vector<std::vector<NodeId>> users = graph.Users();
+  return ir::Rebuild(
+      graph, [&](Graph& copy, NodeId id, const Node& node, const std::vector<NodeId>& inputs) -> NodeId {
+        const ir::Attributes& attributes = node.attributes;
+        switch (node.op) {
+          case OpKind::Softmax: {
+            const NodeId mask = inputs.size() > 1 ? inputs[1] : NodeId{};
+            const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
+            return copy.Div(e.exponential, e.sum);
+          }
+          case OpKind::LogSoftmax: {
+            const NodeId mask = inputs.size() > 1 ? inputs[1] : NodeId{};
+            const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
+            const NodeId value = copy.Sub(e.centered, copy.Pointwise(OpKind::Log, {e.sum}));
+            return mask ? copy.Select(mask, value, copy.Const(-std::numeric_limits<double>::infinity()))
+                        : value;
+          }
+          case OpKind::Onehot: {
+            const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[0], copy.Positions(attributes.axis)});
+            return copy.Select(hit, copy.Const(1.0), copy.Const(0.0));
+          }
+          case OpKind::Contract:
+          case OpKind::Attention:
+          case OpKind::AttentionGrad: {  // kernels multiply floats
+            std::vector<NodeId> floats = inputs;
+            for (size_t i = 0; i < (node.op == OpKind::Contract ? 2 : 3); ++i)
+              if (copy.type(floats[i]).dtype != ir::DType::Float)
+                floats[i] = copy.Pointwise(OpKind::Cast, {floats[i]});
+            return floats == inputs ? NodeId{} : copy.Make(node.op, std::move(floats), attributes);
+          }
+          case OpKind::Write: {
+            if (IsInPlace(graph, id, users)) return {};
+            const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[2], copy.Positions(attributes.axis)});
+            return copy.Select(hit, inputs[1], inputs[0]);
+          }
+          default:
+            return {};
+        }
+      });
+}
+
+}  // namespace heed::backend

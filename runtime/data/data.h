@@ -1,0 +1,84 @@
+// Training and evaluation text: files of lines, parallel or a single stream, as sequences of ids, and how
+// they are grouped into batches. Everything is a function of the files and the seed; nothing here knows
+// programs or tensors.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/text/tokenizer.h"
+
+namespace heed {
+
+/// A UTF-8 text file in memory, without the CR of CR LF.
+class TextFile {
+ public:
+  /// What is of another format is an error that says which. An error names the first line with invalid bytes,
+  /// or with `skip_invalid` such lines become empty and are
+  /// counted. A byte order mark at the start is dropped.
+  static Result<TextFile> Read(const std::string& path, bool skip_invalid);
+  const std::string& path() const { return path_; }
+  const std::string& text() const { return text_; }
+  /// Without their newlines. A last line without one counts.
+  std::vector<std::string_view> Lines() const;
+  int64_t invalid_lines() const { return invalid_; }
+
+ private:
+  std::string path_, text_;
+  int64_t invalid_ = 0;
+};
+
+/// Sequences that may overlap, in one array of ids.
+struct Sequences {
+  std::vector<int32_t> ids;
+  struct Range {
+    int64_t begin;
+    int64_t length;
+  };
+  std::vector<Range> ranges;
+  int64_t size() const { return static_cast<int64_t>(ranges.size()); }
+  std::span<const int32_t> operator[](int64_t i) const {
+    const Range& r = ranges[static_cast<size_t>(i)];
+    return {ids.data() + r.begin, static_cast<size_t>(r.length)};
+  }
+};
+
+/// Examples of one or two columns: (source, target), or one text.
+struct Dataset {
+  std::vector<Sequences> columns;
+  std::vector<int64_t> numbers;     ///< of each example: its line, or its window, from 0
+  int64_t read = 0;                 ///< lines or windows, before skipping
+  int64_t empty = 0, too_long = 0;  ///< skipped
+  int64_t unknown = 0;              ///< unknown tokens in what is kept
+  bool windows = false;             ///< cut from a stream
+  int64_t size() const { return columns.empty() ? 0 : columns[0].size(); }
+  /// Changes when any id does.
+  uint64_t Fingerprint() const;
+};
+
+/// Line by line: the source gets the end token, the target `target_begin` (-1: the tokenizer's begin token)
+/// and the end token, where there are such tokens. Skips pairs with an empty side and those over the bounds
+/// (begin and end included; 0: no bound). Unequal line counts are an error, and so is nothing left.
+Result<Dataset> ParallelData(const TextFile& source, const TextFile& target, const Tokenizer& tokenizer,
+                             int64_t source_bound, int64_t target_bound, int32_t target_begin = -1);
+/// One stream, from what the tokenizer puts before a text on, cut into windows of `window` tokens, each
+/// starting on the last token of the one before. An error if there are fewer than two tokens.
+Result<Dataset> WindowData(const TextFile& text, const Tokenizer& tokenizer, int64_t window);
+/// "skipped 3 of 100 lines: 2 empty, 1 longer than ...", or empty.
+std::string SkippedNotice(const Dataset& data, const std::string& what);
+
+using Batch = std::vector<int64_t>;  ///< example indices
+/// Batches of one pass. Pairs: shuffled, sorted by (target, source) length in pools of 20,000, cut so that
+/// rows x (longest source + longest target) <= budget (at least one row), shuffled within the pool. Windows:
+/// shuffled, max(1, budget / window) rows each. A function of its arguments alone.
+std::vector<Batch> ShuffledBatches(const Dataset& data, int64_t budget, uint64_t seed, int64_t epoch);
+/// The same grouping in order of length, without any shuffling, for evaluation.
+std::vector<Batch> OrderedBatches(const Dataset& data, int64_t budget);
+
+/// Deterministic Fisher-Yates.
+void Shuffle(std::vector<int64_t>& values, uint64_t seed);
+
+}  // namespace heed
