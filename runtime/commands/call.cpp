@@ -7,6 +7,7 @@
 #include "runtime/commands/command.h"
 #include "runtime/commands/end_tokens.h"
 #include "runtime/commands/file_roles.h"
+#include "runtime/commands/optimizer_options.h"
 #include "runtime/commands/option_checks.h"
 #include "runtime/commands/table.h"
 #include "runtime/commands/tensor_call.h"
@@ -75,8 +76,9 @@ class CallCommand final : public Command {
     RawOptions options;
     options.gradients = gradients_;
     options.steps = steps_;
-    options.adam = adam_;
-    options.adam.schedule = *ScheduleNamed(schedule_);
+    const Result<OptimizerOptions> optimizer = optimizer_.Read(std::max<int64_t>(steps_, 1));
+    if (!optimizer) return optimizer.error();
+    options.optimizer = *optimizer;
     options.seed = seed_;
     const bool trains = Trains(*entry, options);
     if (trains && !weights_type_.empty()) return UsageError("--weights-type is for calls that do not train");
@@ -131,24 +133,7 @@ class CallCommand final : public Command {
         ->check(WholeNumber(0))
         ->type_name("N")
         ->group(group);
-    app.add_option("--warmup", adam_.warmup, "steps")
-        ->capture_default_str()
-        ->check(WholeNumber(0))
-        ->type_name("N")
-        ->group(group);
-    app.add_option("--schedule", schedule_, "of the learning rate after warming up")
-        ->capture_default_str()
-        ->check(CLI::IsMember({"inverse-sqrt", "cosine", "linear", "constant"}))
-        ->group(group);
-    const auto number = [&](const char* name, double& value, const char* help, const CLI::Validator& check) {
-      app.add_option(name, value, help)->capture_default_str()->check(check)->type_name("X")->group(group);
-    };
-    number("--lr", adam_.lr, "peak learning rate", NumberFromZero());
-    number("--beta1", adam_.beta1, "of the mean", NumberBelowOne());
-    number("--beta2", adam_.beta2, "of the mean square", NumberBelowOne());
-    number("--eps", adam_.eps, "added to the root", NumberFromZero());
-    number("--weight-decay", adam_.weight_decay, "decoupled", NumberFromZero());
-    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", NumberFromZero());
+    optimizer_.Declare(app, group);
   }
 
   // One file for each argument, if all are text and their names are free.
@@ -210,11 +195,11 @@ class CallCommand final : public Command {
   std::vector<std::string> texts_;
   std::string tokenizer_;
   LinesOptions lines_;
-  std::string name_, weights_, weights_type_, inputs_, outputs_, schedule_ = "inverse-sqrt";
+  std::string name_, weights_, weights_type_, inputs_, outputs_;
   bool gradients_ = false;
   int64_t steps_ = 0;
   uint64_t seed_ = 0;
-  AdamOptions adam_{.lr = 1e-3, .warmup = 1000};
+  OptimizerChoice optimizer_;
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // The command line of a generated program: a command is a class; main.cpp calls one RegisterXxx function a
 // file, in the order in which --help lists the commands. What is common (--threads, exit codes, messages,
-// Ctrl-C) is here; what a command does is in command_NAME.cpp. Nothing here computes.
+// Ctrl-C) is here; what a command does is in a file of its name. Nothing here computes.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class Command {
   virtual std::string Name() const = 0;
   virtual std::string Summary() const = 0;  ///< one line for --help
   /// Adds options, bound to members. --threads and --help are there already. An option group may serve
-  /// several commands (see DeclareOptimizer in optimizer_options.h).
+  /// several commands (see OptimizerChoice in optimizer_options.h).
   virtual void Declare(CLI::App& app) = 0;
   /// The exit code, or an error, which is printed; the exit code is then 1, or 2 for UsageError(...).
   virtual Result<int> Run() = 0;

@@ -49,8 +49,7 @@ class InitCommand final : public Command {
     }
     ParameterBlock parameters(program_);
     if (Status ok = Initialize(parameters, program_, seed_); !ok) return ok.error();
-    if (Status ok = SaveCheckpoint(out_, program_, parameters, nullptr, nullptr, metadata); !ok)
-      return ok.error();
+    if (Status ok = SaveCheckpoint(out_, program_, parameters, {}, metadata); !ok) return ok.error();
     return kExitDone;
   }
 

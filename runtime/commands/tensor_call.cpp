@@ -196,10 +196,10 @@ Result<RawResults> CallRawTraining(Engine& engine, const HeedEntry& entry, const
   };
   if (options.gradients) add_block("grad.", gradients, sums->count);
   if (options.steps > 0) {
-    ParameterBlock m(program), v(program);
     HostTensor losses(kHeedFloat32, {options.steps});
-    AdamOptions adam = options.adam;
-    adam.total_steps = options.steps;
+    OptimizerOptions optimizer = options.optimizer;
+    optimizer.total_steps = options.steps;
+    OptimizerState moments = MakeState(*optimizer.optimizer, program);
     const std::vector<bool> trained = Trained(program, *function);
     Sums now = *sums;
     for (int64_t step = 1; step <= options.steps; ++step) {
@@ -215,8 +215,8 @@ Result<RawResults> CallRawTraining(Engine& engine, const HeedEntry& entry, const
                      "--clip 1"};
       };
       if (!std::isfinite(now.Mean())) return fail("the loss");
-      const double norm =
-          AdamStep(adam, step, 1 / now.count, parameters, gradients, m, v, engine.threads(), trained);
+      const double norm = OptimizerStep(optimizer, step, 1 / now.count, parameters, gradients, moments,
+                                        engine.threads(), trained);
       if (!std::isfinite(norm)) return fail("the gradient (or its square, as f32)");
     }
     if (!parameters.AllFinite()) {

@@ -41,7 +41,7 @@ void ClearPadding(const HeedFunction& function, const HeedTensorInfo& info,
 struct RawOptions {
   bool gradients = false;
   int64_t steps = 0;  ///< of the optimizer
-  AdamOptions adam;
+  OptimizerOptions optimizer;
   uint64_t seed = 0;          ///< of sampling in a `generate` entry
   std::vector<int32_t> ends;  ///< of its texts, beside its `until`
 };

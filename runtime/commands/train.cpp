@@ -11,6 +11,7 @@
 #include "runtime/commands/command.h"
 #include "runtime/commands/end_tokens.h"
 #include "runtime/commands/file_roles.h"
+#include "runtime/commands/optimizer_options.h"
 #include "runtime/commands/option_checks.h"
 #include "runtime/commands/text_lines.h"
 #include "runtime/data/tokenizer_files.h"
@@ -70,24 +71,7 @@ class TrainCommand final : public Command {
     seed_option_ = app.add_option("--seed", seed_, "of parameters, order and dropout")
                        ->check(WholeNumber(0))
                        ->capture_default_str();
-    const auto number = [&](const char* name, double& value, const char* help, const CLI::Validator& check) {
-      adam_options_.push_back(
-          app.add_option(name, value, help)->capture_default_str()->check(check)->group("Optimizer (Adam)"));
-    };
-    number("--lr", adam_.lr, "peak learning rate", NumberAboveZero());
-    warmup_option_ = app.add_option("--warmup", adam_.warmup, "steps")
-                         ->capture_default_str()
-                         ->check(WholeNumber(0))
-                         ->group("Optimizer (Adam)");
-    schedule_option_ = app.add_option("--schedule", schedule_, "of the learning rate after warming up")
-                           ->capture_default_str()
-                           ->check(CLI::IsMember({"inverse-sqrt", "cosine", "linear", "constant"}))
-                           ->group("Optimizer (Adam)");
-    number("--beta1", adam_.beta1, "", NumberBelowOne());
-    number("--beta2", adam_.beta2, "", NumberBelowOne());
-    number("--eps", adam_.eps, "", NumberFromZero());
-    number("--weight-decay", adam_.weight_decay, "decoupled", NumberFromZero());
-    number("--clip", adam_.clip, "largest norm of the gradient; 0: any", NumberFromZero());
+    optimizer_.Declare(app, "Optimizer");
     out_option_ = app.add_option("--out", out_, "checkpoint to write")
                       ->type_name("W.safetensors")
                       ->capture_default_str()
@@ -117,15 +101,19 @@ class TrainCommand final : public Command {
     if (Status ok = CheckOptions(); !ok) return ok.error();
     Progress progress(quiet_);
     if (Status ok = ReadCheckpoint(); !ok) return ok.error();
+    const Result<OptimizerOptions> optimizer = optimizer_.Read(steps_);
+    if (!optimizer) return optimizer.error();
     if (Status ok = CheckFiles(); !ok) return ok.error();
     if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     if (Status ok = ReadData(progress); !ok) return ok.error();
 
     ThreadPool pool(line_.threads());
     Engine engine(program_, pool);
-    ParameterBlock parameters(program_), m(program_), v(program_);
-    if (Status ok = StartingPoint(parameters, m, v, progress); !ok) return ok.error();
+    ParameterBlock parameters(program_);
+    OptimizerState moments = MakeState(*optimizer->optimizer, program_);
+    if (Status ok = StartingPoint(parameters, moments, progress); !ok) return ok.error();
     TrainPlan plan;
+    plan.optimizer = *optimizer;
     if (Status ok = MakePlan(plan); !ok) return ok.error();
     std::optional<Decoder> decoder;
     if (valid_bleu_) {
@@ -133,7 +121,7 @@ class TrainCommand final : public Command {
     }
     Announce(plan, progress);
     StopGently();
-    const Result<TrainEnd> end = Train(plan, engine, parameters, m, v, state_, progress);
+    const Result<TrainEnd> end = Train(plan, engine, parameters, moments, state_, progress);
     progress.Finish();
     if (!end) return end.error();
     if (*end == TrainEnd::Interrupted) {
@@ -194,9 +182,6 @@ class TrainCommand final : public Command {
     if (valid_bleu_ && valid_source_.empty())
       return UsageError("--valid-bleu needs --valid-source and --valid-target");
     if (steps_ == 0 && minutes_ == 0) steps_ = 10000;
-    if (steps_ == 0 && (schedule_ == "cosine" || schedule_ == "linear")) {
-      return UsageError("--schedule " + schedule_ + " needs --steps, where the rate reaches 0");
-    }
     return Done{};
   }
 
@@ -232,40 +217,9 @@ class TrainCommand final : public Command {
     resumed_ = **state;
     if (seed_option_->count() == 0) seed_ = resumed_->seed;
     if (batch_option_->count() == 0) batch_ = resumed_->batch;
-    if (const auto found = file->metadata().find("options"); found != file->metadata().end()) {
-      const Json saved = Json::parse(found->second, nullptr, false);
-      const auto restore = [&](const CLI::Option* option, const char* key, auto& value) {
-        if (option->count() > 0 || !saved.is_object() || !saved.contains(key)) return;
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
-          if (saved[key].is_string()) value = saved[key].template get<std::string>();
-        } else if (saved[key].is_number()) {
-          value = saved[key].template get<std::decay_t<decltype(value)>>();
-        }
-      };
-      for (const CLI::Option* option : adam_options_) {
-        for (const auto& [key, value] : AdamNumbers()) {
-          if (option->check_name(std::string("--") + key)) restore(option, key, *value);
-        }
-      }
-      restore(warmup_option_, "warmup", adam_.warmup);
-      restore(schedule_option_, "schedule", schedule_);
-    }
-    const auto mean = [](double beta) { return beta >= 0 && beta < 1; };
-    bool sane = adam_.lr > 0 && mean(adam_.beta1) && mean(adam_.beta2) && adam_.warmup >= 0;
-    for (const auto& [key, value] : AdamNumbers()) sane = sane && std::isfinite(*value) && *value >= 0;
-    if (!sane) return Error{resume_ + ": the optimizer's options in the metadata are damaged"};
-    if (!ScheduleNamed(schedule_))
-      return Error{resume_ + ": unknown schedule `" + schedule_ + "` in the metadata"};
-    return Done{};
-  }
-
-  std::vector<std::pair<const char*, double*>> AdamNumbers() {
-    return {{"lr", &adam_.lr},
-            {"beta1", &adam_.beta1},
-            {"beta2", &adam_.beta2},
-            {"eps", &adam_.eps},
-            {"weight-decay", &adam_.weight_decay},
-            {"clip", &adam_.clip}};
+    const auto found = file->metadata().find("options");
+    const Json saved = found == file->metadata().end() ? Json() : Json::parse(found->second, nullptr, false);
+    return optimizer_.Restore(OptimizerOf(*file), saved, resume_);
   }
 
   Status ReadData(Progress& progress) {
@@ -375,7 +329,7 @@ class TrainCommand final : public Command {
     return Done{};
   }
 
-  Status StartingPoint(ParameterBlock& parameters, ParameterBlock& m, ParameterBlock& v, Progress& progress) {
+  Status StartingPoint(ParameterBlock& parameters, OptimizerState& moments, Progress& progress) {
     state_.seed = seed_;
     state_.batch = batch_;
     state_.fingerprint = data_.Fingerprint();
@@ -385,10 +339,10 @@ class TrainCommand final : public Command {
     if (!resumed_) return Done{};
     Result<SafetensorsFile> file = SafetensorsFile::Open(from);
     if (!file) return file.error();
-    Result<bool> moments = LoadMoments(*file, program_, m, v);
-    if (!moments) return Error{from + ": " + moments.error().message};
+    const Result<bool> loaded = LoadState(*file, program_, moments);
+    if (!loaded) return Error{from + ": " + loaded.error().message};
     if (Status unchanged = file->CheckUnchanged(); !unchanged) return unchanged;
-    if (!*moments)
+    if (!*loaded)
       return Error{from + " lacks the optimizer's state; start from its weights with --init " + from};
     state_.step = resumed_->step;
     state_.epoch = resumed_->epoch;
@@ -419,9 +373,6 @@ class TrainCommand final : public Command {
       if (texts && std::equal(texts->begin(), texts->end(), texts_.begin(), texts_.end(), same))
         plan.score = entry;
     }
-    adam_.schedule = *ScheduleNamed(schedule_);
-    adam_.total_steps = steps_;
-    plan.adam = adam_;
     plan.steps = steps_;
     plan.minutes = minutes_;
     plan.eval_every = eval_every_;
@@ -434,9 +385,8 @@ class TrainCommand final : public Command {
     if (const std::string from = !resume_.empty() ? resume_ : init_; !from.empty()) {
       if (Status ok = CarryEnds(from, plan.metadata); !ok) return ok.error();
     }
-    Json options = {{"warmup", adam_.warmup}, {"schedule", schedule_}};
-    for (const auto& [key, value] : AdamNumbers()) options[key] = *value;
-    plan.metadata["options"] = options.dump();
+    plan.metadata["optimizer"] = plan.optimizer.optimizer->name;
+    plan.metadata["options"] = OptimizerChoice::Saved(plan.optimizer).dump();
     plan.interrupted = Interrupted;
     return Done{};
   }
@@ -488,12 +438,8 @@ class TrainCommand final : public Command {
     progress.Print("data: " + WithCommas(data_.size()) + (data_.windows ? " windows, " : " pairs, ") +
                    WithCommas(tokens) + " tokens" +
                    (valid_ ? "; held out: " + WithCommas(valid_->size()) : ""));
-    std::string line = "training: --batch " + std::to_string(batch_) + " --lr " + Number(plan.adam.lr) +
-                       " --warmup " + std::to_string(plan.adam.warmup) + " --schedule " + schedule_ +
-                       " --seed " + std::to_string(seed_);
-    for (const auto& [key, value] : const_cast<TrainCommand*>(this)->AdamNumbers()) {
-      if (std::string_view(key) != "lr") line += std::string(" --") + key + " " + Number(*value);
-    }
+    std::string line = "training: --batch " + std::to_string(batch_) + " --seed " + std::to_string(seed_) +
+                       OptimizerChoice::Text(plan.optimizer);
     if (plan.steps > 0) line += " --steps " + std::to_string(plan.steps);
     if (plan.minutes > 0) line += " --minutes " + Number(plan.minutes);
     progress.Print(line + " --out " + out_);
@@ -503,15 +449,13 @@ class TrainCommand final : public Command {
   const HeedProgram& program_;
   std::string entry_name_, source_, target_, text_, valid_source_, valid_target_, valid_text_,
       tokenizer_name_;
-  std::string schedule_ = "inverse-sqrt", out_, resume_, init_, log_;
+  std::string out_, resume_, init_, log_;
+  OptimizerChoice optimizer_;
   bool skip_invalid_ = false, valid_bleu_ = false, quiet_ = false;
   int64_t batch_ = 4096, steps_ = 0, save_every_ = 1000, eval_every_ = 1000;
   double minutes_ = 0;
   uint64_t seed_ = 1;
-  AdamOptions adam_{.lr = 1e-3, .warmup = 1000};
-  CLI::Option *batch_option_ = nullptr, *seed_option_ = nullptr, *warmup_option_ = nullptr,
-              *schedule_option_ = nullptr, *out_option_ = nullptr;
-  std::vector<CLI::Option*> adam_options_;
+  CLI::Option *batch_option_ = nullptr, *seed_option_ = nullptr, *out_option_ = nullptr;
 
   const HeedEntry* entry_ = nullptr;
   std::vector<TextArgument> texts_;

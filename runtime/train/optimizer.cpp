@@ -1,11 +1,9 @@
-// Adam as PyTorch's torch.optim.AdamW computes it: decay applied to the parameter first, moments, both bias
-// corrections, eps added outside the root. Work is split into fixed chunks; a chunk's sums and updates do not
-// depend on who does them. Options are checked where they are read.
+// What optimizers share. Work is split into fixed chunks; a chunk's sums and updates do not depend on who
+// does them.
 #include "runtime/train/optimizer.h"
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -15,51 +13,6 @@ namespace heed {
 namespace {
 
 constexpr int64_t kChunk = 1 << 15;  // elements: 4 arrays of 128 KB
-
-struct Update {
-  float* parameter;
-  const float* gradient;
-  float* m;
-  float* v;
-  int64_t count;
-  std::atomic<bool>* overflows;
-  float scale, decay, beta1, beta2, one_minus_beta1, one_minus_beta2, root_scale, eps, rate;
-};
-
-// The same text for each instruction set: with contraction off, every operation is exact to the last bit
-// whatever the width. A moment of 0 moves nothing, also when eps is 0. True if a second moment is not finite:
-// it would hold its parameter still for good.
-__attribute__((always_inline)) inline bool UpdateRange(const Update& u, int64_t begin, int64_t end) {
-  float* __restrict parameter = u.parameter;
-  const float* __restrict gradient = u.gradient;
-  float* __restrict first = u.m;
-  float* __restrict second = u.v;
-  // Of the bits of the moments, which are not negative: in the order of their values, NaN last.
-  uint32_t largest = 0;
-  for (int64_t i = begin; i < end; ++i) {
-    const float g = gradient[i] * u.scale;
-    const float m = u.beta1 * first[i] + u.one_minus_beta1 * g;
-    const float v = u.beta2 * second[i] + u.one_minus_beta2 * (g * g);
-    first[i] = m;
-    second[i] = v;
-    const float step = m / (std::sqrt(v) * u.root_scale + u.eps);
-    parameter[i] = parameter[i] * u.decay - u.rate * (m == 0 ? 0 : step);
-    largest = std::max(largest, std::bit_cast<uint32_t>(v) & 0x7fffffffu);
-  }
-  return largest >= 0x7f800000u;
-}
-bool UpdateBaseline(const Update& u, int64_t begin, int64_t end) { return UpdateRange(u, begin, end); }
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) bool UpdateAvx2(const Update& u, int64_t begin, int64_t end) {
-  return UpdateRange(u, begin, end);
-}
-#endif
-auto ChooseUpdate() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2")) return UpdateAvx2;
-#endif
-  return UpdateBaseline;
-}
 
 int64_t Chunks(int64_t count) { return (count + kChunk - 1) / kChunk; }
 
@@ -88,12 +41,21 @@ void SumSquares(const void* context, int64_t part, int64_t parts, void*) {
   }
 }
 
+struct UpdateTask {
+  const OptimizerOptions* options;
+  int64_t step;
+  double rate;
+  UpdateRange range;
+  int64_t count;
+  std::atomic<bool>* overflows;
+};
 void UpdateChunks(const void* context, int64_t part, int64_t parts, void*) {
-  const Update& update = *static_cast<const Update*>(context);
-  static const auto run = ChooseUpdate();
-  const int64_t chunks = Chunks(update.count);
+  const UpdateTask& task = *static_cast<const UpdateTask*>(context);
+  const int64_t chunks = Chunks(task.count);
   const int64_t begin = chunks * part / parts * kChunk, end = chunks * (part + 1) / parts * kChunk;
-  if (run(update, begin, std::min(end, update.count))) update.overflows->store(true);
+  if (task.options->optimizer->update(*task.options, task.step, task.rate, task.range, begin,
+                                      std::min(end, task.count)))
+    task.overflows->store(true);
 }
 
 // Neighbours among the parameters that are trained, as ranges of the block.
@@ -122,7 +84,49 @@ std::optional<Schedule> ScheduleNamed(std::string_view name) {
   return std::nullopt;
 }
 
-double LearningRate(const AdamOptions& options, int64_t step) {
+OptimizerOptions::OptimizerOptions() : OptimizerOptions(Optimizers().front()) {}
+
+OptimizerOptions::OptimizerOptions(const Optimizer& chosen) : optimizer(&chosen) {
+  for (const OptimizerNumber& number : chosen.numbers) this->*number.value = number.initial;
+}
+
+bool OptimizerNumber::Allows(double number) const {
+  if (!std::isfinite(number)) return false;
+  switch (bound) {
+    case Bound::AboveZero:
+      return number > 0;
+    case Bound::FromZero:
+      return number >= 0;
+    case Bound::BelowOne:
+      return number >= 0 && number < 1;
+  }
+  return false;
+}
+
+std::span<const OptimizerNumber> SharedNumbers() {
+  using Options = OptimizerOptions;
+  using Bound = OptimizerNumber::Bound;
+  static const OptimizerNumber numbers[] = {
+      {"lr", &Options::lr, 1e-3, Bound::AboveZero, "peak learning rate"},
+      {"weight-decay", &Options::weight_decay, 0, Bound::FromZero, "decoupled"},
+      {"clip", &Options::clip, 0, Bound::FromZero, "largest norm of the gradient; 0: any"}};
+  return numbers;
+}
+
+const Optimizer* OptimizerNamed(std::string_view name) {
+  for (const Optimizer& optimizer : Optimizers())
+    if (name == optimizer.name) return &optimizer;
+  return nullptr;
+}
+
+OptimizerState MakeState(const Optimizer& optimizer, const HeedProgram& program) {
+  OptimizerState state;
+  state.reserve(static_cast<size_t>(optimizer.blocks));
+  for (int64_t i = 0; i < optimizer.blocks; ++i) state.emplace_back(program);
+  return state;
+}
+
+double LearningRate(const OptimizerOptions& options, int64_t step) {
   const double s = static_cast<double>(std::max<int64_t>(step, 1)),
                warmup = static_cast<double>(options.warmup);
   if (options.schedule == Schedule::InverseSqrt) {
@@ -138,9 +142,9 @@ double LearningRate(const AdamOptions& options, int64_t step) {
   return options.lr * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
-double AdamStep(const AdamOptions& options, int64_t step, double gradient_scale, ParameterBlock& parameters,
-                const ParameterBlock& gradients, ParameterBlock& m, ParameterBlock& v, ThreadPool& threads,
-                const std::vector<bool>& trained) {
+double OptimizerStep(const OptimizerOptions& options, int64_t step, double gradient_scale,
+                     ParameterBlock& parameters, const ParameterBlock& gradients, OptimizerState& state,
+                     ThreadPool& threads, const std::vector<bool>& trained) {
   const int64_t count = static_cast<int64_t>(parameters.all().size());
   // Chunks are fixed; how many a part has only decides who works.
   const int64_t parts = std::clamp<int64_t>(4 * threads.threads(), 1, std::max<int64_t>(1, Chunks(count)));
@@ -154,31 +158,14 @@ double AdamStep(const AdamOptions& options, int64_t step, double gradient_scale,
     norm = std::sqrt(sum) * std::abs(gradient_scale);
     gradient_scale *= std::min(1.0, options.clip / (norm + 1e-6));
   }
-  const double rate = LearningRate(options, step), s = static_cast<double>(step);
   std::atomic<bool> overflows{false};
-  const Update all = {parameters.all().data(),
-                      gradients.all().data(),
-                      m.all().data(),
-                      v.all().data(),
-                      count,
-                      &overflows,
-                      static_cast<float>(gradient_scale),
-                      static_cast<float>(1 - rate * options.weight_decay),
-                      static_cast<float>(options.beta1),
-                      static_cast<float>(options.beta2),
-                      static_cast<float>(1 - options.beta1),
-                      static_cast<float>(1 - options.beta2),
-                      static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, s))),
-                      static_cast<float>(options.eps),
-                      static_cast<float>(rate / (1 - std::pow(options.beta1, s)))};
   for (const auto& [begin, end] : Runs(parameters, trained)) {
-    Update update = all;
-    update.parameter += begin;
-    update.gradient += begin;
-    update.m += begin;
-    update.v += begin;
-    update.count = end - begin;
-    threads.Parallel(UpdateChunks, &update, std::min(parts, Chunks(update.count)), 0);
+    UpdateTask task = {&options, step, LearningRate(options, step), {}, end - begin, &overflows};
+    task.range.parameter = parameters.all().data() + begin;
+    task.range.gradient = gradients.all().data() + begin;
+    for (size_t i = 0; i < state.size(); ++i) task.range.state[i] = state[i].all().data() + begin;
+    task.range.gradient_scale = static_cast<float>(gradient_scale);
+    threads.Parallel(UpdateChunks, &task, std::min(parts, Chunks(task.count)), 0);
   }
   return overflows ? std::numeric_limits<double>::infinity() : norm;
 }

@@ -115,13 +115,12 @@ bool ParseNumber(const std::string& text, T& value) {
 /// One run of Train.
 class Run {
  public:
-  Run(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters, ParameterBlock& m, ParameterBlock& v,
+  Run(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters, OptimizerState& moments,
       TrainState& state, Progress& progress)
       : plan_(plan),
         engine_(engine),
         parameters_(parameters),
-        m_(m),
-        v_(v),
+        moments_(moments),
         state_(state),
         progress_(progress),
         gradients_(engine.program()),
@@ -190,10 +189,10 @@ class Run {
         !counted)
       return Error{counted.error().message + "; " + plan_.out + " was not written since the last checkpoint"};
     const double loss = *total / *count;
-    const double rate = LearningRate(plan_.adam, step);
+    const double rate = LearningRate(plan_.optimizer, step);
     if (!std::isfinite(*total)) return NotFinite("the loss", step);
-    const double norm =
-        AdamStep(plan_.adam, step, 1 / *count, parameters_, gradients_, m_, v_, engine_.threads(), trained_);
+    const double norm = OptimizerStep(plan_.optimizer, step, 1 / *count, parameters_, gradients_, moments_,
+                                      engine_.threads(), trained_);
     if (!std::isfinite(norm)) return NotFinite("the gradient (or its square, as f32)", step);
     row_ = {{"step", step}, {"loss", loss}};
     smoothed_ =
@@ -254,7 +253,7 @@ class Run {
     }
     std::map<std::string, std::string> metadata = plan_.metadata;
     for (const auto& [key, value] : ToMetadata(state_)) metadata[key] = value;
-    return SaveCheckpoint(plan_.out, engine_.program(), parameters_, &m_, &v_, metadata);
+    return SaveCheckpoint(plan_.out, engine_.program(), parameters_, moments_, metadata);
   }
 
   std::string Line() const {
@@ -262,7 +261,7 @@ class Run {
     if (plan_.steps > 0) line += "/" + std::to_string(plan_.steps);
     line += "  loss " + Fixed(smoothed_, 4) + "  " +
             WithCommas(std::lround(recent_seconds_ > 0 ? recent_tokens_ / recent_seconds_ : 0)) +
-            " tokens/s  lr " + Short(LearningRate(plan_.adam, state_.step)) + "  pass " +
+            " tokens/s  lr " + Short(LearningRate(plan_.optimizer, state_.step)) + "  pass " +
             std::to_string(state_.epoch + 1);
     const double elapsed = Since(start_);
     double left = -1;
@@ -279,7 +278,8 @@ class Run {
 
   const TrainPlan& plan_;
   Engine& engine_;
-  ParameterBlock &parameters_, &m_, &v_;
+  ParameterBlock& parameters_;
+  OptimizerState& moments_;
   TrainState& state_;
   Progress& progress_;
   ParameterBlock gradients_;
@@ -327,9 +327,9 @@ Status CheckCount(const HeedEntry& entry, double count, const std::string& where
                ", by its `per`; a loss takes the sum of `per` to be above 0"};
 }
 
-Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters, ParameterBlock& m,
-                       ParameterBlock& v, TrainState& state, Progress& progress) {
-  return Run(plan, engine, parameters, m, v, state, progress).All();
+Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters,
+                       OptimizerState& moments, TrainState& state, Progress& progress) {
+  return Run(plan, engine, parameters, moments, state, progress).All();
 }
 
 Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<const TextArgument> texts,

@@ -1,6 +1,6 @@
 // The training loop: batches, steps, log, validation, checkpoints, resuming. A resumed run gives bit for bit
-// what an uninterrupted one gives. What the options mean and where the data comes from is command_train.cpp's
-// business.
+// what an uninterrupted one gives. What the options mean and where the data comes from is
+// commands/train.cpp's business.
 #pragma once
 
 #include <functional>
@@ -35,7 +35,7 @@ struct TrainPlan {
   const HeedEntry* score = nullptr;  ///< value entry for valid_nll, or null
   const Dataset* data = nullptr;
   const Dataset* valid = nullptr;  ///< or null
-  AdamOptions adam;
+  OptimizerOptions optimizer;
   int64_t steps = 0;                            ///< in all; 0: no limit
   double minutes = 0;                           ///< of this run, everything included; 0: no limit
   int64_t eval_every = 0, save_every = 0;       ///< steps; 0: only at the end
@@ -47,10 +47,10 @@ struct TrainPlan {
 
 enum class TrainEnd { Finished, Interrupted };
 
-/// Runs from `state` on; parameters, moments and state are up to date afterwards, and saved. An error leaves
-/// the last checkpoint as it was.
-Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters, ParameterBlock& m,
-                       ParameterBlock& v, TrainState& state, Progress& progress);
+/// Runs from `state` on; parameters, the optimizer's `moments` and state are up to date afterwards, and
+/// saved. An error leaves the last checkpoint as it was.
+Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& parameters,
+                       OptimizerState& moments, TrainState& state, Progress& progress);
 
 /// An error if the sum of `per` over some examples is none to divide a loss by.
 Status CheckCount(const HeedEntry& entry, double count, const std::string& where);

@@ -12,18 +12,27 @@ constexpr int64_t kPart = 1 << 20;  // elements converted before their pages are
 
 std::vector<int64_t> Shape(const HeedParam& param) { return {param.shape, param.shape + param.rank}; }
 
-// Copies tensors named prefix + NAME; adds what is wrong to `problems`.
-void CopyAll(const SafetensorsFile& file, const HeedProgram& program, const std::string& prefix,
-             ParameterBlock& to, Problems& problems) {
+constexpr const char* kOptimizer = "optimizer";  // in the metadata
+
+std::string StateName(const HeedParam& param, size_t block) {
+  return "optim." + std::string(param.name) + "." + std::to_string(block);
+}
+
+// Copies the tensors of one block of state; adds what is wrong to `problems`.
+void CopyAll(const SafetensorsFile& file, const HeedProgram& program, size_t block, ParameterBlock& to,
+             Problems& problems) {
+  const bool named = file.metadata().contains(kOptimizer);
   for (int64_t i = 0; i < program.param_count; ++i) {
     const HeedParam& param = program.params[i];
-    const auto found = file.tensors().find(prefix + param.name);
+    const std::string name =
+        named ? StateName(param, block) : std::string(block == 0 ? "optim.m." : "optim.v.") + param.name;
+    const auto found = file.tensors().find(name);
     if (found == file.tensors().end()) {
-      problems.Missing(prefix + param.name, {});
+      problems.Missing(name, {});
     } else if (found->second.shape != Shape(param)) {
-      problems.Differs(prefix + param.name, Mismatch(program, param, found->second));
+      problems.Differs(name, Mismatch(program, param, found->second));
     } else if (!IsFloat(found->second.dtype)) {
-      problems.Differs(prefix + param.name, "it is " + found->second.dtype + "; it must be F32");
+      problems.Differs(name, "it is " + found->second.dtype + "; it must be F32");
     } else if (problems.empty()) {
       ConvertToFloat(found->second, 0, to.tensor(i));
       LetGo(found->second, 0, param.count);
@@ -45,37 +54,38 @@ void CopyParameters(const Weights& weights, const HeedProgram& program, Paramete
   }
 }
 
-Result<bool> LoadMoments(const SafetensorsFile& file, const HeedProgram& program, ParameterBlock& m,
-                         ParameterBlock& v) {
-  const bool any = std::any_of(file.tensors().begin(), file.tensors().end(), [](const auto& tensor) {
-    return tensor.first.starts_with("optim.m.") || tensor.first.starts_with("optim.v.");
-  });
+std::string OptimizerOf(const SafetensorsFile& file) {
+  const auto found = file.metadata().find(kOptimizer);
+  return found == file.metadata().end() ? "adam" : found->second;
+}
+
+Result<bool> LoadState(const SafetensorsFile& file, const HeedProgram& program,
+                       std::span<ParameterBlock> state) {
+  const bool any = std::any_of(file.tensors().begin(), file.tensors().end(),
+                               [](const auto& tensor) { return tensor.first.starts_with("optim."); });
   if (!any) return false;
   Problems problems;
-  CopyAll(file, program, "optim.m.", m, problems);
-  CopyAll(file, program, "optim.v.", v, problems);
+  for (size_t block = 0; block < state.size(); ++block) CopyAll(file, program, block, state[block], problems);
   if (!problems.empty()) {
     return problems.Message("the optimizer's state does not fit " + std::string(program.source_name) + ":",
                             "");
   }
-  if (!m.AllFinite() || !v.AllFinite())
+  if (!std::all_of(state.begin(), state.end(), [](const ParameterBlock& block) { return block.AllFinite(); }))
     return Error{"the optimizer's state has numbers that are not finite; start from the weights with --init"};
   return true;
 }
 
 Status SaveCheckpoint(const std::string& path, const HeedProgram& program, const ParameterBlock& parameters,
-                      const ParameterBlock* m, const ParameterBlock* v,
+                      std::span<const ParameterBlock> state,
                       const std::map<std::string, std::string>& metadata) {
   std::vector<NamedTensor> tensors;
-  const auto add = [&](const std::string& prefix, const ParameterBlock& block) {
-    for (int64_t i = 0; i < program.param_count; ++i) {
-      tensors.push_back(
-          {prefix + program.params[i].name, "F32", Shape(program.params[i]), block.tensor(i).data()});
-    }
+  const auto add = [&](int64_t param, const std::string& name, const ParameterBlock& block) {
+    tensors.push_back({name, "F32", Shape(program.params[param]), block.tensor(param).data()});
   };
-  add("", parameters);
-  if (m != nullptr) add("optim.m.", *m);
-  if (v != nullptr) add("optim.v.", *v);
+  for (int64_t i = 0; i < program.param_count; ++i) add(i, program.params[i].name, parameters);
+  for (size_t block = 0; block < state.size(); ++block)
+    for (int64_t i = 0; i < program.param_count; ++i)
+      add(i, StateName(program.params[i], block), state[block]);
   return WriteSafetensors(path, tensors, metadata);
 }
 

@@ -21,7 +21,7 @@ constexpr std::string_view kBuffers[] = {
     "inv_freq",  "position_ids",     "num_batches_tracked"};
 
 bool IsOptimizerState(std::string_view name) {
-  return name.starts_with("optim.m.") || name.starts_with("optim.v.");
+  return name.starts_with("optim.");
 }
 
 // The prefix under which most parameters are found; the shortest of several. `count`: how many are.

@@ -315,30 +315,59 @@ TEST_F(LoadTest, ListsWhatIsMissingAndWhatIsNear) {
   EXPECT_HAS(error, "none of its 3 parameters is in the file, which has 1 tensors");
 }
 
-TEST_F(CheckpointTest, CheckpointsCarryMomentsAndState) {
-  ParameterBlock p(kToy), m(kToy), v(kToy), p2(kToy), m2(kToy), v2(kToy);
+TEST_F(CheckpointTest, CheckpointsCarryStateOfTheOptimizer) {
+  ParameterBlock p(kToy), p2(kToy);
+  std::vector<ParameterBlock> state, loaded;
+  for (uint64_t seed : {2, 3}) {
+    ASSERT_TRUE(Initialize(state.emplace_back(kToy), kToy, seed));
+    loaded.emplace_back(kToy);
+  }
   ASSERT_TRUE(Initialize(p, kToy, 1));
-  ASSERT_TRUE(Initialize(m, kToy, 2));
-  ASSERT_TRUE(Initialize(v, kToy, 3));
   const std::string path = Path("c");
-  ASSERT_TRUE(SaveCheckpoint(path, kToy, p, &m, &v, {{"step", "7"}}));
+  ASSERT_TRUE(SaveCheckpoint(path, kToy, p, state, {{"step", "7"}, {"optimizer", "adam"}}));
   auto file = SafetensorsFile::Open(path);
   ASSERT_TRUE(file);
+  EXPECT_EQ(OptimizerOf(*file), "adam");
   EXPECT_EQ(file->tensors().size(), 9u);
-  EXPECT_EQ(file->tensors().at("optim.v.net.weight").shape, (std::vector<int64_t>{3, 8}));
+  EXPECT_EQ(file->tensors().at("optim.net.weight.1").shape, (std::vector<int64_t>{3, 8}));
   const auto report = LoadAll(path, p2);
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->extra.empty());
-  EXPECT_TRUE(*LoadMoments(*file, kToy, m2, v2));
-  for (const auto& [a, b] : {std::pair{&p, &p2}, {&m, &m2}, {&v, &v2}}) {
+  EXPECT_TRUE(*LoadState(*file, kToy, loaded));
+  for (const auto& [a, b] : {std::pair{&p, &p2}, {&state[0], &loaded[0]}, {&state[1], &loaded[1]}}) {
     EXPECT_EQ(std::memcmp(a->all().data(), b->all().data(), a->all().size_bytes()), 0);
   }
-  ASSERT_TRUE(SaveCheckpoint(path, kToy, p, nullptr, nullptr, {}));
-  EXPECT_FALSE(*LoadMoments(*SafetensorsFile::Open(path), kToy, m2, v2));
-  ASSERT_TRUE(SaveCheckpoint(path, kToy, p, &m, nullptr, {}));
-  const auto half = LoadMoments(*SafetensorsFile::Open(path), kToy, m2, v2);
+  ASSERT_TRUE(SaveCheckpoint(path, kToy, p, {}, {}));
+  EXPECT_FALSE(*LoadState(*SafetensorsFile::Open(path), kToy, loaded));
+  ASSERT_TRUE(SaveCheckpoint(path, kToy, p, std::span(state).first(1), {{"optimizer", "adam"}}));
+  const auto half = LoadState(*SafetensorsFile::Open(path), kToy, loaded);
   ASSERT_FALSE(half);
-  EXPECT_HAS(half.error().message, "there is no optim.v.w");
+  EXPECT_HAS(half.error().message, "there is no optim.w.1");
+}
+
+TEST_F(CheckpointTest, StateOfAnEarlierTimeIsAdams) {
+  ParameterBlock p(kToy);
+  std::vector<ParameterBlock> state, loaded;
+  std::vector<NamedTensor> tensors;
+  for (uint64_t seed : {2, 3}) {
+    ASSERT_TRUE(Initialize(state.emplace_back(kToy), kToy, seed));
+    loaded.emplace_back(kToy);
+  }
+  for (int64_t i = 0; i < kToy.param_count; ++i) {
+    const HeedParam& param = kToy.params[i];
+    const std::vector<int64_t> shape(param.shape, param.shape + param.rank);
+    tensors.push_back({param.name, "F32", shape, p.tensor(i).data()});
+    tensors.push_back({std::string("optim.m.") + param.name, "F32", shape, state[0].tensor(i).data()});
+    tensors.push_back({std::string("optim.v.") + param.name, "F32", shape, state[1].tensor(i).data()});
+  }
+  const std::string path = Path("early");
+  ASSERT_TRUE(WriteSafetensors(path, tensors, {{"step", "7"}}));
+  const auto file = SafetensorsFile::Open(path);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(OptimizerOf(*file), "adam");
+  ASSERT_TRUE(*LoadState(*file, kToy, loaded));
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(std::memcmp(state[i].all().data(), loaded[i].all().data(), state[i].all().size_bytes()), 0);
 }
 
 }  // namespace

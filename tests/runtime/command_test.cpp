@@ -49,7 +49,7 @@ class CommandTest : public testing::Test {
     ParameterBlock parameters(kToy);
     for (int i = 0; i < 5; ++i) parameters.tensor(0)[static_cast<size_t>(i)] = static_cast<float>(i);
     weights_ = Path("w");
-    ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, nullptr, nullptr, {}));
+    ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, {}, {}));
     inputs_ = Path("i");
     outputs_ = Path("o");
   }
@@ -239,7 +239,7 @@ TEST_F(CommandTest, CallStepsThatBreakNumbersAreAnError) {
   const auto expect_error = [&](float weight, const char* rate, const char* message) {
     ParameterBlock parameters(kToy);
     parameters.tensor(0)[3] = weight;
-    ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, nullptr, nullptr, {}));
+    ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, {}, {}));
     const Outcome outcome = Call("train", {"--steps", "3", "--warmup", "0", "--lr", rate});
     EXPECT_EQ(outcome.code, 1) << message;
     EXPECT_HAS(outcome.err, message);
@@ -253,7 +253,7 @@ TEST_F(CommandTest, CallStepsThatBreakNumbersAreAnError) {
 TEST_F(CommandTest, CallStepsLeaveUnusedParametersAlone) {
   ParameterBlock parameters(kToy);
   for (float& value : parameters.all()) value = 3;
-  ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, nullptr, nullptr, {}));
+  ASSERT_TRUE(SaveCheckpoint(weights_, kToy, parameters, {}, {}));
   const int32_t x[] = {0, 1, 2, 3, 4};
   Inputs({{"x", "I32", {1, 5}, x}});
   ASSERT_EQ(Call("train", {"--steps", "5", "--lr", "0.1", "--weight-decay", "0.5", "--warmup", "0"}).code, 0);

@@ -1,5 +1,5 @@
-// Adam against the formulas of torch.optim.AdamW in double precision; schedules; clipping;
-// independence of the number of threads.
+// Adam against the formulas of torch.optim.AdamW in double precision, Lion and SGD against steps computed by
+// hand; schedules; clipping; independence of the number of threads.
 #include "runtime/train/optimizer.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ TEST(Schedule, Names) {
 }
 
 TEST(Schedule, InverseSqrt) {
-  AdamOptions options;
+  OptimizerOptions options;
   options.lr = 2;
   options.warmup = 100;
   EXPECT_DOUBLE_EQ(LearningRate(options, 1), 0.02);
@@ -35,7 +35,7 @@ TEST(Schedule, InverseSqrt) {
 }
 
 TEST(Schedule, OthersWarmUpThenFall) {
-  AdamOptions options;
+  OptimizerOptions options;
   options.lr = 1;
   options.warmup = 10;
   options.total_steps = 110;
@@ -75,9 +75,17 @@ void Fill(ParameterBlock& block, double scale, int64_t salt) {
     value = static_cast<float>(scale * std::sin(static_cast<double>(i++) * 0.7));
 }
 
+/// Copies of a block share its memory.
+double AdamStep(const OptimizerOptions& options, int64_t step, double scale, ParameterBlock& parameters,
+                const ParameterBlock& gradients, ParameterBlock& m, ParameterBlock& v, ThreadPool& threads,
+                const std::vector<bool>& trained = {}) {
+  OptimizerState state = {m, v};
+  return OptimizerStep(options, step, scale, parameters, gradients, state, threads, trained);
+}
+
 TEST(Adam, FollowsTheFormulas) {
   const Big big(100003);
-  AdamOptions options;
+  OptimizerOptions options;
   options.lr = 0.01;
   options.schedule = Schedule::Constant;
   options.weight_decay = 0.1;
@@ -105,7 +113,7 @@ TEST(Adam, FollowsTheFormulas) {
 
 TEST(Adam, FirstStepMovesByTheRate) {
   const Big big(3);
-  AdamOptions options;
+  OptimizerOptions options;
   options.lr = 0.1;
   options.schedule = Schedule::Constant;
   options.weight_decay = 0.01;
@@ -125,7 +133,7 @@ TEST(Adam, FirstStepMovesByTheRate) {
 
 TEST(Adam, DoesNotDependOnThreads) {
   const Big big(300001);
-  AdamOptions options;
+  OptimizerOptions options;
   options.clip = 0.5;
   std::vector<float> reference;
   double reference_norm = 0;
@@ -150,7 +158,7 @@ TEST(Adam, DoesNotDependOnThreads) {
 
 TEST(Adam, ClipsByGlobalNorm) {
   const Big big(4);
-  AdamOptions options;
+  OptimizerOptions options;
   options.clip = 1;
   options.schedule = Schedule::Constant;
   ThreadPool threads(1);
@@ -167,7 +175,7 @@ TEST(Adam, ClipsByGlobalNorm) {
 TEST(Adam, WhatIsNotTrainedStaysAsItIs) {
   using test::kToy;
   ThreadPool threads(2);
-  AdamOptions options;
+  OptimizerOptions options;
   options.weight_decay = 0.5;
   options.schedule = Schedule::Constant;
   const std::vector<std::vector<bool>> choices = {
@@ -208,7 +216,7 @@ TEST(Adam, AGradientWhoseSquareIsNoNumberIsReported) {
 
 TEST(Adam, WithoutGradientNothingMovesEvenWithoutEps) {
   const Big big(5);
-  AdamOptions options;
+  OptimizerOptions options;
   options.eps = 0;
   ThreadPool threads(1);
   ParameterBlock p(big.program), g(big.program), m(big.program), v(big.program);
@@ -220,6 +228,92 @@ TEST(Adam, WithoutGradientNothingMovesEvenWithoutEps) {
     if (i != 2) EXPECT_EQ(p.all()[i], before[i]) << i;  // gaps of the block too
   }
   EXPECT_LT(p.all()[2], before[2]);
+}
+
+/// Steps of one element from 1, with gradients 0.5, -0.25 and -2, by hand.
+std::vector<float> Walk(const char* optimizer, double decay, ParameterBlock* kept = nullptr) {
+  const Big big(1);
+  OptimizerOptions options(*OptimizerNamed(optimizer));
+  options.lr = 0.1;
+  options.schedule = Schedule::Constant;
+  options.weight_decay = decay;
+  ThreadPool threads(2);
+  ParameterBlock p(big.program), g(big.program);
+  OptimizerState state = MakeState(*options.optimizer, big.program);
+  p.tensor(0)[0] = 1;
+  std::vector<float> values;
+  for (int64_t step = 1; step <= 3; ++step) {
+    g.tensor(0)[0] = step == 1 ? 0.5f : step == 2 ? -0.25f : -2.0f;
+    EXPECT_EQ(OptimizerStep(options, step, 1, p, g, state, threads), 0);
+    values.push_back(p.tensor(0)[0]);
+  }
+  if (kept) *kept = state[0];
+  return values;
+}
+
+TEST(Lion, StepsByTheSignOfTheMean) {
+  const Big big(1);
+  ParameterBlock m(big.program);
+  // Means that count: 0.05; 0.9 * 0.005 - 0.025 = -0.0205; 0.9 * 0.00245 - 0.2. Kept: 0.005, 0.00245,
+  // -0.0175745.
+  const std::vector<float> plain = Walk("lion", 0, &m), decayed = Walk("lion", 0.5);
+  const double want[] = {0.9, 1.0, 1.1}, want_decayed[] = {0.95 - 0.1, 0.8075 + 0.1, 0.862125 + 0.1};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(plain[i], want[i], 1e-6) << i;
+    EXPECT_NEAR(decayed[i], want_decayed[i], 1e-6) << i;
+  }
+  EXPECT_NEAR(m.tensor(0)[0], -0.0175745, 1e-7);
+}
+
+TEST(Lion, WithoutGradientNothingMoves) {
+  const Big big(1);
+  OptimizerOptions options(*OptimizerNamed("lion"));
+  ThreadPool threads(1);
+  ParameterBlock p(big.program), g(big.program);
+  OptimizerState state = MakeState(*options.optimizer, big.program);
+  p.tensor(0)[0] = 3;
+  OptimizerStep(options, 1, 1, p, g, state, threads);
+  EXPECT_EQ(p.tensor(0)[0], 3);
+}
+
+TEST(Sgd, KeepsItsMomentum) {
+  const Big big(1);
+  ParameterBlock velocity(big.program);
+  // Velocities: 0.5; 0.45 - 0.25 = 0.2; 0.18 - 2 = -1.82.
+  const std::vector<float> plain = Walk("sgd", 0, &velocity), decayed = Walk("sgd", 0.5);
+  const double want[] = {0.95, 0.93, 1.112};
+  const double want_decayed[] = {0.95 - 0.05, 0.855 - 0.02, 0.79325 + 0.182};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(plain[i], want[i], 1e-6) << i;
+    EXPECT_NEAR(decayed[i], want_decayed[i], 1e-6) << i;
+  }
+  EXPECT_NEAR(velocity.tensor(0)[0], -1.82, 1e-6);
+}
+
+TEST(Optimizers, EachIsReportedWhenItsStateOverflows) {
+  const Big big(100003);
+  ThreadPool threads(2);
+  for (const Optimizer& optimizer : Optimizers()) {
+    ParameterBlock p(big.program), g(big.program);
+    OptimizerState state = MakeState(optimizer, big.program);
+    g.tensor(0)[70001] = std::numeric_limits<float>::infinity();
+    EXPECT_FALSE(std::isfinite(OptimizerStep(OptimizerOptions(optimizer), 1, 1, p, g, state, threads)))
+        << optimizer.name;
+  }
+}
+
+TEST(Optimizers, TheTableIsSound) {
+  for (const Optimizer& optimizer : Optimizers()) {
+    EXPECT_EQ(OptimizerNamed(optimizer.name), &optimizer);
+    EXPECT_TRUE(optimizer.blocks == 1 || optimizer.blocks == 2);
+    const OptimizerOptions options(optimizer);
+    for (const OptimizerNumber& number : optimizer.numbers) {
+      EXPECT_EQ(options.*number.value, number.initial) << number.name;
+      EXPECT_TRUE(number.Allows(number.initial)) << number.name;
+      EXPECT_FALSE(number.Allows(std::nan(""))) << number.name;
+    }
+  }
+  EXPECT_EQ(OptimizerNamed("adamm"), nullptr);
 }
 
 }  // namespace

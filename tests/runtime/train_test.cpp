@@ -162,7 +162,7 @@ TEST_F(Toy, LearnsAndWritesItsLog) {
   EXPECT_NEAR(rows[199].at("valid_loss").get<double>(), rows[199].at("valid_nll").get<double>(), 1e-5);
   Result<SafetensorsFile> file = SafetensorsFile::Open(Folder() + "learn.safetensors");
   ASSERT_TRUE(file);
-  for (const char* name : {"W", "U", "optim.m.W", "optim.v.U"})
+  for (const char* name : {"W", "U", "optim.W.0", "optim.U.1"})
     EXPECT_TRUE(file->tensors().contains(name)) << name;
   for (const char* key : {"tokenizer", "step", "seed", "epoch", "next_batch"})
     EXPECT_TRUE(file->metadata().contains(key));
@@ -182,6 +182,39 @@ TEST_F(Toy, ResumingChangesNothing) {
   EXPECT_EQ(Rows(Folder() + "whole.jsonl").size(), 61u);
   EXPECT_GT(Rows(Folder() + "whole.jsonl").back().at("epoch").get<int>(), 0);  // past the end of the data
   ExpectSameParameters(w, Folder() + "whole.safetensors");
+}
+
+TEST_F(Toy, EveryOptimizerLearnsAndIsResumed) {
+  for (const Optimizer& optimizer : Optimizers()) {
+    const std::string name = optimizer.name;
+    const std::vector<std::string> with = {"-q", "--optimizer", name};
+    ASSERT_EQ(RunCommand(test::ToyTranslator(), Options(name + "-whole", 61, with)).code, 0);
+    ASSERT_EQ(RunCommand(test::ToyTranslator(), Options(name + "-parts", 17, with)).code, 0);
+    const std::string w = Folder() + name + "-parts.safetensors";
+    const std::vector<std::string> on = {"train",    "--source", train,     "--target", train,
+                                         "--resume", w,          "--steps", "61"};
+    const Outcome outcome = RunCommand(test::ToyTranslator(), on);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("--optimizer " + name), std::string::npos) << outcome.err;
+    ExpectSameParameters(w, Folder() + name + "-whole.safetensors");
+    const std::vector<Json> rows = Rows(Folder() + name + "-whole.jsonl");
+    EXPECT_LT(rows.back().at("loss").get<double>(), rows.front().at("loss").get<double>()) << name;
+    // Another one cannot go on from this state.
+    const std::string other = name == "adam" ? "lion" : "adam";
+    std::vector<std::string> wrong = on;
+    wrong.insert(wrong.end(), {"--optimizer", other});
+    const Outcome refused = RunCommand(test::ToyTranslator(), wrong);
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_NE(refused.err.find("was trained with --optimizer " + name), std::string::npos) << refused.err;
+  }
+}
+
+TEST_F(Toy, OptionsOfAnotherOptimizerAreRefused) {
+  const Outcome outcome = RunCommand(test::ToyTranslator(),
+                                     Options("foreign", 5, {"-q", "--optimizer", "sgd", "--beta2", "0.9"}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("--beta2: --optimizer sgd takes --lr, --momentum"), std::string::npos)
+      << outcome.err;
 }
 
 TEST_F(Toy, ResumingDropsWhatTheLogHasBeyondTheCheckpoint) {
