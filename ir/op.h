@@ -25,6 +25,7 @@ struct OpInfo {
   int inputs;            ///< -1: varies
   std::string_view doc;  ///< one sentence
   bool differentiable;   ///< false: no cotangent ever flows through (comparisons, positions, argmax ...)
+  std::string_view no_gradient;  ///< why
   Domain sample;
   /// The type of the result, or InternalError.
   Type (*infer)(const Graph& graph, std::span<const NodeId> inputs, const Attributes& attributes);

@@ -70,7 +70,7 @@ inline Cotangents OfFloats(const Graph& graph, NodeId node, Cotangents cotangent
 template <OpKind kKind>
 OpInfo Describe(std::string_view name, Family family, int inputs) {
   using Record = Op<kKind>;
-  OpInfo info{kKind, name, family, inputs, Record::kDoc, false, {}, &Record::Infer, nullptr, nullptr};
+  OpInfo info{kKind, name, family, inputs, Record::kDoc, false, {}, {}, &Record::Infer, nullptr, nullptr};
   if constexpr (requires { Record::kSample; }) info.sample = Record::kSample;
   if constexpr (requires { Record::kPointwise; }) {
     info.eval = [](std::span<const double> arguments) -> double {
@@ -84,7 +84,9 @@ OpInfo Describe(std::string_view name, Family family, int inputs) {
     };
   }
   constexpr bool kNone = requires { Record::kNoGradient; };
-  if constexpr (!kNone) {
+  if constexpr (kNone) {
+    info.no_gradient = Record::kNoGradient;
+  } else {
     info.differentiable = true;
     info.vjp = [](Graph& graph, NodeId node, NodeId d) -> Cotangents {
       if constexpr (requires { Record::kPointwise; }) {

@@ -565,7 +565,7 @@ NodeId Simplified(Graph& graph, NodeId id, Context& context, bool& changed) {
       if (!rule.applies(node.op)) continue;
       const NodeId better = rule.rewrite(graph, node);
       if (!better || better == id) continue;
-      if (!context.Allow()) return id;
+      if (!context.Allow(rule.what, node.origin)) return id;
       id = better;
       changed = again = true;
       break;

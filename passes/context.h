@@ -35,12 +35,11 @@ struct Context {
   std::optional<std::map<std::pair<std::string, std::string>, SiteKind>> sites = std::nullopt;
   Axis growing = {};  ///< of a prefill or step: the generated axis, which has an element
 
-  /// Asked before every optional rewrite; false once `bisect` of them have been made.
-  bool Allow() {
-    if (options.bisect >= 0 && rewrites >= options.bisect) return false;
-    ++rewrites;
-    return true;
-  }
+  std::string_view pass = {};  ///< that runs
+
+  /// Asked before every optional rewrite, with its rule and where it applies; false once `bisect` of them
+  /// have been made.
+  bool Allow(std::string_view rule, const ir::Origin& origin);
   void Remark(std::string text) {
     if (options.remarks) options.remarks->push_back(std::move(text));
   }

@@ -44,7 +44,7 @@ Graph Cse(const Graph& graph, Context& context) {
         // Axes in another order are the same set, but the index they carry must agree.
         if (fresh || found->second == made || copy.type(found->second).indexes != copy.type(made).indexes)
           return made;
-        return context.Allow() ? found->second : made;
+        return context.Allow("equal values are one", copy[made].origin) ? found->second : made;
       });
 }
 

@@ -319,7 +319,7 @@ Graph FuseAttention(const Graph& graph, Context& context) {
     if (!site) {
       context.Remark(Place(node.origin) + ": " + Call(node) + " is not fused" +
                      (context.sites ? " in this variant: " : ": ") + why);
-    } else if (context.Allow()) {
+    } else if (context.Allow("an attention is fused", node.origin)) {
       if (!context.sites)
         context.Remark(Place(node.origin) + ": " + Call(node) + " " + Verdict(graph, *site));
       fusion.Add(*site);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <iterator>
 
+#include "ir/text.h"
 #include "ir/verify.h"
 #include "passes/context.h"
 #include "passes/depend.h"
@@ -19,10 +20,11 @@ namespace {
 struct PassInfo {
   std::string_view name;
   Graph (*run)(const Graph&, Context&);
+  std::string_view what, after;
 };
 
 constexpr PassInfo kPasses[] = {
-#define HEED_PASS(Function, name, what, after) {name, Function},
+#define HEED_PASS(Function, name, what, after) {name, Function, what, after},
 #include "passes/passes.def"
 };
 
@@ -34,6 +36,7 @@ const PassInfo* Find(std::string_view name) {
 
 Graph Run(const PassInfo& pass, const Graph& graph, Context& context) {
   const auto start = std::chrono::steady_clock::now();
+  context.pass = pass.name;
   Graph result = pass.run(graph, context);
   const PassOptions& options = context.options;
   if (options.times) {
@@ -43,7 +46,7 @@ Graph Run(const PassInfo& pass, const Graph& graph, Context& context) {
   if (options.print)
     for (const std::string& name : options.print_after)
       if (name == pass.name || name == "all") {
-        options.print(pass.name, result);
+        options.print(pass.name, result, ir::Print(result) != ir::Print(graph));
         break;
       }
   if (options.verify)
@@ -69,6 +72,13 @@ std::vector<std::string_view> Pipeline(Variant variant) {
 std::string Place(const ir::Origin& origin) {
   if (origin.instance.empty()) return origin.where;
   return origin.where.empty() ? origin.instance : origin.where + " (" + origin.instance + ")";
+}
+
+bool Context::Allow(std::string_view rule, const ir::Origin& origin) {
+  if (options.bisect >= 0 && rewrites >= options.bisect) return false;
+  ++rewrites;
+  if (options.trace) options.trace(rewrites, pass, rule, Place(origin));
+  return true;
 }
 
 std::string Call(const Node& node) {
@@ -107,6 +117,12 @@ std::vector<std::string_view> PassNames() {
   std::vector<std::string_view> names;
   for (const PassInfo& pass : kPasses) names.push_back(pass.name);
   return names;
+}
+
+std::vector<PassText> AllPasses() {
+  std::vector<PassText> texts;
+  for (const PassInfo& pass : kPasses) texts.push_back({pass.name, pass.what, pass.after});
+  return texts;
 }
 
 }  // namespace heed::passes

@@ -28,7 +28,11 @@ using ir::Variant;
 
 struct PassOptions {
   std::vector<std::string> print_after;  ///< names of passes; the printer is called with the graph after each
-  std::function<void(std::string_view pass, const ir::Graph& graph)> print;
+  /// `changed`: since the pass before.
+  std::function<void(std::string_view pass, const ir::Graph& graph, bool changed)> print;
+  /// Called for each optional rewrite, with its number as `bisect` counts; may be empty.
+  std::function<void(int number, std::string_view pass, std::string_view rule, const std::string& place)>
+      trace;
   bool verify = true;     ///< after every pass; a complaint is an InternalError
   int64_t ring_step = 0;  ///< by which rings of caches move on; 0: as the kernels need it
   int bisect = -1;        ///< run only the first N optional rewrites (counted over all passes)
@@ -50,5 +54,11 @@ ir::Graph RunPipeline(const ir::Graph& entry, Variant variant, const PassOptions
 std::optional<ir::Graph> RunPasses(const ir::Graph& graph, const std::vector<std::string>& names,
                                    const PassOptions& options, std::optional<Variant> variant = {});
 std::vector<std::string_view> PassNames();
+
+/// A line of passes.def.
+struct PassText {
+  std::string_view name, what, after;
+};
+std::vector<PassText> AllPasses();
 
 }  // namespace heed::passes

@@ -25,10 +25,12 @@ class Command {
   virtual Result<int> Run() = 0;
 };
 
-std::unique_ptr<Command> MakeBuild();  ///< build
-std::unique_ptr<Command> MakeCheck();  ///< check
-std::unique_ptr<Command> MakeFmt();    ///< fmt
-std::unique_ptr<Command> MakeGraph();  ///< graph
-std::unique_ptr<Command> MakeOpt();    ///< opt, not listed by --help
+std::unique_ptr<Command> MakeBuild();   ///< build
+std::unique_ptr<Command> MakeCheck();   ///< check
+std::unique_ptr<Command> MakeFmt();     ///< fmt
+std::unique_ptr<Command> MakeGraph();   ///< graph
+std::unique_ptr<Command> MakePasses();  ///< passes
+std::unique_ptr<Command> MakeOps();     ///< ops
+std::unique_ptr<Command> MakeOpt();     ///< opt, not listed by --help
 
 }  // namespace heed::commands

@@ -67,7 +67,7 @@ Result<Graph::Drawing> Graph::Draw(const frontend::Entry& entry) {
   std::string dot;
   passes::PassOptions options = PassFlags().Make(timer_, draw_.title);
   options.print_after = {after_};
-  options.print = [&](std::string_view, const ir::Graph& graph) { dot = ir::Dot(graph, titled); };
+  options.print = [&](std::string_view, const ir::Graph& graph, bool) { dot = ir::Dot(graph, titled); };
   passes::RunPipeline(Source(entry, variant), variant, options);
   if (dot.empty())
     return Error{"pass `" + after_ + "` is not part of the pipeline of " + Title(entry, variant)};

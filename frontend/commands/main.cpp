@@ -24,13 +24,14 @@ int Main(int argc, char** argv) {
   app.failure_message([&](const CLI::App* failed, const CLI::Error& error) {
     if (failed == &app && argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
       return "heed: no command `" + std::string(argv[1]) +
-             "`; there are build, check, fmt and graph\nsee heed --help\n";
+             "`; there are build, check, fmt, graph, passes and ops\nsee heed --help\n";
     }
     std::string command;
     for (const CLI::App* used : app.get_subcommands()) command = used->get_name() + " ";
     return "heed: " + std::string(error.what()) + "\nsee heed " + command + "--help\n";
   });
-  std::unique_ptr<Command> commands[] = {MakeBuild(), MakeCheck(), MakeFmt(), MakeGraph(), MakeOpt()};
+  std::unique_ptr<Command> commands[] = {MakeBuild(),  MakeCheck(), MakeFmt(), MakeGraph(),
+                                         MakePasses(), MakeOps(),   MakeOpt()};
   for (const auto& command : commands)
     command->Declare(*app.add_subcommand(command->Name(), command->Summary()));
   try {

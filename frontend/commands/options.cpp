@@ -1,6 +1,7 @@
 // See options.h.
 #include "frontend/commands/options.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -45,6 +46,7 @@ void PassFlags::Declare(CLI::App& app) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->check(PassName());
   app.add_flag("--time-passes", time_passes, "print how long each pass and phase took");
+  app.add_flag("--trace-rewrites", trace_rewrites, "name each optional rewrite as it is made");
   app.add_option("--bisect", bisect, "only the first N optional rewrites, to find a wrong one")
       ->type_name("N")
       ->check(CLI::Range(0, 2147483647));
@@ -55,9 +57,19 @@ passes::PassOptions PassFlags::Make(Timer& timer, const std::string& what) const
   result.print_after = print_after;
   result.bisect = bisect;
   result.times = &timer.times;
-  result.print = [what](std::string_view pass, const ir::Graph& graph) {
-    std::cout << "# " << what << " after " << pass << "\n" << ir::Print(graph) << std::flush;
+  const bool all = std::find(print_after.begin(), print_after.end(), "all") != print_after.end();
+  result.print = [what, all](std::string_view pass, const ir::Graph& graph, bool changed) {
+    std::cout << "# " << what << " after " << pass
+              << (changed || !all ? "\n" + ir::Print(graph) : std::string(": unchanged\n")) << std::flush;
   };
+  if (trace_rewrites) {
+    result.trace = [what](int number, std::string_view pass, std::string_view rule,
+                          const std::string& place) {
+      std::cout << "# " << what << ", rewrite " << number << " (" << pass << "): " << rule
+                << (place.empty() ? "" : ", at " + place) << "\n"
+                << std::flush;
+    };
+  }
   return result;
 }
 

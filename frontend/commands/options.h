@@ -23,7 +23,7 @@ struct ProgramOptions {
 struct PassFlags {
   std::vector<std::string> print_after;
   int bisect = -1;
-  bool time_passes = false;
+  bool time_passes = false, trace_rewrites = false;
 
   void Declare(CLI::App& app);
   /// `what` heads each graph that is printed: "entry loss, train".

@@ -11,7 +11,7 @@ config.suffixes = [".heed", ".hir", ".test"]
 config.excludes = ["Inputs"]
 config.test_source_root = os.path.dirname(os.path.abspath(__file__))
 config.environment["NO_COLOR"] = "1"
-config.substitutions.append((r"(?<![./\w-])heed (?=build|check|fmt|graph|opt|-)", config.heed + " "))
+config.substitutions.append((r"(?<![./\w-])heed (?=build|check|fmt|graph|passes|ops|opt|-)", config.heed + " "))
 config.substitutions.append((r"\bFileCheck\b", config.filecheck))
 config.substitutions.append(("%examples", config.source + "/examples"))
 config.substitutions.append(("%{fails}", "sh -c '\"$@\"; test $? -eq 1' -"))
