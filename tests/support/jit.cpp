@@ -10,7 +10,9 @@
 #include <cmath>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <new>
+#include <utility>
 
 #include "backend/emit/function.h"
 #include "backend/object/jobs.h"
@@ -207,6 +209,25 @@ std::unique_ptr<llvm::orc::LLJIT> MakeJit(const std::vector<std::string>& object
   return std::move(*jit);
 }
 
+/// Families of kernels without holes are the same for every plan: each is compiled once in a process.
+std::vector<std::string> KernelObjects(const KernelTable& table, const KernelLibrary& library) {
+  static std::map<std::pair<std::string, std::string>, std::string> families;  // by level and name
+  std::vector<std::string> objects;
+  for (const ModuleJob& job : KernelJobs(table, library)) {
+    const auto compile = [&] {
+      return std::move(CompileModules({job}, library.target(), ModuleForm::Object, 1)[0]);
+    };
+    if (job.effort != Effort::Generate) {
+      objects.push_back(compile());
+      continue;
+    }
+    std::string& family = families[{library.target().name, job.name}];
+    if (family.empty()) family = compile();
+    objects.push_back(family);
+  }
+  return objects;
+}
+
 }  // namespace
 
 std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std::string* error,
@@ -232,8 +253,7 @@ std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std:
     *error = library.error().message;
     return nullptr;
   }
-  for (std::string& object : CompileModules(KernelJobs(table, *library), *target, ModuleForm::Object, 1))
-    objects.push_back(std::move(object));
+  for (std::string& object : KernelObjects(table, *library)) objects.push_back(std::move(object));
 
   auto jit = MakeJit(objects, error);
   if (!jit) return nullptr;
@@ -279,7 +299,7 @@ std::unique_ptr<JitKernels> JitKernels::Create(const std::string& cpu, std::stri
     *error = library.error().message;
     return nullptr;
   }
-  auto jit = MakeJit(CompileModules(KernelJobs(table, *library), *target, ModuleForm::Object, 1), error);
+  auto jit = MakeJit(KernelObjects(table, *library), error);
   return jit ? std::make_unique<OrcKernels>(std::move(jit), target->lanes) : nullptr;
 }
 

@@ -39,7 +39,7 @@ Expression SourceWriter::PairMask(Scope& scope, const std::string& axis) {
       mask.level = kOr;
       return mask;
     case 6:
-      mask.text = extra() + " and " + extra();
+      mask.text = k + " != " + t + " and " + extra();
       return mask;
     default: {
       const Expression other = Truth(scope, 1);
@@ -89,6 +89,7 @@ SourceWriter::Maybe SourceWriter::Score(Scope& scope, const std::string& axis, i
   s.axes.insert(axis);
   const int form = static_cast<int>(Below(6));
   if (!q.axes.count(axis) || form == 0) {
+    if (!Nested(scope, Minus(s.axes, q.axes.count(axis) ? Names{} : Names{axis}), {axis, key})) return {};
     s.text += PairTerm(scope, axis);
     s.level = kAdd;
   } else if (form == 1) {

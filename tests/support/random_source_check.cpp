@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "backend/target/target.h"
+#include "tests/support/jit.h"
 #include "frontend/parser.h"
 #include "ir/text.h"
 #include "runtime/kernels/heed_kernels.h"
@@ -166,14 +167,14 @@ class Checker {
 
   /// Example b of `batch`, without its padding, in the order of `want`.
   static Tensor Example(const Tensor& batch, int64_t b, const Tensor& want) {
-    if (!ir::Contains(batch.axes, Axis("batch"))) return Transposed(batch, want.axes);  // the same for all
-    AxisList axes{Axis("batch")};
-    axes.insert(axes.end(), want.axes.begin(), want.axes.end());
+    const bool same = !ir::Contains(batch.axes, Axis("batch"));  // for all, but as long as the longest
+    AxisList axes = want.axes;
+    if (!same) axes.insert(axes.begin(), Axis("batch"));
     const Tensor all = Transposed(batch, axes);
     Tensor one = want;
     for (int64_t i = 0; i < one.count(); ++i) {
       std::vector<int64_t> at = Coordinates(i, one.shape);
-      at.insert(at.begin(), b);
+      if (!same) at.insert(at.begin(), b);
       one.data[static_cast<size_t>(i)] = all.data[static_cast<size_t>(Offset(at, all.shape))];
     }
     return one;
@@ -364,11 +365,24 @@ class Checker {
   std::vector<Lengths> lengths_;
 };
 
+/// What all programs share of the kernels is compiled here once, not in every process anew.
+void CompileFamilies() {
+  static const bool done = [] {
+    for (const std::string& level : backend::CpuLevels()) {
+      std::string error;
+      backend::JitKernels::Create(level, &error);
+    }
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
 }  // namespace
 
 SourceOutcome CheckSource(const std::string& text, uint64_t seed) { return Checker(text, seed).Run(); }
 
 SourceOutcome CheckSourceApart(const std::string& text, uint64_t seed) {
+  CompileFamilies();
   int ends[2];
   if (pipe(ends) != 0) throw std::runtime_error("no pipe");
   const pid_t child = fork();

@@ -175,7 +175,7 @@ SourceWriter::Maybe SourceWriter::Argument(Scope& scope, const std::vector<std::
   if (parameter.kind == Kind::Whole) {
     for (const Expression& value : scope.values)
       if (value.kind == Kind::Whole && value.element == parameter.element && Contains(value.axes, need) &&
-          Chance(70))
+          (value.in_range || value.element.empty()) && Chance(70))
         return value;
     if (parameter.element.empty()) {
       Expression x = Whole(scope, depth - 1);
@@ -301,7 +301,7 @@ void SourceWriter::WriteFunction(bool module) {
       parameter.element = x.element = scope.axes[0].name;
       x.grain = 0;
       x.bound = 5;
-      x.read = true;
+      x.read = x.in_range = true;
       written.push_back(x.text + ": " + x.element + brackets);
     } else {
       x.bound = kArgumentBound;
@@ -397,7 +397,7 @@ void SourceWriter::WriteNetwork(const std::string& growing) {
       parameter.element = x.element = "vocab";
       x.grain = 0;
       x.bound = 9;
-      x.read = true;
+      x.read = x.in_range = true;
       x.text_seen = !growing.empty();
       written.push_back(x.text + ": vocab[" + *axes.begin() + "]");
     } else {
@@ -449,6 +449,7 @@ void SourceWriter::WriteNetwork(const std::string& growing) {
     if (Chance(50)) {
       result = Fit(scope, result, {growing, width});
       result = Infix("@" + width, kContract, plain, result, Kind::Number);
+      result.axes.erase(width);
       result.bound = 40;
     }
     result = Fit(scope, result, wanted);

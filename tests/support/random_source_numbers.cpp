@@ -162,9 +162,10 @@ Expression SourceWriter::WithAxis(Scope& scope, const Expression& x, const std::
       result.bound *= static_cast<double>(AxisOf(scope, axis).size);
       break;
     default:
-      result.text = x.As(kAdd) + " + " + axis + " * 0.5";
+      // Of two numbers that would be a two-way broadcast; of a number and a position it is none.
+      result.text = x.As(kAdd) + " + " + axis + (x.axes.empty() ? " * 0.5" : "");
       result.level = kAdd;
-      result.bound += static_cast<double>(AxisOf(scope, axis).size) / 2;
+      result.bound += static_cast<double>(AxisOf(scope, axis).size);
   }
   if (result.grain >= 0) ++result.grain;
   result.kind = Kind::Number;

@@ -76,7 +76,7 @@ std::string SourceWriter::EntryArguments(Scope& scope, const std::string& growin
   };
   if (growing.empty()) {
     Expression x{"x", kPrimary, Kind::Whole, {Chance(50) ? "s" : "t"}, 9, 0, "vocab"};
-    x.read = true;
+    x.read = x.in_range = true;
     add("vocab", x);
     if (Chance(40)) {
       Expression y = x;
@@ -91,7 +91,7 @@ std::string SourceWriter::EntryArguments(Scope& scope, const std::string& growin
   if (Chance(25)) add("bool", {"m", kPrimary, Kind::Truth, some_axes(2)});
   if (Chance(25)) {
     Expression i{"k", kPrimary, Kind::Whole, some_axes(2), 4, 0, One({"a", "c", "pair"})};
-    i.read = true;
+    i.read = i.in_range = true;
     add(i.element, i);
   }
   return Join(written);
@@ -162,7 +162,7 @@ void SourceWriter::GenerateEntry() {
   const bool prompt = Chance(60);
   if (prompt) arguments = "p: vocab[" + growing_ + "]" + (arguments.empty() ? "" : ", " + arguments);
   Expression y{"y0", kPrimary, Kind::Whole, {growing_}, 9, 0, "vocab"};
-  y.text_seen = y.read = true;
+  y.text_seen = y.read = y.in_range = true;
   scope.values.push_back(y);
   for (const Callable& part : parts_) {
     scope.callables = {part};

@@ -189,7 +189,7 @@ Expression SourceWriter::Element(Scope& scope, const std::string& axis, int dept
   result.grain = 0;
   std::vector<Expression> known;
   for (const Expression& value : scope.values)
-    if (value.kind == Kind::Whole && value.element == axis && value.read) known.push_back(value);
+    if (value.kind == Kind::Whole && value.element == axis && value.in_range) known.push_back(value);
   if (!known.empty() && Chance(50)) return Any(known);
   if (axis == "layer" && !scope.loop.empty() && Chance(60)) {
     result.text = scope.loop;

@@ -47,6 +47,7 @@ struct Expression {
   bool trained = false;      ///< depends on parameters
   bool text_seen = false;    ///< depends on the text that grows
   bool read = false;         ///< something in it was read at a computed place
+  bool in_range = false;     ///< an element that lies on its axis
 
   bool exact() const { return grain >= 0; }
   /// As an operand that must bind at least as strongly as `least`.
