@@ -148,8 +148,13 @@ class Demand {
       of_example = of_example || of_example_[input.value];
       light = light && light_[input.value];
     }
-    of_example_[id.value] = of_example;
     const Family family = ir::Info(node.op).family;
+    // What is added up over a dynamic axis depends on the example's length.
+    if (family == Family::Reduce || family == Family::Contract)
+      of_example = of_example || std::ranges::any_of(node.attributes.axes, [&](Axis axis) {
+                     return graph_.axes().IsDynamic(axis);
+                   });
+    of_example_[id.value] = of_example;
     if (family == Family::Reduce || family == Family::Contract) light = false;
     // What depends on the example and is not mere counting: read once rather than computed once a step.
     if (of_example && family != Family::Leaf && !IsView(node.op) && node.op != OpKind::Element &&

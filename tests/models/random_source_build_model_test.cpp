@@ -77,6 +77,8 @@ class BuiltSource {
         if (graph.axes().IsDynamic(a)) lengths[a.root()] = 1 + static_cast<int64_t>(random_() % 5);
     for (const Axis root : Roots(graph))
       if (!lengths.count(root)) return;
+    for (frontend::Argument& argument : arguments)
+      if (graph.generate && argument.name == graph.generate->prompt) argument.name = graph.generate->variable;
     std::vector<Values> examples;
     for (int64_t b = 0; b < kBatch; ++b) {
       examples.push_back(SourceInputs(graph, lengths, random_));
@@ -88,8 +90,7 @@ class BuiltSource {
     }
     TensorMap inputs;
     std::vector<std::string> ids;
-    for (frontend::Argument argument : arguments) {
-      if (graph.generate && argument.name == graph.generate->prompt) argument.name = graph.generate->variable;
+    for (const frontend::Argument& argument : arguments) {
       if (argument.type.dtype == DType::Int) ids.push_back(argument.name);
       if (argument.type.dtype == DType::Bool) return;  // needs U8, which these helpers do not write
       Numbers all{{kBatch}, {}};

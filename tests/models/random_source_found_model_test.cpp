@@ -38,6 +38,14 @@ const Found kFound[] = {
      "}\n"
      "part net = Net\n"
      "entry train(u[t]) = minimize sum[t](net(u) ^ 2)\n"},
+    {"AFixedSumOverALengthOfParametersAlone",
+     "axis a = 4, vocab = 9, s <= 8, t <= 8\n"
+     "module Net(x: vocab[s]) -> [vocab, s] {\n"
+     "  param w[a, t] = 1\n"
+     "  sum[t, a](tanh(w)) * (1 + s) * (1 + vocab)\n"
+     "}\n"
+     "part net = Net\n"
+     "entry complete(p: vocab[s], u[t]) = generate y: vocab[s] from p by net(y)\n"},
 };
 
 TEST(RandomSource, WhatWasFoundStaysMended) {

@@ -223,13 +223,16 @@ struct GrowingTexts {
   std::vector<Lengths> lengths;
   std::vector<Values> examples;
 
-  /// `prepare` what each example has.
+  /// `prepare` what each example has. A text that the network does not look at has its elements as well.
   explicit GrowingTexts(const Graph& of, Values (*prepare)(Values) = nullptr) : graph(of) {
     for (const int64_t n : counts) {
       Lengths one;
       for (Axis root : Roots(graph))
         one[root] = root == graph.generate->axis.root() ? n : 2 + static_cast<int64_t>(random() % 5);
+      one[graph.generate->axis.root()] = n;
       Values values = RandomInputs(graph, one, random);
+      if (Tensor& text = values[graph.generate->variable]; text.axes.empty())
+        text = {{graph.generate->axis}, {n}, std::vector<double>(static_cast<size_t>(n), 0)};
       examples.push_back(prepare ? prepare(std::move(values)) : std::move(values));
       lengths.push_back(one);
     }

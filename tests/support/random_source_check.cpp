@@ -318,6 +318,13 @@ class Checker {
     }
   }
 
+  /// The first along axes that are not in `place`. Along those that a tensor lacks it is the same everywhere.
+  static double At(const Tensor& tensor, const std::map<Axis, int64_t>& place) {
+    std::vector<int64_t> at;
+    for (const Axis a : tensor.axes) at.push_back(place.count(a) ? place.at(a) : 0);
+    return tensor.data[static_cast<size_t>(Offset(at, tensor.shape))];
+  }
+
   void CheckSteps(const frontend::Entry& entry) {
     const Graph& graph = *entry.infer;
     const Axis axis = graph.generate->axis, batch("batch"), vocabulary(entry.result_axes.back());
@@ -332,14 +339,12 @@ class Checker {
       Session session(native.prefill(), native.step(), evaluate);
       Tensor logits = session.Start(Pack(native.prefill(), texts.examples, texts.lengths, nan), texts.counts);
       for (int64_t round = 0;; ++round) {
-        logits = Transposed(logits, AxisList{batch, vocabulary});
         for (size_t b = 0; b < texts.counts.size(); ++b) {
           const Batched whole = Pack(native.forward(), {texts.examples[b]}, {texts.lengths[b]}, nan, 2);
-          const Tensor all = Transposed(evaluate(native.forward(), whole.values, whole.extents).at("logits"),
-                                        AxisList{batch, axis, vocabulary});
+          const Tensor all = evaluate(native.forward(), whole.values, whole.extents).at("logits");
           for (int64_t v = 0; v < classes; ++v) {
-            const double want = all.data[static_cast<size_t>((texts.counts[b] - 1) * classes + v)];
-            const double got = logits.data[static_cast<size_t>(static_cast<int64_t>(b) * classes + v)];
+            const double want = At(all, {{axis, texts.counts[b] - 1}, {vocabulary, v}});
+            const double got = At(logits, {{batch, static_cast<int64_t>(b)}, {vocabulary, v}});
             if (SameBits(got, want)) continue;
             std::ostringstream text;
             text << "after " << texts.counts[b] << " elements (step " << round << ", weights type " << type
