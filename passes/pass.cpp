@@ -9,6 +9,7 @@
 
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "passes/axis_limit.h"
 #include "passes/context.h"
 #include "passes/depend.h"
 #include "passes/incremental.h"
@@ -86,7 +87,9 @@ std::string Call(const Node& node) {
 }
 
 std::vector<Complaint> CheckEntry(const Graph& graph) {
-  std::vector<Complaint> complaints = CertainFaults(graph);
+  std::vector<Complaint> complaints = TooManyAxes(graph);
+  if (!complaints.empty()) return complaints;
+  complaints = CertainFaults(graph);
   if (graph.generate) {
     std::vector<Complaint> refused = AnalyzeCausality(graph).complaints;
     if (refused.empty()) refused = NotIncremental(graph);

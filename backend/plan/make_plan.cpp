@@ -10,6 +10,7 @@
 #include "backend/plan/layout.h"
 #include "backend/plan/packed.h"
 #include "backend/plan/plan.h"
+#include "ir/limits.h"
 #include "ir/op.h"
 #include "runtime/kernels/heed_kernels.h"
 
@@ -26,6 +27,9 @@ using ir::OpKind;
 namespace {
 
 const Size kZero{.factor = 0};
+
+// A batch is one axis more than `check` lets through.
+static_assert(ir::kMostAxes + 1 <= kHeedMaxAxes);
 
 class Planner {
  public:

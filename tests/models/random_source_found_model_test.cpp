@@ -46,6 +46,16 @@ const Found kFound[] = {
      "}\n"
      "part net = Net\n"
      "entry complete(p: vocab[s], u[t]) = generate y: vocab[s] from p by net(y)\n"},
+    {"AsManyAxesAsCheckLetsThrough",
+     "axis a = 1, b = 2, c = 3, d = 2, e = 3, f = 2, g = 3, h = 2, i = 3, s <= 4, t <= 4\n"
+     "module Net(x[a, b, c, s, t, e]) -> [b, g] {\n"
+     "  param w[e, d, f, g, h, i] = 1, z[h, i, f, a, c, d] = 1\n"
+     "  y = x @e w\n"
+     "  (softmax[a, d, h](y) * y) @[a, c, d, f, s, t, h, i] (z + s * t)\n"
+     "}\n"
+     "part net = Net\n"
+     "entry value(x[a, b, c, s, t, e]) = net(x)\n"
+     "entry train(x[a, b, c, s, t, e]) = minimize sum[b, g](net(x) ^ 2)\n"},
 };
 
 TEST(RandomSource, WhatWasFoundStaysMended) {

@@ -4,6 +4,7 @@
 #include "tests/support/random_source_check.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -392,7 +393,8 @@ SourceOutcome CheckSourceApart(const std::string& text, uint64_t seed) {
   if (pipe(ends) != 0) throw std::runtime_error("no pipe");
   const pid_t child = fork();
   if (child == 0) {
-    alarm(kMostSeconds);
+    const rlimit seconds{kMostSeconds, kMostSeconds + 10};
+    setrlimit(RLIMIT_CPU, &seconds);
     const SourceOutcome outcome = CheckSource(text, seed);
     std::ostringstream told;
     told << outcome.accepted << ' ' << outcome.functions << ' ' << outcome.refusal.size() << ' '
@@ -420,8 +422,8 @@ SourceOutcome CheckSourceApart(const std::string& text, uint64_t seed) {
   SourceOutcome outcome;
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     outcome.accepted = true;
-    outcome.failure = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM
-                          ? "takes more than " + std::to_string(kMostSeconds) + " seconds"
+    outcome.failure = WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU
+                          ? "takes more than " + std::to_string(kMostSeconds) + " seconds of a CPU"
                           : "crashes (status " + std::to_string(status) + ")";
     return outcome;
   }

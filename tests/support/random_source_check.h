@@ -19,7 +19,7 @@ struct SourceOutcome {
 /// numbers.
 SourceOutcome CheckSource(const std::string& text, uint64_t seed);
 
-/// The same in a process of its own: a crash, or more than two minutes, is a failure like others.
+/// The same in a process of its own: a crash, or more than two minutes of work, is a failure like others.
 SourceOutcome CheckSourceApart(const std::string& text, uint64_t seed);
 
 /// The program without the lines that can be left out so that CheckSourceApart still finds a fault.
