@@ -149,25 +149,7 @@ void FunctionEmitter::Emit(const std::string& symbol) {
   buffers_.assign(plan_.buffers.size(), nullptr);
   auto* placeholder = b_.CreateAlloca(word, I64(1), "context");
   context_ = placeholder;
-  for (const Step& step : plan_.steps) {
-    switch (step.kind) {
-      case Step::Kind::Loop:
-        EmitStep(step.loop);
-        break;
-      case Step::Kind::Matmul:
-        EmitStep(step.matmul);
-        break;
-      case Step::Kind::Attention:
-        EmitStep(step.attention);
-        break;
-      case Step::Kind::Scatter:
-        EmitStep(step.scatter);
-        break;
-      case Step::Kind::Lookup:
-        EmitStep(step.lookup);
-        break;
-    }
-  }
+  for (const Step& step : plan_.steps) std::visit([&](const auto& work) { EmitStep(work); }, step.work);
   b_.CreateRetVoid();
   placeholder->setOperand(0, I64(most_slots_));
 }

@@ -151,8 +151,8 @@ Constant* BundleEmitter::Buffers(const Plan& plan) {
         Struct({Number(kind), Number(index), size, Number(buffer.first), Number(buffer.last)}));
   }
   for (const Step& step : plan.steps) {
-    if (step.kind != Step::Kind::Lookup) continue;
-    looked_up_[PackedNumber(plan.packed[plan.buffers[step.lookup.table.buffer].index])] = true;
+    if (const auto* lookup = std::get_if<LookupStep>(&step.work))
+      looked_up_[PackedNumber(plan.packed[plan.buffers[lookup->table.buffer].index])] = true;
   }
   return Array(elements);
 }

@@ -145,6 +145,83 @@ std::string Key(const MatmulEpilogue& epilogue) {
 
 std::string Key(const LoopKernel& kernel) { return KernelText(kernel, SizeText{}, ""); }
 
+namespace {
+
+/// A step as a line; of equal kernels of loops the first is written out below its step.
+class StepPrinter {
+ public:
+  StepPrinter(const Plan& plan, const SizeText& sizes, std::ostringstream& out)
+      : plan_(plan), sizes_(sizes), out_(out) {}
+  void Print(const Step& step) {
+    std::visit([&](const auto& work) { Head(work); }, step.work);
+    out_ << "  # " << step.origin << "\n";
+    if (fresh_) out_ << KernelText(*fresh_, sizes_, "      ");
+    fresh_ = nullptr;
+  }
+
+ private:
+  void Head(const LoopKernel& loop) {
+    const auto [found, fresh] = kernels_.emplace(Key(loop), static_cast<int>(kernels_.size()));
+    out_ << "loop " << found->second << " (";
+    for (size_t i = 0; i < loop.operands.size(); ++i)
+      out_ << (i ? ", " : "") << sizes_(loop.operands[i].base);
+    out_ << ")";
+    if (fresh) fresh_ = &loop;
+  }
+  void Head(const MatmulStep& product) {
+    out_ << (plan_.buffers[product.b.buffer].kind == BufferKind::Packed ? "packed_matmul " : "matmul ")
+         << sizes_(product.c) << " = " << sizes_(product.a) << " @ " << sizes_(product.b);
+    if (product.mask.buffer >= 0) out_ << " | " << sizes_(product.mask);
+    if (product.split) out_ << " split";
+    Nest("loops", product.loops);
+    Nest("m", product.ms);
+    Nest("n", product.ns);
+    Nest("k", product.ks);
+    if (!product.epilogue) return;
+    out_ << "  epilogue (";
+    for (size_t i = 0; i < product.epilogue->operands.size(); ++i)
+      out_ << (i ? ", " : "") << sizes_(product.epilogue->operands[i].base);
+    out_ << ") {" << Key(*product.epilogue) << "}";
+  }
+  void Nest(const char* what, const std::vector<MatmulAxis>& axes) {
+    out_ << "  " << what;
+    for (const MatmulAxis& axis : axes)
+      out_ << " " << sizes_(axis.extent) << "(" << sizes_(axis.a) << " " << sizes_(axis.b) << " "
+           << sizes_(axis.c) << ")";
+  }
+  void Head(const AttentionStep& attention) {
+    out_ << (attention.backward ? "attention_backward " : "attention ") << attention.query_axis.text()
+         << " x " << attention.key_axis.text() << " queries " << sizes_(attention.queries) << " keys "
+         << sizes_(attention.keys) << " dots " << sizes_(attention.dots) << " values "
+         << sizes_(attention.values) << " loops";
+    for (const AttentionLoop& loop : attention.loops) out_ << " " << loop.axis.text();
+    if (attention.split) out_ << " split";
+    out_ << " captures " << attention.captures.size();
+    if (!attention.gradients.empty()) out_ << " gradients";
+    for (const AttentionGradient& gradient : attention.gradients) {
+      static constexpr const char* kAlong[] = {
+          "", " along queries", " along keys", " along differences", " of pairs", " along terms"};
+      out_ << " c" << gradient.capture << kAlong[gradient.along];
+    }
+  }
+  void Head(const LookupStep& lookup) {
+    out_ << "lookup " << sizes_(lookup.out) << " = " << sizes_(lookup.table) << " at "
+         << sizes_(lookup.index);
+  }
+  void Head(const ScatterStep& scatter) {
+    out_ << "scatter " << sizes_(scatter.out) << " += " << sizes_(scatter.dy) << " at "
+         << sizes_(scatter.index);
+  }
+
+  const Plan& plan_;
+  const SizeText& sizes_;
+  std::ostringstream& out_;
+  std::map<std::string, int> kernels_;
+  const LoopKernel* fresh_ = nullptr;
+};
+
+}  // namespace
+
 std::string Print(const Plan& plan) {
   const SizeText sizes{&plan};
   std::ostringstream out;
@@ -181,78 +258,10 @@ std::string Print(const Plan& plan) {
     }
     out << "\n";
   }
-  std::map<std::string, int> kernels;
+  StepPrinter printer(plan, sizes, out);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
-    const Step& step = plan.steps[i];
     out << "  " << i << ": ";
-    switch (step.kind) {
-      case Step::Kind::Loop: {
-        auto [found, fresh] = kernels.emplace(Key(step.loop), static_cast<int>(kernels.size()));
-        out << "loop " << found->second << " (";
-        for (size_t k = 0; k < step.loop.operands.size(); ++k) {
-          out << (k ? ", " : "") << sizes(step.loop.operands[k].base);
-        }
-        out << ")  # " << step.origin << "\n";
-        if (fresh) out << KernelText(step.loop, sizes, "      ");
-        break;
-      }
-      case Step::Kind::Matmul: {
-        const MatmulStep& m = step.matmul;
-        out << (plan.buffers[m.b.buffer].kind == BufferKind::Packed ? "packed_matmul " : "matmul ")
-            << sizes(m.c) << " = " << sizes(m.a) << " @ " << sizes(m.b);
-        if (m.mask.buffer >= 0) out << " | " << sizes(m.mask);
-        if (m.split) out << " split";
-        auto nest = [&](const char* what, const std::vector<MatmulAxis>& axes) {
-          out << "  " << what;
-          for (const MatmulAxis& axis : axes) {
-            out << " " << sizes(axis.extent) << "(" << sizes(axis.a) << " " << sizes(axis.b) << " "
-                << sizes(axis.c) << ")";
-          }
-        };
-        nest("loops", m.loops);
-        nest("m", m.ms);
-        nest("n", m.ns);
-        nest("k", m.ks);
-        if (m.epilogue) {
-          out << "  epilogue (";
-          for (size_t k = 0; k < m.epilogue->operands.size(); ++k) {
-            out << (k ? ", " : "") << sizes(m.epilogue->operands[k].base);
-          }
-          out << ") {" << Key(*m.epilogue) << "}";
-        }
-        out << "  # " << step.origin << "\n";
-        break;
-      }
-      case Step::Kind::Attention: {
-        const AttentionStep& a = step.attention;
-        out << (a.backward ? "attention_backward " : "attention ") << a.query_axis.text() << " x "
-            << a.key_axis.text() << " queries " << sizes(a.queries) << " keys " << sizes(a.keys) << " dots "
-            << sizes(a.dots) << " values " << sizes(a.values) << " loops";
-        for (const AttentionLoop& loop : a.loops) out << " " << loop.axis.text();
-        if (a.split) out << " split";
-        out << " captures " << a.captures.size();
-        if (!a.gradients.empty()) out << " gradients";
-        for (const AttentionGradient& gradient : a.gradients) {
-          static constexpr const char* kAlong[] = {
-              "", " along queries", " along keys", " along differences", " of pairs", " along terms"};
-          out << " c" << gradient.capture << kAlong[gradient.along];
-        }
-        out << "  # " << step.origin << "\n";
-        break;
-      }
-      case Step::Kind::Lookup: {
-        const LookupStep& l = step.lookup;
-        out << "lookup " << sizes(l.out) << " = " << sizes(l.table) << " at " << sizes(l.index) << "  # "
-            << step.origin << "\n";
-        break;
-      }
-      case Step::Kind::Scatter: {
-        const ScatterStep& s = step.scatter;
-        out << "scatter " << sizes(s.out) << " += " << sizes(s.dy) << " at " << sizes(s.index) << "  # "
-            << step.origin << "\n";
-        break;
-      }
-    }
+    printer.Print(plan.steps[i]);
   }
   return out.str();
 }

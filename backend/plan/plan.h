@@ -1,8 +1,8 @@
 // The plan: what a graph becomes before code is generated. A list of steps (fused loops, matrix products,
 // attention, scatters) on views of buffers whose sizes are products of extents. Private to the back end.
 //
-// Made by plan.cpp and its parts (layout, fusion into loops, memory); turned into LLVM by emit_*.cpp. A plan
-// holds no pointers into the graph it came from, except the regions of attention (shared).
+// Made by make_plan.cpp and its parts (layout, fusion into loops, memory); turned into LLVM by backend/emit.
+// A plan holds no pointers into the graph it came from, except the regions of attention (shared).
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "ir/graph.h"
@@ -160,10 +161,18 @@ struct LoopKernel {
   std::vector<LoopStage> stages;
   std::vector<LoopStore> row_stores;  ///< after the last stage, of row values
   int scratch_rows = 0;               ///< operands with buffer -1; each has its own row
+  std::vector<const Base*> Bases() const {
+    std::vector<const Base*> bases;
+    for (const LoopOperand& operand : operands) bases.push_back(&operand.base);
+    return bases;
+  }
 };
 
 // ---- Steps
 // ----------------------------------------------------------------------------------------------------------
+//
+// Bases() of a kind of step names every place in memory that it reads or writes, absent ones (buffer -1)
+// included: lifetimes follow from it.
 
 struct MatmulAxis {
   Size extent, a, b, c, mask;
@@ -186,6 +195,12 @@ struct MatmulStep {
   bool split = false;  ///< on matrix tiles, where there are any (HeedMatmul)
   std::vector<MatmulAxis> loops, ms, ns, ks;
   std::optional<MatmulEpilogue> epilogue;  ///< then columns lie adjacent in c, as one axis
+  std::vector<const Base*> Bases() const {
+    std::vector<const Base*> bases = {&a, &b, &c, &mask};
+    if (epilogue)
+      for (const MatmulEpilogue::Operand& operand : epilogue->operands) bases.push_back(&operand.base);
+    return bases;
+  }
 };
 struct AttentionLoop {
   Size extent, q, k, v, o, lse;
@@ -218,6 +233,12 @@ struct AttentionStep {
   std::vector<AttentionCapture> captures;
   std::vector<AttentionGradient> gradients;  ///< backward only
   std::shared_ptr<const ir::AttentionRegions> regions;
+  std::vector<const Base*> Bases() const {
+    std::vector<const Base*> bases = {&q, &k, &v, &o, &lse, &d_o, &dq, &dk, &dv};
+    for (const AttentionCapture& capture : captures) bases.push_back(&capture.base);
+    for (const AttentionGradient& gradient : gradients) bases.push_back(&gradient.to);
+    return bases;
+  }
 };
 struct ScatterAxis {
   Size extent, out, dy, index, mask;
@@ -226,6 +247,7 @@ struct ScatterStep {
   Base out, dy, index, mask;  ///< mask.buffer -1: none
   Size size, out_stride;
   std::vector<ScatterAxis> kept, summed;
+  std::vector<const Base*> Bases() const { return {&out, &dy, &index, &mask}; }
 };
 
 /// Rows of a table of parameters: out[m, k] = W[k, index[m]] of a packed matrix.
@@ -236,16 +258,16 @@ struct LookupStep {
   Base table, index, out;
   Size table_column;  ///< stride of a column in the parameter
   std::vector<LookupAxis> ms, ks;
+  std::vector<const Base*> Bases() const { return {&table, &index, &out}; }
 };
 
 struct Step {
-  enum class Kind { Loop, Matmul, Attention, Scatter, Lookup } kind;
-  std::string origin;  ///< instance path and op names, for --emit=plan and traces
-  LoopKernel loop;
-  MatmulStep matmul;
-  AttentionStep attention;
-  ScatterStep scatter;
-  LookupStep lookup;
+  using Work = std::variant<LoopKernel, MatmulStep, AttentionStep, ScatterStep, LookupStep>;
+  std::string origin;  ///< instance path and op names, for --emit plan
+  Work work;
+  std::vector<const Base*> Bases() const {
+    return std::visit([](const auto& kind) { return kind.Bases(); }, work);
+  }
 };
 
 struct TensorInfo {  ///< an input or output: dense, row-major in `axes`

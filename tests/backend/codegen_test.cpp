@@ -121,8 +121,7 @@ struct Sketch {
       plan.buffers.push_back(buffer);
     }
     Step step;
-    step.kind = Step::Kind::Loop;
-    step.loop = kernel;
+    step.work = kernel;
     plan.steps.push_back(step);
     return plan;
   }
@@ -735,17 +734,18 @@ TEST_P(CodegenTest, Offsets) {
   plan.inputs = {x};
   plan.outputs = {y};
   Step step;
-  step.kind = Step::Kind::Loop;
+  LoopKernel loop;
   LoopOperand from, to;
   from.base.buffer = 0;
   from.base.offset = {Size{1, {0, 1}}, X(1), N(0)};
   from.strides = {N(1)};
   to.base.buffer = 1;
   to.strides = {N(1)};
-  step.loop.inner = {X(1)};
-  step.loop.operands = {from, to};
-  step.loop.values = {LoadOf(0)};
-  step.loop.stages.push_back({{}, {{0, 1}}});
+  loop.inner = {X(1)};
+  loop.operands = {from, to};
+  loop.values = {LoadOf(0)};
+  loop.stages.push_back({{}, {{0, 1}}});
+  step.work = loop;
   plan.steps = {step};
   std::string error;
   const auto jit = JitPlan::Create(plan, GetParam(), &error, test::Binary("kernels"));

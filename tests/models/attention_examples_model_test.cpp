@@ -153,9 +153,11 @@ TEST_P(AttentionForm, NativeTrainingOfLongSequencesEqualsTheUnfusedGraph) {
       backend::MakePlan(passes::RunPipeline(*entry->graph, Variant::Train, {}), "train", {});
   bool products = false;
   for (const backend::Step& step : plan.steps) {
-    products |= step.kind == backend::Step::Kind::Matmul && step.matmul.split;
-    if (step.kind != backend::Step::Kind::Attention) continue;
-    EXPECT_NE(step.attention.split, step.attention.regions->term != nullptr) << backend::Print(plan);
+    const auto* product = std::get_if<backend::MatmulStep>(&step.work);
+    products |= product && product->split;
+    const auto* attention = std::get_if<backend::AttentionStep>(&step.work);
+    if (!attention) continue;
+    EXPECT_NE(attention->split, attention->regions->term != nullptr) << backend::Print(plan);
   }
   EXPECT_TRUE(products) << backend::Print(plan);
   Values parameters = RandomParameters(*program, 5);

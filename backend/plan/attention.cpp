@@ -1,0 +1,225 @@
+// Attention and its gradient: operands as the kernel walks them, captures, and memory for gradients.
+#include <algorithm>
+
+#include "backend/plan/build_loop.h"
+#include "backend/plan/planner.h"
+#include "ir/op.h"
+#include "runtime/kernels/heed_kernels.h"
+
+namespace heed::backend {
+
+using ir::Axis;
+using ir::AxisList;
+using ir::InternalError;
+using ir::Node;
+using ir::NodeId;
+using ir::OpKind;
+
+View Planner::Walkable(NodeId id, const AxisList& innermost, bool has_gradient) {
+  const View& own = Memory(id);
+  const AxisList& axes = graph_.axes_of(id);
+  const auto repeated = [&](Axis axis) {
+    return own.Stride(axis).IsZero() && !(layout_.ExtentOf(axis) == Size{});
+  };
+  if (LieAdjacent(own, innermost) && !(has_gradient && std::any_of(axes.begin(), axes.end(), repeated)))
+    return own;
+  AxisList order = ir::Minus(ir::Union(ir::Intersection(layout_.OrderOf(id), axes), axes), innermost);
+  order.insert(order.end(), innermost.begin(), innermost.end());
+  View to{.dtype = own.dtype};
+  Size stride;
+  for (auto axis = order.rbegin(); axis != order.rend(); ++axis) {
+    to.strides.insert(to.strides.begin(), {*axis, stride});
+    stride = stride * layout_.ExtentOf(*axis);
+  }
+  CopyTo(to, id);
+  return to;
+}
+
+bool Planner::LieAdjacent(const View& view, const AxisList& axes) const {
+  if (axes.empty()) return true;
+  Size next = view.Stride(axes.back());
+  for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
+    if (!(view.Stride(*axis) == next)) return false;
+    next = next * layout_.ExtentOf(*axis);
+  }
+  return true;
+}
+
+Size Planner::OneStride(const View& view, const AxisList& axes, NodeId id) const {
+  if (!LieAdjacent(view, axes))
+    throw InternalError("axes of an attention do not lie adjacent: " + OriginOf(id));
+  return axes.empty() ? Size{} : view.Stride(axes.back());
+}
+
+Base Planner::LyingLike(const View& view, NodeId id) {
+  const View& own = Memory(id);
+  const AxisList& axes = graph_.axes_of(id);
+  if (std::all_of(axes.begin(), axes.end(), [&](Axis axis) { return own.Stride(axis) == view.Stride(axis); }))
+    return own.base;
+  View to = view;
+  CopyTo(to, id);
+  return to.base;
+}
+
+void Planner::CopyTo(View& to, NodeId id) {
+  const AxisList& axes = graph_.axes_of(id);
+  const View own = Memory(id);
+  Buffer buffer;
+  buffer.dtype = own.dtype;
+  buffer.elements = layout_.Elements(axes);
+  plan_.buffers.push_back(buffer);
+  to.base = Base{.buffer = static_cast<int>(plan_.buffers.size()) - 1};
+  AddStep(id, BuildCopy(layout_, own, to, OrderOfStrides(to, axes)));
+}
+
+Axis Planner::QueryOf(const Node& node) const {
+  const ir::Attributes& at = node.attributes;
+  Axis query = at.query;
+  if (query) return query;
+  const AxisList &q_axes = graph_.axes_of(node.inputs[0]), &k_axes = graph_.axes_of(node.inputs[1]),
+                 &v_axes = graph_.axes_of(node.inputs[2]);
+  for (Axis axis : ir::Minus(at.to, {at.axis})) {
+    if (ir::Contains(k_axes, axis) || ir::Contains(v_axes, axis) || !ir::Contains(q_axes, axis)) continue;
+    if (graph_.axes().IsLifted(axis)) continue;
+    if (!query || graph_.axes().Bound(axis) > graph_.axes().Bound(query)) query = axis;
+  }
+  return query;
+}
+
+void Planner::Attention(const std::vector<NodeId>& results) {
+  const Node& node = graph_[results[0]];
+  const ir::Attributes& at = node.attributes;
+  const AxisList value_axes = ir::Minus(ir::Minus(graph_.axes_of(node.inputs[2]), at.to), {at.axis});
+  AttentionStep attention;
+  attention.backward = node.op == OpKind::AttentionGrad;
+  std::vector<View> views;
+  for (NodeId in : node.inputs) views.push_back(Memory(in));
+  for (int i : {0, 1, 2})
+    views[i] = Walkable(node.inputs[i], i == 2 ? value_axes : at.axes, attention.backward);
+  View o, lse;
+  if (attention.backward) {
+    o = views[3 + at.captures];
+    lse = views[4 + at.captures];
+  }
+  for (NodeId id : results) {
+    const int64_t index = graph_[id].attributes.index;
+    if (attention.backward) {
+      if (index > 2) continue;
+      // The kernel writes gradients with the strides of what they are gradients of.
+      layout_.AllocateLike(id, views[index]);
+      (index == 0 ? attention.dq : index == 1 ? attention.dk : attention.dv) = layout_.ViewOf(id).base;
+    } else {
+      layout_.Allocate(id);
+      (index == 0 ? o : lse) = layout_.ViewOf(id);
+    }
+  }
+  attention.regions = at.regions;
+  attention.query_axis = QueryOf(node);
+  attention.key_axis = at.axis;
+  attention.split = !at.regions->term && attention.query_axis &&
+                    SplitPays({attention.query_axis}, {attention.key_axis}, at.axes);
+  WalkOperands(results[0], views, o, lse, value_axes, attention);
+  if (attention.backward) attention.d_o = LyingLike(o, node.inputs[5 + at.captures]);
+  WalkCaptures(node, views, attention);
+  for (NodeId id : results) {
+    if (attention.backward && graph_[id].attributes.index > 2)
+      attention.gradients.push_back(CaptureGradient(id, attention, at.axes));
+  }
+  if (!attention.backward) KeepLogSumExp(attention);
+  AddStep(results[0], std::move(attention));
+}
+
+void Planner::WalkOperands(NodeId result, const std::vector<View>& views, const View& o, const View& lse,
+                           const AxisList& value_axes, AttentionStep& attention) {
+  const ir::Attributes& at = graph_[result].attributes;
+  const Axis query = attention.query_axis, key = attention.key_axis;
+  const View &q = views[0], &k = views[1], &v = views[2];
+  const auto along_query = [&](const View& view) { return query ? view.Stride(query) : kZero; };
+  attention.q = q.base;
+  attention.k = k.base;
+  attention.v = v.base;
+  attention.o = o.base;
+  attention.lse = lse.base;
+  attention.queries = query ? layout_.ExtentOf(query) : Size{};
+  attention.keys = layout_.ExtentOf(key);
+  attention.dots = layout_.Elements(at.axes);
+  attention.values = layout_.Elements(value_axes);
+  attention.q_query = along_query(q);
+  attention.q_dot = OneStride(q, at.axes, result);
+  attention.k_key = k.Stride(key);
+  attention.k_dot = OneStride(k, at.axes, result);
+  attention.v_key = v.Stride(key);
+  attention.v_value = OneStride(v, value_axes, result);
+  attention.o_query = along_query(o);
+  attention.o_value = o.base.buffer < 0 ? kZero : OneStride(o, value_axes, result);
+  attention.lse_query = along_query(lse);
+  const AxisList loops = ir::Minus(at.to, {key, query});
+  const AxisList ordered = ir::Union(ir::Intersection(layout_.OrderOf(result), loops), loops);
+  for (Axis axis : ordered) {
+    attention.loops.push_back({layout_.ExtentOf(axis), q.Stride(axis), k.Stride(axis), v.Stride(axis),
+                               o.Stride(axis), lse.Stride(axis), axis});
+  }
+  if (attention.loops.size() > kHeedMaxAxes) throw InternalError("attention over too many axes");
+}
+
+void Planner::WalkCaptures(const Node& node, const std::vector<View>& views, AttentionStep& attention) const {
+  const AxisList& dots = node.attributes.axes;
+  const Axis query = attention.query_axis, key = attention.key_axis;
+  for (int64_t c = 0; c < node.attributes.captures; ++c) {
+    const View& view = views[3 + c];
+    AttentionCapture capture{view.base,
+                             view.dtype,
+                             {},
+                             query ? view.Stride(query) : kZero,
+                             view.Stride(key),
+                             view.Stride(key.Difference()),
+                             dots.size() == 1 ? view.Stride(dots[0]) : kZero};
+    for (const AttentionLoop& loop : attention.loops) capture.loops.push_back(view.Stride(loop.axis));
+    attention.captures.push_back(std::move(capture));
+  }
+}
+
+void Planner::KeepLogSumExp(AttentionStep& attention) {
+  if (attention.o.buffer < 0) throw InternalError("attention of which only the log-sum-exp is used");
+  if (attention.lse.buffer >= 0) return;
+  Buffer buffer;
+  buffer.elements = attention.queries;
+  for (const AttentionLoop& loop : attention.loops) buffer.elements = buffer.elements * loop.extent;
+  plan_.buffers.push_back(buffer);
+  attention.lse.buffer = static_cast<int>(plan_.buffers.size()) - 1;
+  Size stride = attention.queries;
+  for (size_t i = attention.loops.size(); i-- > 0;) {
+    attention.loops[i].lse = stride;
+    stride = stride * attention.loops[i].extent;
+  }
+  attention.lse_query = Size{};
+}
+
+AttentionGradient Planner::CaptureGradient(NodeId id, const AttentionStep& attention, const AxisList& dots) {
+  const Axis query = attention.query_axis, key = attention.key_axis, differences = key.Difference();
+  const AxisList& axes = graph_.axes_of(id);
+  AttentionGradient gradient;
+  gradient.capture = static_cast<int>(graph_[id].attributes.index) - 3;
+  const bool along_query = query && ir::Contains(axes, query), along_key = ir::Contains(axes, key);
+  const bool along_dot = !ir::Intersection(axes, dots).empty();
+  gradient.along = along_dot                         ? kHeedAlongDot
+                   : ir::Contains(axes, differences) ? kHeedAlongDifference
+                   : along_query && along_key        ? kHeedAlongPair
+                   : along_query                     ? kHeedAlongQuery
+                   : along_key                       ? kHeedAlongKey
+                                                     : kHeedAlongNothing;
+  AxisList order = ir::Minus(axes, {query, key, differences});
+  for (Axis axis : {query, key, differences})
+    if (axis && ir::Contains(axes, axis)) order.push_back(axis);
+  layout_.AllocateInOrder(id, order);
+  const View& view = layout_.ViewOf(id);
+  gradient.to = view.base;
+  gradient.query = query ? view.Stride(query) : kZero;
+  gradient.key = view.Stride(along_dot                                ? dots[0]
+                             : gradient.along == kHeedAlongDifference ? differences
+                                                                      : key);
+  for (const AttentionLoop& loop : attention.loops) gradient.loops.push_back(view.Stride(loop.axis));
+  return gradient;
+}
+
+}  // namespace heed::backend
