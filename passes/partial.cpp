@@ -23,9 +23,10 @@ constexpr double kMostPlaces = 1 << 19;
 /// A partial operation where it could not be proved: impossible where `fault` holds.
 struct Doubt {
   NodeId id;
-  NodeId fault;     ///< a truth value; axes: of the places and of the condition
-  NodeId wrong;     ///< what a message names: the index, the product; none: nothing
-  AxisList places;  ///< axes along which the operation is made
+  NodeId fault;         ///< a truth value; axes: of the places and of the condition
+  NodeId wrong;         ///< what a message names: the index, the product; none: nothing
+  AxisList places;      ///< axes along which the operation is made
+  bool weight = false;  ///< not an operation: what an example counts in a loss
 };
 
 /// All places at once: the largest wrong value, minus infinity where nothing is wrong.
@@ -73,7 +74,7 @@ class Certainty {
     for (const auto& lengths : trials) {
       if (Places(lengths) > kMostPlaces) continue;
       ir::Interpreter interpreter(graph_, {.extents = lengths});
-      if (std::isinf(interpreter.Value(worst_).data[0]))
+      if (interpreter.Value(worst_).data[0] == -std::numeric_limits<double>::infinity())
         return roots.empty() ? Verdict::Never : Verdict::Sometimes;
       any = true;
       shown_ = lengths;
@@ -138,13 +139,13 @@ class Partials {
     std::vector<NodeId> found;
     for (NodeId id : graph.Order())
       if (IsPartial(id)) found.push_back(id);
-    if (found.empty()) return;
-    const std::map<NodeId, Ways> needs = Needs(graph, found);
+    const std::map<NodeId, Ways> needs = found.empty() ? std::map<NodeId, Ways>() : Needs(graph, found);
     for (NodeId id : found) {
       const auto ways = needs.find(id);
       if (ways == needs.end()) continue;
       for (NodeId way : ways->second) Examine(id, way);
     }
+    if (const NodeId per = graph.Output("per")) ExamineWeight(per);
     graph_.origin = {};
   }
 
@@ -207,6 +208,26 @@ class Partials {
     if (Certainty(graph_, doubt).Judge() != Certainty::Verdict::Never) doubts_.push_back(doubt);
   }
 
+  /// A negative weight would take other examples' counts away, one that is no finite number all of them.
+  void ExamineWeight(NodeId per) {
+    graph_.origin = graph_[per].origin;
+    const auto compare = [&](OpKind op, double number) {
+      return graph_.Pointwise(op, {per, graph_.Const(number)});
+    };
+    NodeId fault, wrong = per;
+    if (graph_[per].type.dtype == ir::DType::Int) {
+      if (prover_.AtMost({}, per, 0, {}, {})) return;
+      fault = graph_.Pointwise(OpKind::Lt, {per, graph_.ConstInt(0)});
+    } else {  // a comparison with NaN does not hold
+      constexpr double kMost = std::numeric_limits<float>::max();
+      fault = graph_.Pointwise(OpKind::Not, {graph_.And(compare(OpKind::Ge, 0), compare(OpKind::Le, kMost))});
+      // Minus infinity would mean that nothing is wrong.
+      wrong = graph_.Select(compare(OpKind::Ge, -kMost), per, graph_.Mul(per, graph_.Const(0)));
+    }
+    const Doubt doubt{per, fault, wrong, {}, true};
+    if (Certainty(graph_, doubt).Judge() != Certainty::Verdict::Never) doubts_.push_back(doubt);
+  }
+
   /// Whether a whole number left 32 bits, told by its wrapped value (of the interpreter, which does not wrap:
   /// by its size).
   NodeId Overflow(NodeId result, const Node& node) {
@@ -259,6 +280,7 @@ std::string SizeText(const Graph& graph, Axis axis) {
 /// What is wrong, with %s where the wrong value goes.
 std::string Describe(const Graph& graph, const Doubt& doubt) {
   const Node& node = graph[doubt.id];
+  if (doubt.weight) return "an example counts %s by this `per`; leave it out, or let it count 0 or more";
   if (node.op == OpKind::Gather)
     return "a read along `" + node.attributes.axis.root().text() + "` at %s, but " +
            SizeText(graph, node.attributes.axis);
@@ -296,12 +318,20 @@ std::vector<Complaint> CertainFaults(const Graph& given) {
   std::vector<Complaint> complaints;
   std::set<NodeId> told;
   for (const Doubt& doubt : partials.doubts()) {
-    if (told.count(doubt.id)) continue;
+    if (!doubt.weight && told.count(doubt.id)) continue;
     Certainty certainty(graph, doubt);
     if (certainty.Judge() != Certainty::Verdict::Always) continue;
-    told.insert(doubt.id);
     const Node& node = graph[doubt.id];
     Complaint complaint;
+    if (doubt.weight) {
+      complaint.kind = "InvalidNumber";
+      complaint.where = node.origin.where;
+      complaint.message = "`per` is below 0, or no finite number, in every example";
+      complaint.notes = {"it is what an example counts: 0 or more"};
+      complaints.push_back(std::move(complaint));
+      continue;
+    }
+    told.insert(doubt.id);
     complaint.kind = node.op == OpKind::Gather ? "PastTheEnd" : "InvalidNumber";
     complaint.where = node.origin.where;
     complaint.message = ShiftedRead(graph, node, complaint.notes);
@@ -336,7 +366,8 @@ Graph Checks(const Graph& given, Context& context) {
     const std::string output = std::string(ir::kCheckPrefix) + std::to_string(graph.checks.size());
     graph.SetOutput(output, worst);
     graph.checks.push_back({output, where, what});
-    context.Remark(where + ": checked when it runs: " + Filled(what, "a computed place"));
+    context.Remark(where + ": checked when it runs: " +
+                   Filled(what, doubt.weight ? "a computed number" : "a computed place"));
   }
   graph.origin = {};
   return graph;

@@ -118,6 +118,13 @@ std::vector<std::string_view> TextFile::Lines() const {
   return lines;
 }
 
+std::string Dataset::NameOf(int64_t example) const {
+  if (!windows) return "line " + std::to_string(numbers[static_cast<size_t>(example)] + 1) + " of " + from;
+  const Sequences::Range& range = columns[0].ranges[static_cast<size_t>(example)];
+  return "tokens " + std::to_string(range.begin + 1) + " to " + std::to_string(range.begin + range.length) +
+         " of " + from;
+}
+
 uint64_t Dataset::Fingerprint() const {
   uint64_t hash = 0xCBF29CE484222325ull;  // FNV-1a over words
   const auto add = [&](uint64_t value) { hash = (hash ^ value) * 0x100000001B3ull; };
@@ -138,6 +145,7 @@ Result<Dataset> ParallelData(const TextFile& source, const TextFile& target, con
   }
   Dataset data;
   data.columns.resize(2);
+  data.from = source.path() + " and " + target.path();
   data.read = static_cast<int64_t>(sources.size());
   const auto add = [](Sequences& column, std::span<const int32_t> ids) {
     column.ranges.push_back({static_cast<int64_t>(column.ids.size()), static_cast<int64_t>(ids.size())});
@@ -176,6 +184,7 @@ Result<Dataset> WindowData(const TextFile& text, const Tokenizer& tokenizer, int
   Dataset data;
   data.windows = true;
   data.columns.resize(1);
+  data.from = text.path();
   Sequences& column = data.columns[0];
   column.ids = EncodeFromStart(tokenizer, text.text());
   const auto count = static_cast<int64_t>(column.ids.size());

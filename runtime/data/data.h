@@ -50,11 +50,14 @@ struct Sequences {
 struct Dataset {
   std::vector<Sequences> columns;
   std::vector<int64_t> numbers;     ///< of each example: its line, or its window, from 0
+  std::string from;                 ///< its file or files, for messages
   int64_t read = 0;                 ///< lines or windows, before skipping
   int64_t empty = 0, too_long = 0;  ///< skipped
   int64_t unknown = 0;              ///< unknown tokens in what is kept
   bool windows = false;             ///< cut from a stream
   int64_t size() const { return columns.empty() ? 0 : columns[0].size(); }
+  /// What messages call an example: "line 3 of FILE", "tokens 257 to 512 of FILE".
+  std::string NameOf(int64_t example) const;
   /// Changes when any id does.
   uint64_t Fingerprint() const;
 };

@@ -11,10 +11,11 @@
 namespace heed {
 namespace {
 
-// A wrong value as it is computed: a float that holds a whole number.
 std::string ValueText(float value) {
+  if (std::isnan(value)) return "no number";
   char text[32];
-  std::snprintf(text, sizeof text, "%.0f", static_cast<double>(value));
+  const bool whole = value == std::floor(value) && std::abs(value) < 1e10f;
+  std::snprintf(text, sizeof text, whole ? "%.0f" : "%.6g", static_cast<double>(value));
   return text;
 }
 
@@ -34,7 +35,7 @@ CheckOutputs::CheckOutputs(BoundCall& call, std::span<const int64_t> extents) : 
   }
 }
 
-Status CheckOutputs::Outcome(int64_t rows) const {
+Status CheckOutputs::Outcome(int64_t rows, const std::function<std::string(int64_t)>& name_of) const {
   for (size_t i = 0; i < values_.size(); ++i) {
     const std::span<const float> values = values_[i].floats();
     const bool each = !values_[i].shape().empty();
@@ -51,7 +52,8 @@ Status CheckOutputs::Outcome(int64_t rows) const {
       while (where.starts_with("prelude:") && where.find(kCaller) != std::string::npos)
         where.erase(0, where.find(kCaller) + kCaller.size());
       where = where.substr(0, where.find(kCaller));
-      return Error{where + ": " + text + (each ? " (example " + std::to_string(row) + " of its batch)" : "")};
+      const std::string example = name_of ? name_of(row) : "example " + std::to_string(row) + " of its batch";
+      return Error{where + ": " + text + (each ? " (" + example + ")" : "")};
     }
   }
   return Done{};

@@ -2,7 +2,9 @@
 // their memory, and what they say after a run.
 #pragma once
 
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "runtime/abi.h"
@@ -17,8 +19,8 @@ class CheckOutputs {
   CheckOutputs() = default;
   /// Memory for runs of at most these extents, bound to the call.
   CheckOutputs(BoundCall& call, std::span<const int64_t> extents);
-  /// After a run of `rows` examples at most. The error names place, value and example.
-  Status Outcome(int64_t rows) const;
+  /// After a run of `rows` examples at most. The error names place, value and example, as `name_of` does.
+  Status Outcome(int64_t rows, const std::function<std::string(int64_t)>& name_of = {}) const;
 
  private:
   const HeedFunction* function_ = nullptr;

@@ -356,7 +356,7 @@ Result<std::map<std::string, HostTensor>> Engine::Call(const HeedFunction& funct
 
   if (Status status = call.Reserve(extents); !status) return status.error();
   call.Run(extents, options);
-  if (Status status = checks.Outcome(INT64_MAX); !status) return status.error();
+  if (Status status = checks.Outcome(INT64_MAX, options.name_of); !status) return status.error();
   return results;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -93,6 +94,8 @@ std::vector<bool> Trained(const HeedProgram& program, const HeedFunction& functi
 struct CallOptions {
   uint64_t seed = 0, step = 0;
   bool dropout = false;
+  /// What messages call an example of the batch; none: by its number.
+  std::function<std::string(int64_t)> name_of;
 };
 
 /// The inputs of a call in the function's order, and its extents.

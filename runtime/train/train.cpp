@@ -112,6 +112,11 @@ bool ParseNumber(const std::string& text, T& value) {
   return code == std::errc() && end == text.data() + text.size();
 }
 
+/// What messages call the examples of a batch, which must stay.
+std::function<std::string(int64_t)> NamesOf(const Dataset& data, const Batch& batch) {
+  return [&](int64_t row) { return data.NameOf(batch[static_cast<size_t>(row)]); };
+}
+
 /// One run of Train.
 class Run {
  public:
@@ -179,8 +184,9 @@ class Run {
     const Batch& batch = batches_[static_cast<size_t>(state_.next_batch)];
     const int64_t step = state_.step + 1;
     const HeedFunction& function = *plan_.entry->train;
-    auto results = engine_.Call(function, BatchInputs(function, plan_.texts, *plan_.data, batch), parameters_,
-                                &gradients_, {state_.seed, static_cast<uint64_t>(step), true});
+    auto results = engine_.Call(
+        function, BatchInputs(function, plan_.texts, *plan_.data, batch), parameters_, &gradients_,
+        {state_.seed, static_cast<uint64_t>(step), true, NamesOf(*plan_.data, batch)});
     if (!results) return results.error();
     const Result<double> total = ScalarOf(*results, "loss"), count = ScalarOf(*results, "per");
     if (!total) return total.error();
@@ -339,8 +345,8 @@ Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<con
   Evaluation sum;
   for (const Batch& batch : OrderedBatches(data, budget)) {
     if (interrupted && interrupted()) return std::optional<Evaluation>();
-    auto results =
-        engine.Call(*entry.loss, BatchInputs(*entry.loss, texts, data, batch), parameters, nullptr, {});
+    auto results = engine.Call(*entry.loss, BatchInputs(*entry.loss, texts, data, batch), parameters, nullptr,
+                               {.name_of = NamesOf(data, batch)});
     if (!results) return results.error();
     const Result<double> loss = ScalarOf(*results, "loss"), count = ScalarOf(*results, "per");
     if (!loss) return loss.error();
@@ -361,7 +367,8 @@ Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, std::spa
   const HeedFunction& function = *entry.forward;
   for (const Batch& batch : OrderedBatches(data, budget)) {
     if (interrupted && interrupted()) return std::optional<Evaluation>();
-    auto results = engine.Call(function, BatchInputs(function, texts, data, batch), parameters, nullptr, {});
+    auto results = engine.Call(function, BatchInputs(function, texts, data, batch), parameters, nullptr,
+                               {.name_of = NamesOf(data, batch)});
     if (!results) return results.error();
     const auto value = results->find("value");
     if (value == results->end() || value->second.dtype() != kHeedFloat32 ||
@@ -371,6 +378,9 @@ Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, std::spa
     for (float log_probability : value->second.floats()) sum.loss -= static_cast<double>(log_probability);
     for (int64_t i : batch) sum.count += static_cast<double>(data.columns.back()[i].size() - 1);
   }
+  if (sum.count <= 0)
+    return Error{"nothing in " + data.from +
+                 " is predicted: every example has one token, and its first is given"};
   sum.loss /= sum.count;
   return std::optional<Evaluation>(sum);
 }

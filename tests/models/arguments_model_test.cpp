@@ -2,6 +2,7 @@
 // way of calling it; `call` takes any entry with arguments of any type; what lies in padding is nobody's.
 #include <limits>
 
+#include "tests/support/expect.h"
 #include "tests/support/faults_support.h"
 #include "tests/support/model_support.h"
 
@@ -29,6 +30,8 @@ entry mixed(x: vocab[src], v[src, side], n: int[src], m: bool[src], i: side[src]
 entry train(x: vocab[src], y: vocab[t]) = minimize (scaled(|src|) - 2) ^ 2 per |t| - 1
 entry train_first(x: vocab[src], y: vocab[t]) = minimize scaled(sum[src](where(x == 100, 1, 0)))
 entry train_nothing(x: vocab[src], y: vocab[t]) = minimize (scaled(1) - 2) ^ 2
+entry train_below(x: vocab[src], y: vocab[t]) = minimize (scaled(1) - 2) ^ 2 per |t| - 5
+entry train_none(x: vocab[src], y: vocab[t]) = minimize (scaled(1) - 2) ^ 2 per sqrt(|t| - 5)
 entry score(x: vocab[src], y: vocab[t]) = scaled(0) - |t|
 
 entry complete(p: vocab[t]) = generate y: vocab[t] from p until eos by favourite(y)
@@ -115,6 +118,33 @@ TEST_F(Arguments, Losses) {
   }
   const std::string score = Out({"score", "--source", Path("x.txt"), "--target", Path("y.txt")});
   EXPECT_NE(score.find("nats per token"), std::string::npos) << score;
+}
+
+TEST_F(Arguments, AnExampleCountsZeroOrMore) {
+  // With begin and end the second line of y has 4 tokens, those of `long` have 6.
+  WriteBytes(Path("long"), "aaaa\nabcd\n");
+  const std::string weights = Path("counted.safetensors");
+  for (const auto& [entry, count] : {std::pair("train_below", "counts -1 by this `per`"),
+                                     {"train_none", "counts no number by this `per`"}}) {
+    const auto train = [&](const std::string& target, const std::string& valid) {
+      return program_->Run({"train", "--entry", entry, "--source", Path("x.txt"), "--target", target,
+                            "--valid-source", Path("x.txt"), "--valid-target", valid, "--tokenizer", "bytes",
+                            "--steps", "1", "--out", weights, "-q"});
+    };
+    for (const auto& [target, valid] :
+         {std::pair(Path("y.txt"), Path("long")), std::pair(Path("long"), Path("y.txt"))}) {
+      const ProcessResult refused = train(target, valid);
+      EXPECT_EQ(refused.status, 1) << refused.err;
+      EXPECT_HAS(refused.err, count);
+      EXPECT_HAS(refused.err, "(line 2 of " + Path("x.txt") + " and " + Path("y.txt") + ")");
+      EXPECT_FALSE(std::filesystem::exists(weights));
+    }
+    EXPECT_EQ(train(Path("long"), Path("long")).status, 0);
+    std::filesystem::remove(weights);
+  }
+  // One that counts nothing is none.
+  const TensorMap y = {{"x", Zeros({2, 1})}, {"y", Zeros({2, 6})}, {"y.length", Vector({5, 6})}};
+  EXPECT_EQ(Call("train_below", y, {"x", "y"}).at("count").data[0], 1);
 }
 
 TEST_F(Arguments, Texts) {

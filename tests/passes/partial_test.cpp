@@ -44,7 +44,11 @@ TEST(Partial, ReadsThatAreProvedTakeNoCheck) {
         "entry f(x[seq], i: int[seq]) = where(i < 0 or i >= |seq|, 0, x[seq(i)])",
         "entry f(i: int[seq], j: int[seq]) = where(j > 0, i % j, 0)",
         "entry f(i: int[seq]) = where(i < 1000 and i > 0 - 1000, i * i, 0)",
-        "entry f(x[v], y[n]) = where(n < 4, x[v(n)], 0) * y"}) {
+        "entry f(x[v], y[n]) = where(n < 4, x[v(n)], 0) * y",
+        "entry f(x[seq]) = minimize sum[seq](x)",
+        "entry f(x[seq]) = minimize sum[seq](x) per |seq|",
+        "entry f(x[seq]) = minimize sum[seq](x) per 0.5",
+        "entry f(x[seq]) = minimize sum[seq](x) per max(|seq| - 1, 0)"}) {
     const auto program = Program(text);
     ASSERT_TRUE(program);
     EXPECT_TRUE(passes::CheckEntry(*program->entries[0].infer).empty()) << text;
@@ -70,7 +74,9 @@ TEST(Partial, WhatIsImpossibleInEveryExampleIsRefused) {
            {"axis large = 100000\nentry f(x[large]) = sum[large](where(large * large > 5, x, 0))",
             "InvalidNumber", "a whole number beyond 32 bits"},
            {"entry f(i: int[seq]) = i % 0", "InvalidNumber", "a remainder by 0"},
-           {"entry f(x[seq]) = x * (seq % (seq - seq))", "InvalidNumber", "a remainder by 0"}}) {
+           {"entry f(x[seq]) = x * (seq % (seq - seq))", "InvalidNumber", "a remainder by 0"},
+           {"entry f(x[seq]) = minimize sum[seq](x) per 2 - 3", "InvalidNumber", "`per` is below 0"},
+           {"entry f(x[seq]) = minimize sum[seq](x) per |seq| - 100", "InvalidNumber", "in every example"}}) {
     const auto program = Program(refused.text);
     ASSERT_TRUE(program);
     const auto complaints = passes::CheckEntry(*program->entries[0].infer);
@@ -139,6 +145,28 @@ TEST(Partial, TheRestIsCheckedWhereItIsNeeded) {
     for (double one : Outcome(graph, values, {{seq, count}})) worst = std::max(worst, one);
     EXPECT_EQ(worst, checked.wrong);
   }
+}
+
+TEST(Partial, AnExampleCountsZeroOrMore) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Axis seq("seq");
+  const auto whole = Program("entry f(x[seq]) = minimize sum[seq](x) per |seq| - 2");
+  ASSERT_TRUE(whole);
+  EXPECT_TRUE(passes::CheckEntry(*whole->entries[0].infer).empty());
+  const Graph lengths = WithChecks(*whole);
+  ASSERT_EQ(lengths.checks.size(), 1u);
+  EXPECT_EQ(Outcome(lengths, {}, {{seq, 1}})[0], -1);
+  EXPECT_EQ(Outcome(lengths, {}, {{seq, 2}})[0], -infinity);
+  const auto given = Program("entry f(x[seq], w) = minimize sum[seq](x) per w");
+  ASSERT_TRUE(given);
+  const Graph weights = WithChecks(*given);
+  ASSERT_EQ(weights.checks.size(), 1u);
+  const auto outcome = [&](double weight) {
+    return Outcome(weights, {{"w", {{}, {}, {weight}}}}, {{seq, 1}})[0];
+  };
+  for (const double fine : {0.0, 0.5, 1e30}) EXPECT_EQ(outcome(fine), -infinity);
+  for (const double wrong : {-0.5, -1e30, infinity}) EXPECT_EQ(outcome(wrong), wrong);
+  for (const double none : {std::nan(""), -infinity}) EXPECT_TRUE(std::isnan(outcome(none)));
 }
 
 TEST(Partial, ATableMayBeShorterThanTheBoundOfATextAsLongAsTheTextIsNot) {
