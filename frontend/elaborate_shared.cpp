@@ -16,7 +16,6 @@ using ir::OpKind;
 
 namespace {
 
-constexpr int64_t kMaxSteps = 1'000'000;  // expressions evaluated for one graph
 constexpr size_t kMaxNodes = 1'000'000;
 constexpr int kMaxDepth = 1600;  // nested evaluations, calls included
 
@@ -340,13 +339,15 @@ std::optional<int64_t> Elaborator::IntConstant(const Value& value) const {
 
 bool Elaborator::Step(const Frame& frame, Loc loc) {
   if (aborted_) return false;
-  if (++steps_ <= kMaxSteps && graph_->size() <= kMaxNodes && depth_ <= kMaxDepth) return true;
+  const int64_t most = declarations_.most_steps();
+  if (++steps_ <= most && graph_->size() <= kMaxNodes && depth_ <= kMaxDepth) return true;
   aborted_ = true;
   Report(frame, DiagnosticKind::ProgramTooLarge, loc,
-         depth_ > kMaxDepth ? "calls and expressions are nested too deeply here"
-                            : "expanding this program takes more than " +
-                                  NumberText(graph_->size() > kMaxNodes ? kMaxNodes : kMaxSteps) +
-                                  (graph_->size() > kMaxNodes ? " operations" : " steps"))
+         depth_ > kMaxDepth
+             ? "calls and expressions are nested too deeply here"
+             : "expanding this program takes more than " +
+                   NumberText(graph_->size() > kMaxNodes ? static_cast<int64_t>(kMaxNodes) : most) +
+                   (graph_->size() > kMaxNodes ? " operations" : " steps"))
       .notes.push_back("loops over static axes are unrolled and every call is expanded");
   return false;
 }

@@ -74,6 +74,7 @@ class Declarations {
                Diagnostics& diagnostics);
 
   bool sizes_known() const { return sizes_known_; }
+  int64_t most_steps() const { return overrides_.most_steps; }
   const std::shared_ptr<ir::AxisTable>& axes() const { return axes_; }
   bool IsAxis(const std::string& name) const { return axis_binds_.count(BaseName(name)) != 0; }
   const AxisBind& axis_bind(const std::string& base) const { return *axis_binds_.at(base); }

@@ -17,8 +17,8 @@ using fuzz::Require;
 /// Nothing if there are mistakes.
 std::unique_ptr<frontend::Program> Compile(const std::string& text) {
   frontend::Diagnostics diagnostics;
-  auto program =
-      frontend::Compile(std::make_unique<frontend::SourceFile>("fuzz.heed", text), {}, diagnostics);
+  auto program = frontend::Compile(std::make_unique<frontend::SourceFile>("fuzz.heed", text),
+                                   {.most_steps = 20'000}, diagnostics);
   if (program == nullptr) Require(!diagnostics.Render(false).empty(), "a refusal has a message");
   return program;
 }
