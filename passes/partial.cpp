@@ -367,7 +367,7 @@ Graph Checks(const Graph& given, Context& context) {
     graph.SetOutput(output, worst);
     graph.checks.push_back({output, where, what});
     context.Remark(where + ": checked when it runs: " +
-                   Filled(what, doubt.weight ? "a computed number" : "a computed place"));
+                   (doubt.weight ? "that `per` is 0 or more" : Filled(what, "a computed place")));
   }
   graph.origin = {};
   return graph;
