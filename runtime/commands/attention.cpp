@@ -57,6 +57,10 @@ class AttentionCommand final : public Command {
   explicit AttentionCommand(const CommandLine& line) : line_(line), program_(line.program()) {}
   std::string Name() const override { return "attention"; }
   std::string Summary() const override { return "draw what the words of a sentence attend to"; }
+  bool Listed() const override {
+    return std::any_of(program_.entries, program_.entries + program_.entry_count,
+                       [](const HeedEntry& entry) { return entry.weights != nullptr; });
+  }
 
   void Declare(CLI::App& app) override {
     app.add_option("--weights", weights_, "checkpoint: a file, an index of files, or a folder")

@@ -25,6 +25,8 @@ class Command {
   virtual ~Command() = default;
   virtual std::string Name() const = 0;
   virtual std::string Summary() const = 0;  ///< one line for --help
+  /// False: --help leaves it out; called all the same, it says why there is nothing to do.
+  virtual bool Listed() const { return true; }
   /// Adds options, bound to members. --threads and --help are there already. An option group may serve
   /// several commands (see OptimizerChoice in optimizer_options.h).
   virtual void Declare(CLI::App& app) = 0;
@@ -96,15 +98,15 @@ ModelConfig ConfigOf(const SafetensorsFile& file, const std::string& path);
 void PrintReport(const std::string& path, const LoadReport& report);
 /// Finds --weights for a command that reads them: a file, an index of files, or a folder. Announces the
 /// prefix and what is tied, warns of tensors the program does not have and of what a config.json beside the
-/// file contradicts. An empty path is a usage error.
-Result<Weights> FindWeights(const std::string& path, const HeedProgram& program);
+/// file contradicts, unless `announce` is false. An empty path is a usage error.
+Result<Weights> FindWeights(const std::string& path, const HeedProgram& program, bool announce = true);
 /// FindWeights, and copies them. An empty path is fine for a program without parameters.
 Status LoadWeights(const std::string& path, const HeedProgram& program, ParameterBlock& parameters);
 /// FindWeights, and keeps what `functions` read (null ones are skipped), matrices in the type named as in
 /// packed_parameters.h; an empty name: in the file's. An empty path is fine for a program without parameters.
 Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
                                     const std::vector<const HeedFunction*>& functions,
-                                    const std::string& type, ThreadPool& threads);
+                                    const std::string& type, ThreadPool& threads, bool announce = true);
 /// Reads from `weights`, which must outlive it.
 ParameterSource SourceOf(const Weights& weights);
 /// Option --weights-type of the commands that only read weights.

@@ -117,6 +117,7 @@ int CommandLine::Run(int argc, const char* const* argv) {
   for (const auto& command : commands_) {
     CLI::App* sub = app.add_subcommand(command->Name(), command->Summary());
     sub->get_formatter()->column_width(34);
+    if (!command->Listed()) sub->group("");
     command->Declare(*sub);
     add_threads(*sub);
     declared.emplace_back(sub, command.get());
@@ -135,7 +136,8 @@ int CommandLine::Run(int argc, const char* const* argv) {
     // Without a command, the list of commands is what is wanted; a misspelt one is named.
     if (name.empty() && argc > 1 && argv[1][0] != '-') {
       std::vector<std::string> names;
-      for (const auto& command : commands_) names.push_back(command->Name());
+      for (const auto& command : commands_)
+        if (command->Listed()) names.push_back(command->Name());
       const std::string closest = ClosestName(argv[1], names);
       message = std::string("there is no command `") + argv[1] + "`; " +
                 (closest.empty() ? "there are: " + ListNames(names, 32) : "did you mean `" + closest + "`?");

@@ -31,14 +31,14 @@ void PrintReport(const std::string& path, const LoadReport& report) {
   }
 }
 
-Result<Weights> FindWeights(const std::string& path, const HeedProgram& program) {
+Result<Weights> FindWeights(const std::string& path, const HeedProgram& program, bool announce) {
   if (path.empty()) return UsageError("name the checkpoint with --weights W.safetensors");
   Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(path);
   if (!file) return file.error();
   const ModelConfig config = ConfigOf(*file, path);
   Result<Weights> weights = Weights::Find(std::move(*file), program, config);
   if (!weights) return Error{path + ": " + weights.error().message};
-  PrintReport(path, weights->report());
+  if (announce) PrintReport(path, weights->report());
   return weights;
 }
 
@@ -52,14 +52,14 @@ Status LoadWeights(const std::string& path, const HeedProgram& program, Paramete
 
 Result<PackedParameters> LoadPacked(const std::string& path, const HeedProgram& program,
                                     const std::vector<const HeedFunction*>& functions,
-                                    const std::string& type, ThreadPool& threads) {
+                                    const std::string& type, ThreadPool& threads, bool announce) {
   std::vector<const HeedFunction*> read;
   for (const HeedFunction* function : functions)
     if (function != nullptr) read.push_back(function);
   const std::optional<HeedWeightsType> wanted = WeightsTypeOf(type);
   if (path.empty() && program.param_count == 0)
     return PackedParameters(program, read, wanted.value_or(kHeedWeightsF32), {}, threads);
-  const Result<Weights> weights = FindWeights(path, program);
+  const Result<Weights> weights = FindWeights(path, program, announce);
   if (!weights) return weights.error();
   PackedParameters packed(program, read, wanted.value_or(weights->type()), SourceOf(*weights), threads);
   if (Status status = weights->file().CheckUnchanged(); !status) return status.error();

@@ -30,9 +30,14 @@ class ScoreCommand final : public Command {
                    "also with weights of this type, and how much the perplexity differs")
         ->check(CLI::IsMember({"f32", "bf16", "int8", "int4"}))
         ->type_name("TYPE");
-    app.add_option("--source", source_, "source text, one line an example")->type_name("FILE");
-    app.add_option("--target", target_, "its translations, line by line")->type_name("FILE");
-    app.add_option("--text", text_, "one text")->type_name("FILE");
+    const TextCounts counts = CountTexts(line_.program(), {&entry_, 1});
+    const auto text = [&](const char* name, std::string& value, const char* help, bool listed) {
+      CLI::Option* option = app.add_option(name, value, help)->type_name("FILE");
+      if (!listed) option->group("");  // given all the same, Run says what to give
+    };
+    text("--source", source_, "source text, one line an example", counts.pair);
+    text("--target", target_, "its translations, line by line", counts.pair);
+    text("--text", text_, "one text", counts.single);
     app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE");
     app.add_flag("--show-tokens", show_tokens_,
@@ -62,7 +67,7 @@ class ScoreCommand final : public Command {
       return UsageError("name the checkpoint with --weights W");
     ThreadPool pool(line_.threads());
     Engine engine(program, pool);
-    Result<PackedParameters> parameters = Load(*texts, weights_type_, show_tokens_, pool);
+    Result<PackedParameters> parameters = Load(*texts, weights_type_, show_tokens_, pool, /*announce=*/true);
     if (!parameters) return parameters.error();
     Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
     if (!tokenizer) return tokenizer.error();
@@ -99,7 +104,7 @@ class ScoreCommand final : public Command {
     std::optional<Evaluation> compared;
     if (!compare_.empty()) {
       parameters = Error{""};  // one copy of the weights is enough
-      parameters = Load(*texts, compare_, false, pool);
+      parameters = Load(*texts, compare_, false, pool, /*announce=*/false);
       if (!parameters) return parameters.error();
       const auto other = evaluate();
       if (!other) return other.error();
@@ -114,11 +119,11 @@ class ScoreCommand final : public Command {
   bool Exact() const { return entry_->kind == kHeedEntryValue; }
 
   Result<PackedParameters> Load(std::span<const TextArgument> texts, const std::string& type, bool tokens,
-                                ThreadPool& pool) const {
+                                ThreadPool& pool, bool announce) const {
     std::vector<const HeedFunction*> functions = {Exact() ? entry_->forward : entry_->loss};
     if (const HeedEntry* entry = tokens ? LogitsEntry(line_.program(), texts) : nullptr)
       functions.push_back(entry->forward);
-    return LoadPacked(weights_, line_.program(), functions, type, pool);
+    return LoadPacked(weights_, line_.program(), functions, type, pool, announce);
   }
 
   Status ShowTokens(std::span<const TextArgument> texts, const Tokenizer& tokenizer, const Dataset& data,

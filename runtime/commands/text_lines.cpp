@@ -46,13 +46,17 @@ Result<TokenizerPtr> TokenizerFor(const std::string& option, const std::string& 
   return tokenizer;
 }
 
+namespace {
+void WarnOfJson(const std::string& name) {
+  PrintWarning(name +
+               " is JSON, and is taken as plain text with its braces, quotes and keys; take the text out "
+               "first if that is meant, as `jq -r .text` does");
+}
+}  // namespace
+
 Result<TextFile> ReadText(const std::string& path, bool skip_invalid) {
   Result<TextFile> file = TextFile::Read(path, skip_invalid);
-  if (file && IsJson(file->text())) {
-    PrintWarning(path +
-                 " is JSON, and is taken as plain text with its braces, quotes and keys; take the text out "
-                 "first if that is meant, as `jq -r .text` does");
-  }
+  if (file && IsJson(file->text())) WarnOfJson(path);
   return file;
 }
 
@@ -91,6 +95,16 @@ Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> 
     }
   }
   return Done{};
+}
+
+TextCounts CountTexts(const HeedProgram& program, std::span<const HeedEntry* const> entries) {
+  TextCounts counts;
+  for (const HeedEntry* entry : entries) {
+    const Result<std::vector<TextArgument>> texts = TextArguments(program, *entry);
+    counts.single = counts.single || (texts && texts->size() == 1);
+    counts.pair = counts.pair || (texts && texts->size() == 2);
+  }
+  return counts.single || counts.pair ? counts : TextCounts{true, true};
 }
 
 std::vector<int32_t> StartTokens(const HeedEntry& entry, const Tokenizer& tokenizer) {
@@ -297,6 +311,11 @@ bool LineReader::Fill(bool wait) {
     return false;
   }
   buffer_.append(block, static_cast<size_t>(count));
+  if (!looked_) {
+    looked_ = true;
+    other_ = OtherThanText(buffer_);
+    if (warn_of_json && other_.empty() && IsJson(buffer_)) WarnOfJson(name_);
+  }
   return true;
 }
 
@@ -304,6 +323,7 @@ Result<std::vector<InputLine>> LineReader::Read(size_t at_most, bool skip_invali
   std::vector<InputLine> lines;
   size_t begin = 0;
   while (lines.size() < at_most) {
+    if (!other_.empty()) return Error{name_ + " is not text; it is " + other_};
     size_t end = buffer_.find('\n', std::max(begin, searched_));
     if (end == std::string::npos) {
       searched_ = buffer_.size();

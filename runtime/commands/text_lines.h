@@ -36,6 +36,12 @@ Result<MadeTokenizer> MakeTokenizer(const std::string& option, const TokenizerSo
 /// An error if it has more pieces than a text's vocabulary.
 Status CheckTokenizer(const Tokenizer& tokenizer, std::span<const TextArgument> texts);
 
+/// How many texts some of the entries take: which options --help lists. Both if none takes one or two.
+struct TextCounts {
+  bool single = false, pair = false;
+};
+TextCounts CountTexts(const HeedProgram& program, std::span<const HeedEntry* const> entries);
+
 /// Which tokens stand around the ids of a text.
 struct TextEnds {
   bool begin = false, end = false;
@@ -100,9 +106,12 @@ class LineReader {
       : descriptor_(descriptor), name_(std::move(name)) {}
   /// Waits for at least one line, then takes as many as can be had without waiting, `at_most` in all. Empty
   /// at the end. CR before LF is dropped, and so is a byte order mark at the start. An error names the line
-  /// with invalid UTF-8, after those before it were read; with `skip_invalid` it is counted instead.
+  /// with invalid UTF-8, after those before it were read; with `skip_invalid` it is counted instead. What
+  /// begins as another format is an error that says which.
   Result<std::vector<InputLine>> Read(size_t at_most, bool skip_invalid);
   int64_t skipped() const { return skipped_; }
+  /// Warn if the text begins as JSON does, as ReadText warns.
+  bool warn_of_json = false;
   /// What to do about a line that is not valid UTF-8, for messages.
   std::string remedy = "correct the text";
   /// Called for a Ctrl-C (see CatchInterrupts) that comes before the input or while it is awaited; forgets
@@ -114,6 +123,8 @@ class LineReader {
   bool Fill(bool wait);  // false: nothing to be had (now, or ever)
   int descriptor_;
   std::string name_, buffer_;
+  bool looked_ = false;  // at what it begins with
+  std::string other_;    // the format that it has instead of text
   size_t searched_ = 0;  // bytes of buffer_ in which no line ends
   bool ended_ = false;
   int failure_ = 0;  // errno of a failed read

@@ -43,15 +43,18 @@ class TrainCommand final : public Command {
 
   void Declare(CLI::App& app) override {
     app.add_option("--entry", entry_name_, "which `minimize` entry, if there are several");
-    const auto data = [&](const char* name, std::string& value, const char* help) {
-      app.add_option(name, value, help)->type_name("FILE")->group("Data");
+    const auto data = [&](const char* name, std::string& value, const char* help, bool listed) {
+      // Given all the same, CheckOptions says what to give.
+      app.add_option(name, value, help)->type_name("FILE")->group(listed ? "Data" : "");
     };
-    data("--source", source_, "source text, one line an example");
-    data("--target", target_, "its translations, line by line");
-    data("--text", text_, "one text, cut into windows");
-    data("--valid-source", valid_source_, "held-out source");
-    data("--valid-target", valid_target_, "held-out target");
-    data("--valid-text", valid_text_, "held-out text");
+    const auto minimized = EntriesOfKind(line_.program(), kHeedEntryMinimize);
+    const TextCounts counts = CountTexts(line_.program(), minimized);
+    data("--source", source_, "source text, one line an example", counts.pair);
+    data("--target", target_, "its translations, line by line", counts.pair);
+    data("--text", text_, "one text, cut into windows", counts.single);
+    data("--valid-source", valid_source_, "held-out source", counts.pair);
+    data("--valid-target", valid_target_, "held-out target", counts.pair);
+    data("--valid-text", valid_text_, "held-out text", counts.single);
     app.add_option("--tokenizer", tokenizer_name_,
                    "bpe (the default), chars, bytes, or a file: tokenizer.json, vocab.json, .model")
         ->type_name("NAME|FILE")

@@ -162,6 +162,7 @@ class LineFiles {
         opened_.push_back(file);
       }
       readers_.emplace_back(file, NameOf(readers_.size()));
+      readers_.back().warn_of_json = true;
     }
     return Done{};
   }
@@ -243,12 +244,12 @@ class LineComputer {
                     std::to_string(texts_[t].bound);
         }
         if (problem.empty()) continue;
-        if (Status ok = Compute(); !ok) return ok;
+        if (Status ok = Compute(files); !ok) return ok;
         return Error{files.NameOf(t) + ":" + std::to_string(number_ + 1) + ": " + problem};
       }
       const int64_t longest = std::max(longest_, tokens);
       if (longest * static_cast<int64_t>(numbers_.size() + 1) > kTokensAtOnce) {
-        if (Status ok = Compute(); !ok) return ok;
+        if (Status ok = Compute(files); !ok) return ok;
       }
       longest_ = std::max(longest_, tokens);
       numbers_.push_back(number_);
@@ -257,16 +258,19 @@ class LineComputer {
         chunk_.lines[t].push_back(std::move(lines[t][i]));
       }
     }
-    return Compute();
+    return Compute(files);
   }
 
  private:
-  Status Compute() {
+  Status Compute(const LineFiles& files) {
     if (numbers_.empty()) return Done{};
     std::vector<Rows> rows;
     for (const auto& column : chunk_.ids) rows.emplace_back(column.begin(), column.end());
-    auto results =
-        engine_.Call(function_, TextInputs(function_, texts_, rows, numbers_), parameters_, nullptr, {});
+    const auto name = [&](int64_t row) {
+      return "line " + std::to_string(numbers_[static_cast<size_t>(row)] + 1) + " of " + files.NameOf(0);
+    };
+    auto results = engine_.Call(function_, TextInputs(function_, texts_, rows, numbers_), parameters_,
+                                nullptr, {.name_of = name});
     if (!results) return results.error();
     const HostTensor& tensor = results->find(function_.outputs[0].name)->second;
     for (size_t i = 0; i < numbers_.size(); ++i) printer_.Print(tensor, chunk_, i);

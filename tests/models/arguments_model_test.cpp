@@ -147,6 +147,51 @@ TEST_F(Arguments, AnExampleCountsZeroOrMore) {
   EXPECT_EQ(Call("train_below", y, {"x", "y"}).at("count").data[0], 1);
 }
 
+TEST_F(Arguments, Help) {
+  const std::string score = program_->Run({"score", "--help"}).out;
+  EXPECT_HAS(score, "--source");
+  EXPECT_EQ(score.find("--text"), std::string::npos) << score;
+  // Nothing attends here.
+  const std::string commands = program_->Run({"--help"}).out;
+  EXPECT_HAS(commands, "translate");
+  EXPECT_EQ(commands.find("\n  attention"), std::string::npos) << commands;
+  const ProcessResult attention = program_->Run({"attention"});
+  EXPECT_EQ(attention.status, 1);
+  EXPECT_HAS(attention.err, "no attention to look at");
+}
+
+TEST_F(Arguments, ComparingSaysOnceWhatWasFound) {
+  const std::string weights = Path("extra.safetensors");
+  WriteTensors(weights, {{"scale", {{}, {1}}}, {"extra", Zeros({2})}}, {});
+  const ProcessResult result =
+      program_->Run({"score", "--weights", weights, "--tokenizer", "bytes", "--compare", "bf16", "--source",
+                     Path("x.txt"), "--target", Path("y.txt")});
+  EXPECT_EQ(result.status, 0) << result.err;
+  const size_t first = result.err.find("extra");
+  ASSERT_NE(first, std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("has tensors that the program does not", result.err.find('\n', first)),
+            std::string::npos)
+      << result.err;
+}
+
+TEST_F(Arguments, LinesOfOtherFormats) {
+  WriteBytes(Path("lines.jsonl"), "{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
+  WriteBytes(Path("lines.gz"), std::string("\x1f\x8b\x08", 3) + "abc\n");
+  ProcessResult result = program_->Run({"length", "--x", Path("lines.jsonl"), "--weights", Weights()});
+  EXPECT_EQ(result.out, "14\n14\n");
+  EXPECT_HAS(result.err, "lines.jsonl is JSON");
+  for (const std::string& from : {Path("lines.gz"), std::string("-")}) {
+    result = program_->Run({"length", "--x", from, "--weights", Weights()}, FileBytes(Path("lines.gz")));
+    EXPECT_EQ(result.status, 1);
+    EXPECT_EQ(result.out, "");
+    EXPECT_HAS(result.err,
+               (from == "-" ? "standard input" : from) + " is not text; it is compressed by gzip");
+  }
+  result = program_->Run({"translate", "--weights", Weights()}, FileBytes(Path("lines.gz")));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_HAS(result.err, "standard input is not text; it is compressed by gzip");
+}
+
 TEST_F(Arguments, Texts) {
   // Ids of bytes are 3 higher: position 1 gives 'b', and so on.
   EXPECT_EQ(Out({"complete", "--prompt", "xy", "--greedy", "--max-length", "3"}), "xybcd\n");
