@@ -22,6 +22,7 @@
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
+#include "runtime/abi_names.h"
 #include "runtime/base/file_writer.h"
 
 namespace heed::backend {
@@ -59,9 +60,9 @@ ir::Graph WithWholeResult(const ir::Graph& graph, const EntrySpec& entry, ir::Va
   ir::Graph whole = graph;
   for (const auto& [name, value] : graph.outputs) {
     ir::AxisList axes = {ir::Axis("batch")};
-    if (name == "logits") axes.push_back(ir::Axis(entry.indexes));
-    if (name == "logits" && variant == ir::Variant::Forward) axes.push_back(ir::Axis(entry.axis));
-    if (name == "logits" || name == "value") whole.SetOutput(name, whole.Broadcast(value, axes));
+    if (name == kLogitsOutput) axes.push_back(ir::Axis(entry.indexes));
+    if (name == kLogitsOutput && variant == ir::Variant::Forward) axes.push_back(ir::Axis(entry.axis));
+    if (name == kLogitsOutput || name == kValueOutput) whole.SetOutput(name, whole.Broadcast(value, axes));
   }
   return whole;
 }
@@ -127,11 +128,11 @@ class FunctionMaker {
     const ir::Graph whole = WithWholeResult(*entry.graphs[variant], entry, variant);
     orders.insert(orders.end(), entry.weight_axes.begin(), entry.weight_axes.end());
     for (const auto& [name, node] : whole.outputs) {
-      if (name == "value" || name == "logits")
+      if (name == kValueOutput || name == kLogitsOutput)
         orders.emplace_back(name, OrderOf(whole, name, entry.result_axes));
-      if (!name.starts_with("d.")) continue;
+      if (!name.starts_with(kGradientPrefix)) continue;
       for (const ParamSpec& param : program_.params)
-        if ("d." + param.name == name) orders.emplace_back(name, param.axes);
+        if (name.substr(kGradientPrefix.size()) == param.name) orders.emplace_back(name, param.axes);
     }
     CompiledFunction function;
     function.plan = MakePlan(whole, std::string(ir::Name(variant)) + "/" + entry.name, orders, sums,

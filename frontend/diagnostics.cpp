@@ -194,7 +194,7 @@ class Renderer {
     std::string lead = number + " | ";
     std::string blank = std::string(number.size(), ' ') + " | ";
     if (place.file != main_file && main_file != nullptr) {
-      lead = number + " (" + place.file->base_name() + ") ";
+      lead = number + " (" + place.file->short_name() + ") ";
       blank = std::string(number.size(), ' ') + " | ";
       blank.append(lead.size() > blank.size() ? lead.size() - blank.size() : 0, ' ');
     }

@@ -8,15 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "frontend/diagnostic_kind.h"
 #include "frontend/source.h"
 
 namespace heed::frontend {
 
-enum class DiagnosticKind {
-#define HEED_DIAG(Kind, Severity, doc) Kind,
-#include "frontend/diagnostics.def"
-#undef HEED_DIAG
-};
 enum class Severity { Error, Warning };
 
 struct Label {
@@ -47,7 +43,7 @@ class Diagnostics {
   const std::vector<Diagnostic>& all() const { return all_; }
   /// The texts that messages point into must outlive Render: a file that no Program owns is kept here.
   void Keep(std::unique_ptr<SourceFile> file) { files_.push_back(std::move(file)); }
-  /// All messages as in section 10 of the language document, in the order of their places.
+  /// All messages, drawn as diagnostics.cpp shows, in the order of their places.
   std::string Render(bool color) const;
 
  private:

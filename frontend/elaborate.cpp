@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/abi_names.h"
+
 namespace heed::frontend {
 
 using ir::Axis;
@@ -80,7 +82,7 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
     argument.name = param.name.text;
     argument.loc = param.name.loc;
     const auto axes = Resolve(frame, param.type.axes);
-    if (argument.name == "example") {
+    if (argument.name == kExampleInput) {
       Report(frame, DiagnosticKind::ReservedName, param.name.loc,
              "an argument cannot be called `example`: that is the number of the example");
       failed = true;
@@ -150,7 +152,7 @@ bool Elaborator::ValueOf(const EntryDecl& decl, Frame& frame, Entry& entry) {
         !decl.result->element || decl.result->element->text == "f32" || decl.result->element->text == "bf16";
     if (floats && DTypeOf(value) == DType::Int) value.node = graph_->Pointwise(OpKind::Cast, {value.node});
   }
-  graph_->SetOutput("value", value.node);
+  graph_->SetOutput(kValueOutput, value.node);
   return true;
 }
 
@@ -204,8 +206,8 @@ bool Elaborator::Minimize(const EntryDecl& decl, Frame& frame) {
   }
   if (!loss.ok() || !per.ok()) return false;
   if (DTypeOf(loss) != DType::Float) loss.node = graph_->Pointwise(OpKind::Cast, {loss.node});
-  graph_->SetOutput("loss", loss.node);
-  graph_->SetOutput("per", per.node);
+  graph_->SetOutput(kLossOutput, loss.node);
+  graph_->SetOutput(kCountOutput, per.node);
   return true;
 }
 
@@ -348,7 +350,7 @@ bool Elaborator::Generate(const EntryDecl& decl, Frame& frame, Entry& entry) {
   }
   if (DTypeOf(logits) != DType::Float) logits.node = graph_->Pointwise(OpKind::Cast, {logits.node});
   entry.result_axes = {grows, vocabulary};
-  graph_->SetOutput("logits", logits.node);
+  graph_->SetOutput(kLogitsOutput, logits.node);
   graph_->generate = std::move(info);
   return ok;
 }

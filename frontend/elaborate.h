@@ -58,7 +58,7 @@ struct Frame {
   std::optional<ir::AxisList> announced;
   const Frame* caller = nullptr;
   Loc call_loc;
-  std::string where;  ///< " < " and the places of the callers
+  ir::Place where;  ///< of the call, and of its callers
   bool prelude() const { return function != nullptr && function->prelude; }
 };
 

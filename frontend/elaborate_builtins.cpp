@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "frontend/elaborate.h"
+#include "runtime/abi_names.h"
 
 namespace heed::frontend {
 
@@ -150,7 +151,7 @@ std::string Elaborator::RandomSite(const Frame& frame) {
 
 NodeId Elaborator::ExampleNumber() {
   ir::Attributes attributes;
-  attributes.name = "example";
+  attributes.name = kExampleInput;
   attributes.dtype = DType::Int;
   return graph_->Make(OpKind::Input, {}, attributes);
 }

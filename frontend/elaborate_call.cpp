@@ -216,7 +216,7 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   if (instance) frame.open = instance->open;
   frame.caller = &caller;
   frame.call_loc = call_loc;
-  frame.where = " < " + call_loc.Place() + caller.where;
+  frame.where = call_loc.Place(caller.where);
 
   // What the signature asks for, on the axes of this call.
   for (size_t i = 0; i < actual.size(); ++i)

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "frontend/elaborate.h"
+#include "runtime/abi_names.h"
 
 namespace heed::frontend {
 
@@ -17,8 +18,6 @@ using ir::OpKind;
 namespace {
 constexpr double kMaxElements = 1099511627776;  // 2^40: 4 TiB of f32
 // What checkpoints have besides parameters.
-constexpr std::string_view kMetadata = "__metadata__", kOptimizer = "optim.";
-const std::string kScales = ".scale";
 }  // namespace
 
 Value Elaborator::MakeParameter(const ParamBind& bind, Frame& frame) {
@@ -145,7 +144,7 @@ bool Elaborator::CheckFileName(const std::string& name, const ParamBind& bind, c
     refuse("in a checkpoint that is what is not a tensor", note);
     return false;
   }
-  if (name.starts_with(kOptimizer)) {
+  if (name.starts_with(kOptimizerPrefix)) {
     refuse("in a checkpoint names that begin with `optim.` are those of the optimizer's state", note);
     return false;
   }
@@ -153,9 +152,9 @@ bool Elaborator::CheckFileName(const std::string& name, const ParamBind& bind, c
     const auto found = by_name_.find(other);
     return found == by_name_.end() ? nullptr : found->second;
   };
-  const ParameterInfo* other = known(name + kScales);
-  if (other == nullptr && name.ends_with(kScales))
-    other = known(name.substr(0, name.size() - kScales.size()));
+  const ParameterInfo* other = known(name + std::string(kScalesSuffix));
+  if (other == nullptr && name.ends_with(kScalesSuffix))
+    other = known(name.substr(0, name.size() - kScalesSuffix.size()));
   if (other == nullptr) return true;
   refuse("in a quantised checkpoint NAME.scale is the scales of NAME, and there is `" +
              other->parameter.name + "`",

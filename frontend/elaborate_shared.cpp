@@ -55,7 +55,7 @@ Diagnostic& Elaborator::Report(const Frame& frame, DiagnosticKind kind, Loc loc,
 }
 
 void Elaborator::SetOrigin(const Frame& frame, Loc loc) {
-  graph_->origin = {frame.path, loc.Place() + frame.where};
+  graph_->origin = {frame.path, loc.Place(frame.where)};
 }
 
 AxisList Elaborator::Resolve(const Frame& frame, const std::string& name) const {
@@ -283,7 +283,7 @@ void Elaborator::WhyNotSummed(const Frame& frame, const Value& value, Axis axis,
         !ir::Contains(graph_->axes_of(node.inputs[1]), axis) ||
         ir::SameSet(graph_->axes_of(node.inputs[0]), graph_->axes_of(node.inputs[1])))
       continue;
-    const std::string where = node.origin.where.substr(0, node.origin.where.find(" < "));
+    const std::string where = node.origin.where.WithoutCallers().Text();
     diagnostic.notes.push_back("`*` at " + where + " multiplies element by element; if a sum over `" +
                                Show(frame, axis) + "` is meant, write `@" + Show(frame, axis) + "`");
     return;
@@ -302,7 +302,7 @@ void Elaborator::WhyFloat(const Value& value, Diagnostic& diagnostic) const {
       continue;
     }
     if (node.op != OpKind::Div && node.op != OpKind::Pow) return;
-    const std::string where = node.origin.where.substr(0, node.origin.where.find(" < "));
+    const std::string where = node.origin.where.WithoutCallers().Text();
     diagnostic.notes.push_back(std::string("`") + (node.op == OpKind::Div ? "/" : "^") + "` at " + where +
                                " gives a float also of whole numbers; + - * % keep them whole");
     return;

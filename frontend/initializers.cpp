@@ -51,7 +51,7 @@ void CollectUses(const ir::Graph& graph, const std::vector<std::vector<NodeId>>&
       }
     }
     Use use;
-    use.where = node.origin.where.substr(0, node.origin.where.find(" < "));
+    use.where = node.origin.where.WithoutCallers().Text();
     use.text = std::string(ir::Info(node.op).name);
     if (node.op == OpKind::Contract) {
       use.contracts = true;

@@ -3,10 +3,12 @@
 #include "frontend/source.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace heed::frontend {
 
-SourceFile::SourceFile(std::string name, std::string text) : name_(std::move(name)), text_(std::move(text)) {
+SourceFile::SourceFile(std::string name, std::string text, std::string short_name)
+    : name_(std::move(name)), short_name_(std::move(short_name)), text_(std::move(text)) {
   line_starts_.push_back(0);
   for (size_t i = 0; i < text_.size(); ++i) {
     if (text_[i] == '\n') line_starts_.push_back(static_cast<uint32_t>(i + 1));
@@ -28,18 +30,29 @@ std::string_view SourceFile::Line(int line) const {
   return std::string_view(text_).substr(start, end - start);
 }
 
-namespace {
-std::string WithPosition(const std::string& name, SourceFile::Position position) {
-  return name + ":" + std::to_string(position.line) + ":" + std::to_string(position.column);
+Loc SourceFile::At(int line, int column) const {
+  if (line < 1 || line > static_cast<int>(line_starts_.size()) || column < 1) return {};
+  const std::string_view text = Line(line);
+  if (static_cast<size_t>(column) > text.size() + 1) return {};
+  const auto in_name = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '\'';
+  };
+  const std::string_view rest = text.substr(column - 1);
+  const auto end = std::find_if_not(rest.begin(), rest.end(), in_name);
+  return {this, static_cast<uint32_t>(rest.data() - text_.data()),
+          std::max(static_cast<uint32_t>(end - rest.begin()), 1u)};
 }
-}  // namespace
 
 std::string Loc::Text() const {
-  return file == nullptr ? "<generated>" : WithPosition(file->name(), file->PositionOf(offset));
+  if (file == nullptr) return "<generated>";
+  const SourceFile::Position position = file->PositionOf(offset);
+  return file->name() + ":" + std::to_string(position.line) + ":" + std::to_string(position.column);
 }
 
-std::string Loc::Place() const {
-  return file == nullptr ? "<generated>" : WithPosition(file->base_name(), file->PositionOf(offset));
+ir::Place Loc::Place(ir::Place caller) const {
+  if (file == nullptr) return {"<generated>", 0, 0, caller};
+  const SourceFile::Position position = file->PositionOf(offset);
+  return {file->short_name(), position.line, position.column, caller};
 }
 
 Loc Span(Loc first, Loc last) {

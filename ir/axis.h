@@ -44,7 +44,7 @@ class Axis {
   uint32_t id() const { return id_; }
   explicit operator bool() const { return id_ != 0; }
   friend bool operator==(Axis, Axis) = default;
-  /// By text, so that whatever is ordered by axes is ordered alike in every run.
+  /// By text, so that whatever is ordered by axes is ordered the same way in every run.
   friend bool operator<(Axis a, Axis b) { return a.id_ != b.id_ && a.text() < b.text(); }
 
  private:

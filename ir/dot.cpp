@@ -1,9 +1,10 @@
 // Drawings: Graphviz source with modules as nested clusters.
 //
 // A box is an expression (dot_label.h), an edge carries the axes of its value. Layers that stand side by side
-// in a stack and are drawn alike become one cluster marked with their number: the first stands for all, and
-// whatever used the last one is drawn as using the first. One statement a line; the same graph always gives
-// the same text.
+// in a stack and are drawn the same way become one cluster marked with their number: the first stands for
+// all, and whatever used the last one is drawn as using the first. One statement a line; the same graph
+// always gives the same text. Graphviz knows no two graphs in a picture, so each of several becomes a
+// cluster, and the names of its nodes and clusters begin with its own.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -79,6 +80,8 @@ const char* Colour(const Node& node) {
   return "#ffffff";
 }
 
+constexpr const char* kDirection = "rankdir=BT;\n";
+
 /// A module instance of the drawing.
 struct Cluster {
   std::string name, path;
@@ -90,34 +93,39 @@ struct Cluster {
 
 class Drawing {
  public:
-  Drawing(const Graph& graph, const DrawOptions& options)
-      : graph_(graph), options_(options), pieces_(Pieces(graph)), stands_for_(graph.size()) {
+  /// `prefix`: of the names of nodes and clusters; "" if the graph is the whole picture.
+  Drawing(const Graph& graph, const DrawOptions& options, std::string prefix = "")
+      : graph_(graph),
+        options_(options),
+        prefix_(std::move(prefix)),
+        pieces_(Pieces(graph)),
+        stands_for_(graph.size()) {
     for (uint32_t i = 0; i < graph.size(); ++i) stands_for_[i] = NodeId{i};
   }
 
-  std::string Text() {
+  /// What stands between the braces of the graph.
+  std::string Body() {
     Collect();
     Place();
     if (!options_.unroll) Fold(root_);
     Enter();
     Keep();
-    out_ = "digraph heed {\n";
     if (!options_.title.empty()) out_ += "label=\"" + Escaped(options_.title) + "\";\n";
     // A gradient leaves and enters clusters again; Graphviz ranks that only as a whole.
     if (std::any_of(boxes_.begin(), boxes_.end(),
                     [&](NodeId id) { return drawn_[id.value] && graph_[id].adjoint; }))
       out_ += "newrank=true;\n";
-    out_ += "labelloc=t;\nrankdir=BT;\nfontname=\"Helvetica\";\n";
+    out_ += std::string("labelloc=t;\n") + kDirection + "fontname=\"Helvetica\";\n";
     out_ += "node [shape=box, style=\"filled,rounded\", fontname=\"Helvetica\", fontsize=11, height=0.3];\n";
     out_ += "edge [fontname=\"Helvetica\", fontsize=9, color=\"#666666\", fontcolor=\"#666666\"];\n";
     Write(root_);
     Edges();
-    out_ += "}\n";
     return std::move(out_);
   }
 
  private:
   NodeId Drawn(NodeId id) const { return stands_for_[id.value]; }
+  std::string Name(NodeId id) const { return prefix_ + "n" + std::to_string(id.value); }
 
   /// The nodes that get a box: what outputs and other boxes need by an edge.
   void Collect() {
@@ -306,13 +314,14 @@ class Drawing {
                       ? " ["
                       : ": " + ir::Text(node.type).substr(0, ir::Text(node.type).find('[')) + " [") +
                  ir::Text(node.type.axes) + "]";
-      out_ += "n" + std::to_string(id.value) + " [label=\"" + Escaped(label) + "\", fillcolor=\"" +
-              Colour(node) + "\"" + (node.op == OpKind::Param ? ", shape=note, style=filled" : "") +
-              (node.adjoint ? ", color=\"#b85450\"" : "") + ", tooltip=\"" + Escaped(node.origin.where) +
-              "\"];\n";
+      out_ += Name(id) + " [label=\"" + Escaped(label) + "\", fillcolor=\"" + Colour(node) + "\"" +
+              (node.op == OpKind::Param ? ", shape=note, style=filled" : "") +
+              (node.adjoint ? ", color=\"#b85450\"" : "") + ", tooltip=\"" +
+              Escaped(node.origin.where.Text()) + "\"];\n";
     }
     for (const Cluster* child : cluster.order) {
-      out_ += "subgraph cluster" + std::to_string(cluster_count_++) + " {\n";
+      out_ += "subgraph cluster" + (prefix_.empty() ? "" : "_" + prefix_) + std::to_string(cluster_count_++) +
+              " {\n";
       out_ += "label=\"" + Escaped(child->label) +
               "\";\nlabeljust=l;\nlabelloc=t;\nstyle=rounded;\ncolor=\"#999999\";\n";
       out_ += std::string("penwidth=") + (child->label == child->name ? "1" : "2") + ";\n";
@@ -325,14 +334,13 @@ class Drawing {
     for (NodeId id : boxes_) {
       if (!drawn_[id.value]) continue;
       for (const Piece::Operand& operand : OperandsOf(id))
-        Edge(operand, "n" + std::to_string(id.value),
-             Drawn(operand.source) != operand.source && SameRun(operand.source, id));
+        Edge(operand, Name(id), Drawn(operand.source) != operand.source && SameRun(operand.source, id));
     }
     size_t number = 0;
     for (const auto& [name, value] : graph_.outputs) {
       const NodeId id = Source(graph_, value);
       if (!drawn_[Drawn(id).value] || (Drawn(id) != id && name.find('.') != name.npos)) continue;
-      const std::string output = "o" + std::to_string(number++);
+      const std::string output = prefix_ + "o" + std::to_string(number++);
       out_ += output + " [label=\"" + Escaped(name) + "\", shape=ellipse, fillcolor=\"#d5e8d4\"];\n";
       Edge({id, value}, output, false);
     }
@@ -343,12 +351,13 @@ class Drawing {
     const Type& type = graph_.type(operand.seen);
     std::string label = ir::Text(type.axes);
     if (type.dtype != DType::Float) label = ir::Text(type);
-    out_ += "n" + std::to_string(Drawn(operand.source).value) + " -> " + user + " [label=\"" +
-            Escaped(label) + "\"" + (carried ? ", style=dashed, constraint=false" : "") + "];\n";
+    out_ += Name(Drawn(operand.source)) + " -> " + user + " [label=\"" + Escaped(label) + "\"" +
+            (carried ? ", style=dashed, constraint=false" : "") + "];\n";
   }
 
   const Graph& graph_;
   const DrawOptions& options_;
+  std::string prefix_;
   std::vector<Piece> pieces_;
   std::vector<NodeId> stands_for_, boxes_;
   std::map<NodeId, std::set<const Cluster*>> runs_;  ///< of every box in a folded stack, by the first layer
@@ -362,6 +371,20 @@ class Drawing {
 
 }  // namespace
 
-std::string Dot(const Graph& graph, const DrawOptions& options) { return Drawing(graph, options).Text(); }
+std::string Dot(const Graph& graph, const DrawOptions& options) {
+  return "digraph heed {\n" + Drawing(graph, options).Body() + "}\n";
+}
+
+std::string Dot(const std::vector<Picture>& pictures, bool unroll) {
+  if (pictures.size() == 1) return Dot(*pictures[0].graph, {unroll, pictures[0].title});
+  std::string joined = std::string("digraph heed {\n") + kDirection;  // counts at the outermost level only
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const std::string prefix = "g" + std::to_string(i) + "_";
+    const DrawOptions options{unroll, pictures[i].title};
+    joined +=
+        "subgraph cluster_" + prefix + " {\n" + Drawing(*pictures[i].graph, options, prefix).Body() + "}\n";
+  }
+  return joined + "}\n";
+}
 
 }  // namespace heed::ir

@@ -3,7 +3,9 @@
 
 #include <charconv>
 
+#include "ir/attention_operands.h"
 #include "ir/op.h"
+#include "runtime/abi_names.h"
 
 namespace heed::ir {
 namespace {
@@ -113,8 +115,8 @@ class Labels {
         return piece;
       case OpKind::Input:
         piece.text = at.name;
-        piece.leaf = at.name.starts_with("len.");
-        if (piece.leaf) piece.text = "|" + at.name.substr(4) + "|";
+        piece.leaf = at.name.starts_with(kLengthPrefix);
+        if (piece.leaf) piece.text = "|" + at.name.substr(kLengthPrefix.size()) + "|";
         return piece;
       case OpKind::Param:
         piece.text = at.name;
@@ -236,14 +238,14 @@ class Labels {
   Piece Attention(const Node& node) {
     const Attributes& at = node.attributes;
     Piece piece;
-    for (size_t i = 0; i < 3; ++i)
+    for (size_t i : {AttentionOperands::kQuery, AttentionOperands::kKey, AttentionOperands::kValue})
       piece.operands.push_back({Source(graph_, node.inputs[i]), Seen(node.inputs[i])});
     std::map<std::string, std::string> known = {{"s", "q \u00b7 k"}};
-    for (size_t i = 3; i < node.inputs.size(); ++i) {
+    for (size_t i = AttentionOperands::capture(0); i < node.inputs.size(); ++i) {
       const NodeId source = Source(graph_, node.inputs[i]);
       const Piece& part = pieces_[source.value];
       if (part.leaf && Seen(node.inputs[i]) == source && part.text.size() <= kLongestInlined) {
-        known["c" + std::to_string(i - 3)] = part.text;
+        known["c" + std::to_string(AttentionOperands::CaptureNumber(i))] = part.text;
       } else {
         piece.operands.push_back({source, Seen(node.inputs[i])});
       }
@@ -261,9 +263,11 @@ class Labels {
     piece.text += "]";
     if (gradient) {
       static constexpr const char* kOf[] = {"query", "key", "value"};
-      return piece.text += at.index < 3 ? std::string("\nof the ") + kOf[at.index]
-                                        : "\nof capture " + std::to_string(at.index - 3),
-             piece;
+      const size_t of = static_cast<size_t>(at.index);
+      piece.text += AttentionOperands::IsCapture(of)
+                        ? "\nof capture " + std::to_string(AttentionOperands::CaptureNumber(of))
+                        : std::string("\nof the ") + kOf[of];
+      return piece;
     }
     if (at.index == 0) {
       piece.text += "\n" + expression("score");

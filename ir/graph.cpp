@@ -94,7 +94,7 @@ NodeId Graph::Make(OpKind op, std::vector<NodeId> inputs, Attributes attributes)
       if (i) text += ", ";
       text += inputs[i].value < nodes_.size() ? Text(type(inputs[i])) : "?";
     }
-    throw InternalError(text + "): " + why + (origin.where.empty() ? "" : " at " + origin.where));
+    throw InternalError(text + "): " + why + (origin.where ? " at " + origin.where.Text() : ""));
   };
   if (info.inputs >= 0 && inputs.size() != static_cast<size_t>(info.inputs)) fail("wrong number of inputs");
   for (NodeId id : inputs)

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/place.h"
 #include "ir/type.h"
 
 namespace heed::ir {
@@ -46,7 +47,8 @@ struct NodeId {
 /// Where a value comes from; carried through every rewrite.
 struct Origin {
   std::string instance;  ///< path of the module instance: "h.0.attn"
-  std::string where;     ///< "gpt2.heed:19:18", innermost first, callers after " < "
+  Place where = {};
+  friend auto operator<=>(const Origin&, const Origin&) = default;
 };
 
 class Graph;
@@ -91,17 +93,10 @@ struct Node {
   bool adjoint = false;
 };
 
-/// Inputs of a step of decoding (pass `incremental`) of these names hold what earlier steps computed:
-/// `cache.N` has one row a position, to which the step adds (its output of the same name); `fixed.N` does not
-/// depend on the generated text. Both are outputs of the prefill.
-inline constexpr std::string_view kCachePrefix = "cache.", kFixedPrefix = "fixed.";
-
-/// An output that says whether something impossible was needed (pass `checks`): for each example the largest
-/// wrong value, minus infinity where there is none.
-inline constexpr std::string_view kCheckPrefix = "check.";
+/// An output check.N (runtime/abi_names.h; pass `checks`) and what it is about.
 struct Check {
   std::string output;  ///< its name: the prefix and a number
-  std::string where;   ///< Origin::where of the operation
+  Place where;         ///< of the operation
   std::string what;    ///< what is wrong, %s standing for the value
 };
 

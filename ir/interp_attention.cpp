@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ir/attention_operands.h"
 #include "ir/interp.h"
 #include "ir/op.h"
 #include "ir/tensor_walk.h"
@@ -73,8 +74,9 @@ Interpreter::AttentionScores Interpreter::Scores(const Node& node) const {
   const Graph& region = *at.regions->score;
   AttentionScores scores;
   scores.axes = Followed(Minus(at.to, {at.axis}), {at.axis});
-  for (int64_t i = 0; i < at.captures; ++i)
-    scores.values["c" + std::to_string(i)] = AtPairs(values_.at(node.inputs[3 + i]), at);
+  const AttentionOperands operands(at);
+  for (size_t i = 0; i < operands.captures(); ++i)
+    scores.values["c" + std::to_string(i)] = AtPairs(values_.at(node.inputs[operands.capture(i)]), at);
   scores.values["s"] = at.regions->term ? SumOfTerms(node, scores.values) : Products(node);
   scores.score = Region(region, "score", scores.values, scores.axes);
   scores.mask =
@@ -172,15 +174,14 @@ void Interpreter::HideBeyondLengths(Tensor& mask) {
 
 std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
   const Attributes& at = node.attributes;
-  const size_t captures = static_cast<size_t>(at.captures);
+  const AttentionOperands operands(at);
+  const size_t captures = operands.captures();
   AttentionScores scores = Scores(node);
   HideBeyondLengths(scores.mask);
-  const Tensor& q = values_.at(node.inputs[0]);
-  const Tensor& k = values_.at(node.inputs[1]);
-  const Tensor& v = values_.at(node.inputs[2]);
-  const Tensor& output = values_.at(node.inputs[3 + captures]);
-  const Tensor& lse = values_.at(node.inputs[4 + captures]);
-  const Tensor& d = values_.at(node.inputs[5 + captures]);
+  const auto operand = [&](size_t number) -> const Tensor& { return values_.at(node.inputs[number]); };
+  const Tensor &q = operand(operands.kQuery), &k = operand(operands.kKey), &v = operand(operands.kValue);
+  const Tensor &output = operand(operands.output()), &lse = operand(operands.log_sum_exp());
+  const Tensor& d = operand(operands.d_output());
   const AxisList& axes = scores.axes;
   const AxisList rows = Minus(axes, {at.axis}), features = Minus(v.axes, axes);
   const AxisList wide = Followed(axes, features);
@@ -209,7 +210,7 @@ std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
     dw.data[i] = p * dp.data[i];
   }
 
-  std::vector<Tensor> results(3 + captures);
+  std::vector<Tensor> results(operands.forward());
   Tensor dv = Filled(wide);
   Walk<4>(dv.shape,
           {StridesAlong(pw, wide), StridesAlong(d, wide), StridesAlong(scores.mask, wide),
@@ -217,7 +218,7 @@ std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
           [&](const auto& to) {
             if (scores.mask.data[to[2]] != 0) dv.data[to[3]] = pw.data[to[0]] * d.data[to[1]];
           });
-  results[2] = SumTo(dv, v.axes);
+  results[operands.kValue] = SumTo(dv, v.axes);
 
   const auto region = [&](const std::string& name) {
     Tensor result = Region(*at.regions->gradient, name, scores.values, axes);
@@ -230,11 +231,11 @@ std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
   scores.values["dw"] = std::move(dw);
   for (size_t i = 0; i < captures; ++i) {
     const std::string name = "dc" + std::to_string(i);
-    const Tensor& capture = values_.at(node.inputs[3 + i]);
+    const Tensor& capture = operand(operands.capture(i));
     if (!gradient.Output(name)) continue;
     Tensor pairs = region(name);
     if (Contains(capture.axes, at.axis.Difference())) pairs = AlongDifferences(pairs, at);
-    results[3 + i] = SumTo(pairs, CaptureCotangentAxes(at, capture.axes));
+    results[operands.capture(i)] = SumTo(pairs, CaptureCotangentAxes(at, capture.axes));
   }
   if (gradient.Output("dr") && at.regions->term) {
     const Graph& term = *at.regions->term_gradient;
@@ -250,12 +251,13 @@ std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
         if (scores.mask.data[i / terms] == 0) result.data[i] = 0;
       return SumTo(result, to);
     };
-    if (term.Output("dq")) results[0] = summed("dq", q.axes);
-    if (term.Output("dk")) results[1] = summed("dk", k.axes);
+    if (term.Output("dq")) results[operands.kQuery] = summed("dq", q.axes);
+    if (term.Output("dk")) results[operands.kKey] = summed("dk", k.axes);
     for (size_t i = 0; i < captures; ++i) {
       const std::string name = "dc" + std::to_string(i);
       if (term.Output(name))
-        results[3 + i] = summed(name, CaptureCotangentAxes(at, values_.at(node.inputs[3 + i]).axes));
+        results[operands.capture(i)] =
+            summed(name, CaptureCotangentAxes(at, operand(operands.capture(i)).axes));
     }
   } else if (gradient.Output("dr")) {
     const Tensor dr = region("dr");
@@ -270,8 +272,8 @@ std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
               });
       return product;
     };
-    results[0] = SumTo(times(k), q.axes);
-    results[1] = SumTo(times(q), k.axes);
+    results[operands.kQuery] = SumTo(times(k), q.axes);
+    results[operands.kKey] = SumTo(times(q), k.axes);
   }
   return results;
 }

@@ -7,22 +7,25 @@
 // cotangent of a capture is summed over query and key as far as the capture lacks them, and over nothing
 // else: what batch and heads share is summed by whoever wants it, so that the kernel's work can be split over
 // them.
+#include "ir/attention_operands.h"
 #include "ir/op_record.h"
 
 namespace heed::ir {
 namespace {
 
 void CheckAttention(const Graph& graph, Inputs inputs, const Attributes& at) {
-  Require(static_cast<int64_t>(inputs.size()) >= 3 + at.captures && at.captures >= 0, "captures are missing");
+  const AttentionOperands operands(at);
+  Require(at.captures >= 0 && inputs.size() >= operands.forward(), "captures are missing");
   Require(at.regions && at.regions->score, "no score region");
-  Require(ContainsAll(graph.axes_of(inputs[0]), at.axes) && ContainsAll(graph.axes_of(inputs[1]), at.axes),
+  Require(ContainsAll(graph.axes_of(inputs[operands.kQuery]), at.axes) &&
+              ContainsAll(graph.axes_of(inputs[operands.kKey]), at.axes),
           "query or key lacks an axis of the product");
-  Require(Contains(at.to, at.axis) && Contains(graph.axes_of(inputs[1]), at.axis) &&
-              Contains(graph.axes_of(inputs[2]), at.axis),
+  Require(Contains(at.to, at.axis) && Contains(graph.axes_of(inputs[operands.kKey]), at.axis) &&
+              Contains(graph.axes_of(inputs[operands.kValue]), at.axis),
           "key, value or score lacks the key axis");
   Require(!at.query || Contains(at.to, at.query), "the score lacks the query axis");
-  for (int64_t i = 0; i < at.captures; ++i)
-    for (Axis a : graph.axes_of(inputs[3 + i]))
+  for (size_t i = 0; i < operands.captures(); ++i)
+    for (Axis a : graph.axes_of(inputs[operands.capture(i)]))
       Require(!a.difference() || (at.query && a.root() == at.query.root() && a.root() == at.axis.root()),
               "a capture varies along differences of other axes");
 }
@@ -36,9 +39,10 @@ struct Op<OpKind::Attention> {
       "scores";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     CheckAttention(graph, inputs, at);
-    Require(static_cast<int64_t>(inputs.size()) == 3 + at.captures, "takes q, k, v and the captures");
+    Require(inputs.size() == AttentionOperands(at).forward(), "takes q, k, v and the captures");
     Require(at.index == 0 || at.index == 1, "has two results");
-    const AxisList all = at.index == 1 ? at.to : Union(at.to, graph.axes_of(inputs[2]));
+    const AxisList all =
+        at.index == 1 ? at.to : Union(at.to, graph.axes_of(inputs[AttentionOperands::kValue]));
     return {Minus(all, {at.axis}), DType::Float, {}};
   }
   static Cotangents Vjp(Graph& graph, const Node& node, NodeId self, NodeId d) {
@@ -53,10 +57,13 @@ struct Op<OpKind::Attention> {
     const Graph* const term = at.regions->term_gradient.get();
     Cotangents cotangents(node.inputs.size());
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (i < 2 && !gradient.Output("dr")) continue;
-      if (i < 2 && term && !term->Output(i == 0 ? "dq" : "dk")) continue;
-      const std::string name = i > 2 ? "dc" + std::to_string(i - 3) : "";
-      if (i > 2 && !gradient.Output(name) && !(term && term->Output(name))) continue;
+      const bool product = i == AttentionOperands::kQuery || i == AttentionOperands::kKey;
+      if (product && !gradient.Output("dr")) continue;
+      if (product && term && !term->Output(i == AttentionOperands::kQuery ? "dq" : "dk")) continue;
+      if (AttentionOperands::IsCapture(i)) {
+        const std::string name = "dc" + std::to_string(AttentionOperands::CaptureNumber(i));
+        if (!gradient.Output(name) && !(term && term->Output(name))) continue;
+      }
       at.index = static_cast<int64_t>(i);
       cotangents[i] = graph.Make(OpKind::AttentionGrad, all, at);
     }
@@ -70,11 +77,13 @@ struct Op<OpKind::AttentionGrad> {
   static constexpr std::string_view kNoGradient = "second derivatives of fused attention are not supported";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     CheckAttention(graph, inputs, at);
-    Require(static_cast<int64_t>(inputs.size()) == 6 + at.captures,
+    const AttentionOperands operands(at);
+    Require(inputs.size() == operands.backward(),
             "takes q, k, v, the captures, output, log-sum-exp and d output");
-    Require(at.index >= 0 && at.index < 3 + at.captures, "no such input");
-    const AxisList& axes = graph.axes_of(inputs[at.index]);
-    return {at.index < 3 ? axes : CaptureCotangentAxes(at, axes), DType::Float, {}};
+    const size_t of = static_cast<size_t>(at.index);
+    Require(at.index >= 0 && of < operands.forward(), "no such input");
+    const AxisList& axes = graph.axes_of(inputs[of]);
+    return {operands.IsCapture(of) ? CaptureCotangentAxes(at, axes) : axes, DType::Float, {}};
   }
 };
 

@@ -135,8 +135,8 @@ class Printer {
       if (node.adjoint) out_ += " adjoint";
       out_ += " : " + Text(node.type);
       const Origin& origin = node.origin;
-      if (!origin.instance.empty() || !origin.where.empty())
-        out_ += "  # " + origin.instance + (origin.where.empty() ? "" : " @ " + origin.where);
+      if (!origin.instance.empty() || origin.where)
+        out_ += "  # " + origin.instance + (origin.where ? " @ " + origin.where.Text() : "");
       out_ += "\n";
     }
     for (const auto& [root, length] : graph.ragged)

@@ -1,8 +1,10 @@
 // The textual form of graphs (.hir), which round-trips, and drawings of them.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/graph.h"
 
@@ -23,5 +25,12 @@ struct DrawOptions {
 };
 /// Graphviz source: modules as nested clusters, axes on the edges, constants folded into their users' labels.
 std::string Dot(const Graph& graph, const DrawOptions& options);
+
+struct Picture {
+  std::shared_ptr<const Graph> graph;
+  std::string title;
+};
+/// Several graphs in one picture, each a cluster with its title; one alone is drawn as above.
+std::string Dot(const std::vector<Picture>& pictures, bool unroll);
 
 }  // namespace heed::ir

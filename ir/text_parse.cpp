@@ -322,7 +322,8 @@ class Parser {
     graph.origin = {};
     if (const size_t split = comment.find("@ ");
         split != comment.npos && (split == 0 || comment[split - 1] == ' ')) {
-      graph.origin = {std::string(Trimmed(comment.substr(0, split))), std::string(comment.substr(split + 2))};
+      graph.origin = {std::string(Trimmed(comment.substr(0, split))),
+                      Place::Parse(comment.substr(split + 2))};
     } else {
       graph.origin.instance = comment;
     }

@@ -51,7 +51,7 @@ std::vector<std::string> Verify(const Graph& graph) {
     const Node& node = graph[id];
     const OpInfo& info = Info(node.op);
     std::string name = "%" + std::to_string(id.value) + " " + std::string(info.name);
-    if (!node.origin.where.empty()) name += " at " + node.origin.where;
+    if (node.origin.where) name += " at " + node.origin.where.Text();
     bool readable = true;
     for (NodeId input : node.inputs) readable = readable && input.value < id.value;
     if (!readable) {

@@ -8,14 +8,13 @@
 
 #include "ir/op.h"
 #include "passes/attention_tables.h"
+#include "runtime/abi_names.h"
+#include "runtime/kernels/limits.h"
 
 namespace heed::passes {
 namespace {
 
 using ir::DType;
-
-/// Gradients of captures that the kernel collects at most (kHeedMaxGradients).
-constexpr size_t kMostGradients = 8;
 
 bool No(std::string& why, std::string reason) {
   why = std::move(reason);
@@ -272,12 +271,12 @@ std::string SiteFinder::KernelSupports(const Site& site) const {
   if (reads_product(site.factor)) return "the factor of its weights depends on the product of query and key";
   if (reads_product(ir::MaskOf(graph_[site.softmax])))
     return "its mask depends on the product of query and key";
-  if (!graph_.Output("loss")) return "";
+  if (!graph_.Output(kLossOutput)) return "";
   const size_t gradients =
       std::ranges::count_if(site.captures, [&](const Capture& capture) { return Varies(capture.value); });
-  if (gradients > kMostGradients)
+  if (gradients > size_t{kHeedMaxGradients})
     return std::to_string(gradients) + " values beside query and key need a gradient, more than " +
-           std::to_string(kMostGradients);
+           std::to_string(size_t{kHeedMaxGradients});
   return "";
 }
 

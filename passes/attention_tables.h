@@ -16,8 +16,8 @@ class Differences {
   /// `varies`: whether a value may need a gradient.
   Differences(const Graph& graph, Axis query, Axis key, std::function<bool(NodeId)> varies);
 
-  /// Does the value depend on the positions of query and key through key - query alone, and is it dear enough
-  /// for a table: a look-up, something learned, a function that costs more than arithmetic?
+  /// Does the value depend on the positions of query and key through key - query alone, and is it expensive
+  /// enough for a table: a look-up, something learned, a function that costs more than arithmetic?
   bool IsTable(NodeId id);
 
   /// The value on the axis of differences, made in `copy`; `given` has the values there that lack both axes.

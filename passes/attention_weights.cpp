@@ -14,6 +14,7 @@
 #include <set>
 
 #include "passes/context.h"
+#include "runtime/abi_names.h"
 
 namespace heed::passes {
 namespace {
@@ -28,28 +29,22 @@ bool IsSite(const Graph& graph, const Node& node) {
 }
 
 /// The number in the graph as the front end made it, statement by statement, of each place's first softmax.
-std::map<std::pair<std::string, std::string>, uint32_t> FirstNumbers(const Graph& graph) {
-  std::map<std::pair<std::string, std::string>, uint32_t> numbers;
+std::map<ir::Origin, uint32_t> FirstNumbers(const Graph& graph) {
+  std::map<ir::Origin, uint32_t> numbers;
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph[NodeId{i}];
-    if (ir::KeepsAxes(node.op)) numbers.try_emplace({node.origin.instance, node.origin.where}, i);
+    if (ir::KeepsAxes(node.op)) numbers.try_emplace(node.origin, i);
   }
   return numbers;
 }
 
-/// "12:7": where the program, not the prelude, asks for the softmax.
-std::string PlaceInProgram(const std::string& where) {
-  std::string place;
-  for (size_t begin = 0; begin < where.size();) {
-    const size_t end = std::min(where.find(" < ", begin), where.size());
-    const std::string one = where.substr(begin, end - begin);
-    begin = end + 3;
-    const size_t column = one.rfind(':');
-    const size_t line = column == std::string::npos || column == 0 ? column : one.rfind(':', column - 1);
-    place = line == std::string::npos ? one : one.substr(line + 1);
-    if (!one.starts_with("prelude:")) break;
-  }
-  return place;
+/// "12:7": where the program, not the prelude, asks for the softmax; in an imported file "layers.heed:12:7".
+std::string PlaceInProgram(ir::Place place) {
+  const std::string_view own = place.Outermost().file();
+  while (place.file() == ir::kPreludeFile && place.caller()) place = place.caller();
+  if (place.line() == 0) return std::string(place.file());
+  return (place.file() == own ? "" : std::string(place.file()) + ":") + std::to_string(place.line()) + ":" +
+         std::to_string(place.column());
 }
 
 /// Different names for all sites.
@@ -79,7 +74,7 @@ Graph AttentionWeights(const Graph& graph, Context& context) {
     if (IsSite(result, result[id])) sites.push_back(id);
   const auto numbers = FirstNumbers(graph);
   const auto place = [&](NodeId id) {
-    const auto found = numbers.find({result[id].origin.instance, result[id].origin.where});
+    const auto found = numbers.find(result[id].origin);
     return found == numbers.end() ? UINT32_MAX : found->second;
   };
   std::stable_sort(sites.begin(), sites.end(), [&](NodeId a, NodeId b) { return place(a) < place(b); });
@@ -95,7 +90,7 @@ Graph AttentionWeights(const Graph& graph, Context& context) {
   result.outputs.clear();
   for (size_t i = 0; i < weights.size(); ++i) {
     const Axis key = result[weights[i]].attributes.axes[0];
-    result.SetOutput("w." + names[i] + "[" + key.text() + "]", weights[i]);
+    result.SetOutput(std::string(kWeightsPrefix) + names[i] + "[" + key.text() + "]", weights[i]);
   }
   result.origin = {};
   return result;
@@ -114,7 +109,7 @@ bool TakesTexts(const Graph& graph) {
   std::set<Axis> axes;
   for (NodeId id : graph.Order()) {
     const Node& node = graph[id];
-    if (node.op != OpKind::Input || node.attributes.name.starts_with("len.")) continue;
+    if (node.op != OpKind::Input || node.attributes.name.starts_with(kLengthPrefix)) continue;
     AxisList own;
     for (Axis axis : node.type.axes)
       if (!graph.axes().IsLifted(axis)) own.push_back(axis);

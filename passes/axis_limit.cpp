@@ -13,7 +13,7 @@ std::vector<Complaint> TooManyAxes(const Graph& graph) {
     AxisList axes = node.type.axes;
     for (const NodeId input : node.inputs) axes = ir::Union(axes, graph.axes_of(input));
     if (axes.size() <= ir::kMostAxes) continue;
-    return {{"TooManyAxes",
+    return {{frontend::DiagnosticKind::TooManyAxes,
              node.origin.where,
              "an operation over " + std::to_string(axes.size()) + " axes at once, [" + Text(axes) +
                  "]; there may be " + std::to_string(ir::kMostAxes),

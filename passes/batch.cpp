@@ -7,6 +7,7 @@
 #include <set>
 
 #include "passes/context.h"
+#include "runtime/abi_names.h"
 
 namespace heed::passes {
 namespace {
@@ -36,7 +37,8 @@ Graph Batch(const Graph& graph, Context& context) {
   Graph lifted(axes);
   for (Axis root : DynamicRoots(graph))
     lifted.ragged[root] = lifted.Make(
-        OpKind::Input, {}, {.axes = {batch}, .dtype = ir::DType::Int, .name = "len." + root.text()});
+        OpKind::Input, {},
+        {.axes = {batch}, .dtype = ir::DType::Int, .name = std::string(kLengthPrefix) + root.text()});
   RebuildInto(lifted, graph,
               [&](Graph& copy, NodeId, const Node& node, const std::vector<NodeId>&) -> NodeId {
                 if (node.op == OpKind::Length) return copy.ragged.at(node.attributes.axis.root());
@@ -46,7 +48,7 @@ Graph Batch(const Graph& graph, Context& context) {
                 attributes.axes.insert(attributes.axes.begin(), batch);
                 return copy.Make(OpKind::Input, {}, attributes);
               });
-  for (const char* name : {"loss", "per"})
+  for (const std::string_view name : {kLossOutput, kCountOutput})
     if (const NodeId value = lifted.Output(name)) {
       lifted.origin = lifted[value].origin;
       lifted.SetOutput(name, lifted.Reduce(OpKind::Sum, lifted.Broadcast(value, {batch}), {batch}));

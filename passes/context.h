@@ -30,9 +30,8 @@ struct Context {
   Variant variant = Variant::Forward;
   const PassOptions& options;
   int rewrites = 0;  ///< optional rewrites made so far
-  /// Where attention is fused: origins of softmaxes, as (instance, where). Unset: FuseAttention decides
-  /// itself.
-  std::optional<std::map<std::pair<std::string, std::string>, SiteKind>> sites = std::nullopt;
+  /// Where attention is fused: origins of softmaxes. Unset: FuseAttention decides itself.
+  std::optional<std::map<ir::Origin, SiteKind>> sites = std::nullopt;
   Axis growing = {};  ///< of a prefill or step: the generated axis, which has an element
 
   std::string_view pass = {};  ///< that runs
@@ -40,16 +39,13 @@ struct Context {
   /// Asked before every optional rewrite, with its rule and where it applies; false once `bisect` of them
   /// have been made.
   bool Allow(std::string_view rule, const ir::Origin& origin);
-  void Remark(std::string text) {
-    if (options.remarks) options.remarks->push_back(std::move(text));
+  void Remark(ir::Origin origin, std::string text) {
+    if (options.remarks) options.remarks->push_back({std::move(origin), std::move(text)});
   }
 };
 
 #define HEED_PASS(Function, name, what, after) Graph Function(const Graph& graph, Context& context);
 #include "passes/passes.def"
-
-/// `where` of an origin and the instance it belongs to, for remarks.
-std::string Place(const ir::Origin& origin);
 
 /// "softmax[seq']": an op and the axes it acts along, as an author would write it.
 std::string Call(const Node& node);

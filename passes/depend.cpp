@@ -50,7 +50,8 @@ class Analysis {
     const std::string& y = graph_.generate->variable;
     const std::string t = axis_.text();
     const auto complain = [&](std::string message, std::vector<std::string> notes) {
-      complaints.push_back({"NotCausal", node.origin.where, std::move(message), std::move(notes)});
+      complaints.push_back(
+          {frontend::DiagnosticKind::NotCausal, node.origin.where, std::move(message), std::move(notes)});
     };
     if (node.op == OpKind::Length && node.attributes.axis == axis_.root())
       complain("|" + t + "| is not known while `" + y + "` is being generated", {});
@@ -85,7 +86,7 @@ class Analysis {
       const std::string& later = gone.text();
       if (reversed && std::isinf(ahead)) {
         complaints.push_back(
-            {"NotCausal",
+            {frontend::DiagnosticKind::NotCausal,
              graph_[reversed].origin.where,
              "this mask keeps what comes after position `" + t + "`",
              {"is it the wrong way round? `" + later + " <= " + t + "` keeps what came before",
@@ -160,7 +161,7 @@ Causality AnalyzeCausality(const Graph& graph) { return Analysis(graph).Run(); }
 Graph CheckCausality(const Graph& graph, Context& context) {
   if (graph.generate)
     for (const Complaint& complaint : AnalyzeCausality(graph).complaints)
-      context.Remark(complaint.where + ": " + complaint.message);
+      context.Remark({"", complaint.where}, complaint.message);
   return graph;
 }
 

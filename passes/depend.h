@@ -18,7 +18,7 @@ enum class Dependence {
 struct Causality {
   ir::Axis axis;                           ///< t
   std::vector<Dependence> dependence;      ///< by node number; None for what the outputs do not need
-  std::vector<Complaint> complaints = {};  ///< kind "NotCausal"; empty: the entry can be generated
+  std::vector<Complaint> complaints = {};  ///< of kind NotCausal; empty: the entry can be generated
 };
 
 /// Of one example's graph with `generate`. A masked reduction over t' is causal if its predicate, or the

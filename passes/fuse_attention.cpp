@@ -256,10 +256,6 @@ class Fusion {
   std::map<std::string, std::shared_ptr<const ir::AttentionRegions>> regions_;
 };
 
-std::pair<std::string, std::string> SiteName(const Node& node) {
-  return {node.origin.instance, node.origin.where};
-}
-
 std::string Verdict(const Graph& graph, const Site& site) {
   std::string text = "fused over " + site.key.text() + (site.term ? ": sum over " : ": product over ") +
                      Text(graph[site.dot].attributes.axes);
@@ -279,25 +275,25 @@ Graph DecideSites(const Graph& graph, Context& context) {
   Context scratch{.variant = context.variant, .options = plain};
   const Graph canonical = Canonicalize(graph, scratch);
   const SiteFinder finder(canonical);
-  std::map<std::pair<std::string, std::string>, SiteKind> fused;
-  std::set<std::pair<std::string, std::string>> refused;
+  std::map<ir::Origin, SiteKind> fused;
+  std::set<ir::Origin> refused;
   for (NodeId id : canonical.Order()) {
     if (!finder.IsCandidate(id)) {
       if (const std::string loop = finder.Loop(id); !loop.empty())
-        context.Remark(Place(canonical[id].origin) + ": " + Call(canonical[id]) + " " + loop);
+        context.Remark(canonical[id].origin, Call(canonical[id]) + " " + loop);
       continue;
     }
     std::string why;
     const std::optional<Site> site = finder.Match(id, {}, why);
     const Node& node = canonical[id];
     if (site)
-      fused.emplace(SiteName(node), site->term ? SiteKind::kTerm : SiteKind::kProduct);
+      fused.emplace(node.origin, site->term ? SiteKind::kTerm : SiteKind::kProduct);
     else
-      refused.insert(SiteName(node));
-    context.Remark(Place(node.origin) + ": " + Call(node) + " " +
-                   (site ? Verdict(canonical, *site) : "is not fused: " + why));
+      refused.insert(node.origin);
+    context.Remark(node.origin,
+                   Call(node) + " " + (site ? Verdict(canonical, *site) : "is not fused: " + why));
   }
-  for (const auto& name : refused) fused.erase(name);  // one text, several uses: alike or not at all
+  for (const ir::Origin& origin : refused) fused.erase(origin);  // one text, several uses: all or none
   context.sites = std::move(fused);
   return graph;
 }
@@ -310,18 +306,17 @@ Graph FuseAttention(const Graph& graph, Context& context) {
     const Node& node = graph[id];
     std::optional<SiteKind> kind;
     if (context.sites) {
-      const auto decided = context.sites->find(SiteName(node));
+      const auto decided = context.sites->find(node.origin);
       if (decided == context.sites->end()) continue;
       kind = decided->second;
     }
     std::string why;
     const std::optional<Site> site = finder.Match(id, kind, why);
     if (!site) {
-      context.Remark(Place(node.origin) + ": " + Call(node) + " is not fused" +
-                     (context.sites ? " in this variant: " : ": ") + why);
+      context.Remark(node.origin,
+                     Call(node) + " is not fused" + (context.sites ? " in this variant: " : ": ") + why);
     } else if (context.Allow("an attention is fused", node.origin)) {
-      if (!context.sites)
-        context.Remark(Place(node.origin) + ": " + Call(node) + " " + Verdict(graph, *site));
+      if (!context.sites) context.Remark(node.origin, Call(node) + " " + Verdict(graph, *site));
       fusion.Add(*site);
     }
   }

@@ -13,6 +13,7 @@
 
 #include "passes/conditional.h"
 #include "passes/context.h"
+#include "runtime/abi_names.h"
 
 namespace heed::passes {
 namespace {
@@ -199,7 +200,7 @@ std::map<NodeId, NodeId> Backward(Graph& graph, const std::vector<std::pair<Node
 
 Graph Grad(const Graph& graph, Context& context) {
   Graph result = graph;
-  const NodeId loss = result.Output("loss");
+  const NodeId loss = result.Output(kLossOutput);
   if (!loss) throw InternalError("grad: the graph has no loss");
   std::vector<NodeId> parameters;
   for (NodeId id : result.Order(std::span(&loss, 1)))
@@ -209,7 +210,8 @@ Graph Grad(const Graph& graph, Context& context) {
   for (NodeId id : parameters) {
     const auto found = cotangents.find(id);
     if (found == cotangents.end()) continue;
-    result.SetOutput("d." + result[id].attributes.name, result.Broadcast(found->second, result.axes_of(id)));
+    result.SetOutput(std::string(kGradientPrefix) + result[id].attributes.name,
+                     result.Broadcast(found->second, result.axes_of(id)));
   }
   result.adjoint = false;
   return WithOrderedSums(result);

@@ -18,10 +18,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "passes/context.h"
 #include "passes/depend.h"
 #include "passes/mask.h"
+#include "runtime/abi_names.h"
+#include "runtime/kernels/limits.h"
 
 namespace heed::passes {
 namespace {
@@ -29,10 +32,11 @@ namespace {
 using ir::DType;
 using ir::Family;
 
-// Rings move on by multiples of what kernels sum in blocks: attention takes keys in tiles of 256, a loop adds
-// in lanes of at most 64 elements, a matrix product in blocks of 384 terms.
-constexpr int64_t kFusedRingStep = 256;
-constexpr int64_t kRingStep = 768;
+// Rings move on by multiples of what kernels sum in blocks: those that attention alone reads by its tiles of
+// keys, others by what suits tiles, blocks of a matrix product and lanes of a loop.
+constexpr int64_t kFusedRingStep = kHeedKeyTile;
+constexpr int64_t kRingStep = std::lcm(int64_t{kHeedKeyTile}, int64_t{kHeedBlockDepth});
+static_assert(kRingStep % kHeedMostLanes == 0);
 
 /// A value and the one growing axis along which all its rows are wanted; none: the newest row is.
 struct Want {
@@ -174,7 +178,7 @@ class Demand {
     const Node& node = graph_[id];
     const std::string y = graph_.generate->variable;
     complaints_.push_back(
-        {"NotCausal",
+        {frontend::DiagnosticKind::NotCausal,
          node.origin.where,
          std::string(ir::Info(node.op).name) + " needs pairs of earlier positions, [" + Text(axes) + "]",
          {"while `" + y + "` grows, one row is kept for each position; a value over [" + Text(axes) +
@@ -282,8 +286,7 @@ class Demand {
   bool IsFused(const Node& node) const {
     if (!context_.sites) return false;
     const auto fused = [&](const Node& softmax) {
-      return softmax.op == OpKind::Softmax &&
-             context_.sites->count({softmax.origin.instance, softmax.origin.where}) != 0;
+      return softmax.op == OpKind::Softmax && context_.sites->count(softmax.origin) != 0;
     };
     if (node.op == OpKind::Softmax) return fused(node);
     if (node.op != OpKind::Contract) return false;
@@ -364,7 +367,7 @@ class StepBuilder {
     };
     at.axes = adapt(at.axes);
     at.to = adapt(at.to);
-    // Rows have no growing axis, and slots are called alike on both sides.
+    // Rows have no growing axis, and slots are called the same on both sides.
     std::erase_if(at.renames, [&](const auto& rename) { return demand_.Grows(rename.first); });
     return at;
   }
@@ -380,7 +383,7 @@ class StepBuilder {
     step_.origin = node.origin;
     if (demand_.IsFixed(id)) {
       Attributes at{.axes = node.type.axes, .indexes = node.type.indexes, .dtype = node.type.dtype};
-      at.name = std::string(ir::kFixedPrefix) + std::to_string(fixed_.size());
+      at.name = std::string(kFixedPrefix) + std::to_string(fixed_.size());
       at.index = demand_.IsShared(id) ? 1 : 0;
       fixed_.push_back({at.name, {id, {}}, {}});
       return step_.Make(OpKind::Input, {}, at);
@@ -442,7 +445,7 @@ class StepBuilder {
     Attributes at{.axes = Replaced(node.type.axes, want.along, slots),
                   .indexes = node.type.indexes,
                   .dtype = node.type.dtype};
-    at.name = std::string(ir::kCachePrefix) + std::to_string(caches_.size());
+    at.name = std::string(kCachePrefix) + std::to_string(caches_.size());
     caches_.push_back({at.name, want, slots});
     const NodeId cache = step_.Make(OpKind::Input, {}, at);
     const NodeId slot = slots.ring() ? step_.Sub(last_, First(step_, last_, slots)) : last_;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "passes/context.h"
+#include "runtime/abi_names.h"
 
 namespace heed::passes {
 namespace {
@@ -148,7 +149,7 @@ class LastRowRewrite {
 }  // namespace
 
 Graph LastRow(const Graph& graph, Context& context) {
-  const NodeId logits = graph.Output("logits");
+  const NodeId logits = graph.Output(kLogitsOutput);
   if (!logits) throw InternalError("last_row: the graph has no logits");
   Axis axis;
   if (graph.generate) axis = graph.generate->axis;

@@ -12,6 +12,7 @@
 #include "passes/context.h"
 #include "passes/need.h"
 #include "passes/prove.h"
+#include "runtime/abi_names.h"
 
 namespace heed::passes {
 namespace {
@@ -322,17 +323,17 @@ std::vector<Complaint> CertainFaults(const Graph& given) {
     Certainty certainty(graph, doubt);
     if (certainty.Judge() != Certainty::Verdict::Always) continue;
     const Node& node = graph[doubt.id];
-    Complaint complaint;
+    using frontend::DiagnosticKind;
     if (doubt.weight) {
-      complaint.kind = "InvalidNumber";
-      complaint.where = node.origin.where;
-      complaint.message = "`per` is below 0, or no finite number, in every example";
-      complaint.notes = {"it is what an example counts: 0 or more"};
-      complaints.push_back(std::move(complaint));
+      complaints.push_back({.kind = DiagnosticKind::InvalidNumber,
+                            .where = node.origin.where,
+                            .message = "`per` is below 0, or no finite number, in every example",
+                            .notes = {"it is what an example counts: 0 or more"}});
       continue;
     }
     told.insert(doubt.id);
-    complaint.kind = node.op == OpKind::Gather ? "PastTheEnd" : "InvalidNumber";
+    Complaint complaint{.kind = node.op == OpKind::Gather ? DiagnosticKind::PastTheEnd
+                                                          : DiagnosticKind::InvalidNumber};
     complaint.where = node.origin.where;
     complaint.message = ShiftedRead(graph, node, complaint.notes);
     if (complaint.message.empty()) {
@@ -358,16 +359,17 @@ Graph Checks(const Graph& given, Context& context) {
   // Decoding begins with at least one element.
   const std::set<Axis> never_empty = context.growing ? std::set<Axis>{context.growing} : std::set<Axis>();
   const Partials partials(graph, never_empty);
-  std::map<std::pair<NodeId, std::string>, std::string> known;
+  std::set<std::pair<NodeId, ir::Place>> known;
   for (const Doubt& doubt : partials.doubts()) {
     const NodeId worst = Worst(graph, doubt);
-    const std::string what = Describe(graph, doubt), where = graph[doubt.id].origin.where;
-    if (!known.emplace(std::pair(worst, where), what).second) continue;
-    const std::string output = std::string(ir::kCheckPrefix) + std::to_string(graph.checks.size());
+    const ir::Place where = graph[doubt.id].origin.where;
+    if (!known.emplace(worst, where).second) continue;
+    const std::string what = Describe(graph, doubt);
+    const std::string output = std::string(kCheckPrefix) + std::to_string(graph.checks.size());
     graph.SetOutput(output, worst);
     graph.checks.push_back({output, where, what});
-    context.Remark(where + ": checked when it runs: " +
-                   (doubt.weight ? "that `per` is 0 or more" : Filled(what, "a computed place")));
+    context.Remark({"", where}, "checked when it runs: " + (doubt.weight ? "that `per` is 0 or more"
+                                                                         : Filled(what, "a computed place")));
   }
   graph.origin = {};
   return graph;

@@ -1,6 +1,6 @@
 // The driver: which passes make up a variant, and the running of them with printing, timing and verification.
 //
-// Knows no pass but by name: passes.def lists them. Checks (bounds, depend) are not part of the pipelines;
+// Knows no pass but by name: passes.def lists them. Checks (partial, depend) are not part of the pipelines;
 // the front end asks for them once an entry with CheckEntry and turns complaints into diagnostics.
 #include "passes/pass.h"
 
@@ -14,6 +14,7 @@
 #include "passes/depend.h"
 #include "passes/incremental.h"
 #include "passes/partial.h"
+#include "runtime/abi_names.h"
 
 namespace heed::passes {
 namespace {
@@ -60,7 +61,7 @@ Graph Run(const PassInfo& pass, const Graph& graph, Context& context) {
 
 std::vector<std::string_view> Pipeline(Variant variant) {
   if (variant == Variant::Weights) return {"weights", "checks", "batch", "canonicalize", "cse"};
-  // Sites come before what takes the query axis away, so that every variant decides alike.
+  // Sites come before what takes the query axis away, so that every variant decides the same way.
   std::vector<std::string_view> names{"sites"};
   if (variant == Variant::Prefill || variant == Variant::Step) names.push_back("incremental");
   if (variant == Variant::Prefill) names.push_back("last_row");
@@ -70,15 +71,17 @@ std::vector<std::string_view> Pipeline(Variant variant) {
   return names;
 }
 
-std::string Place(const ir::Origin& origin) {
-  if (origin.instance.empty()) return origin.where;
-  return origin.where.empty() ? origin.instance : origin.where + " (" + origin.instance + ")";
+std::string Remark::Text() const {
+  const std::string where = origin.where.Text();
+  const std::string instance =
+      where.empty() || origin.instance.empty() ? origin.instance : " (" + origin.instance + ")";
+  return where + instance + ": " + text;
 }
 
 bool Context::Allow(std::string_view rule, const ir::Origin& origin) {
   if (options.bisect >= 0 && rewrites >= options.bisect) return false;
   ++rewrites;
-  if (options.trace) options.trace(rewrites, pass, rule, Place(origin));
+  if (options.trace) options.trace({rewrites, pass, rule, origin});
   return true;
 }
 
@@ -109,7 +112,7 @@ std::optional<Graph> RunPasses(const Graph& graph, const std::vector<std::string
                                const PassOptions& options, std::optional<Variant> variant) {
   for (const std::string& name : names)
     if (!Find(name)) return std::nullopt;
-  if (!variant) variant = graph.Output("loss") ? Variant::Train : Variant::Forward;
+  if (!variant) variant = graph.Output(kLossOutput) ? Variant::Train : Variant::Forward;
   Context context{.variant = *variant, .options = options};
   Graph result = graph;
   for (const std::string& name : names) result = Run(*Find(name), result, context);

@@ -1,4 +1,3 @@
-// See remarks.h. The instance of a remark is what Place (context.h) puts in parentheses.
 #include "passes/remarks.h"
 
 #include <algorithm>
@@ -7,18 +6,6 @@
 
 namespace heed::passes {
 namespace {
-
-struct Parts {
-  std::string before, instance, after;
-};
-
-Parts Cut(const std::string& remark) {
-  const size_t end = remark.find("): "), begin = end == remark.npos ? remark.npos : remark.rfind(" (", end);
-  if (begin == remark.npos) return {remark, "", ""};
-  const std::string instance = remark.substr(begin + 2, end - begin - 2);
-  if (instance.find(' ') != instance.npos) return {remark, "", ""};
-  return {remark.substr(0, begin + 2), instance, remark.substr(end)};
-}
 
 /// "h.*.attn" for "h.3.attn".
 std::string WithoutNumbers(const std::string& instance) {
@@ -36,29 +23,32 @@ std::string WithoutNumbers(const std::string& instance) {
 
 }  // namespace
 
-std::vector<std::string> OnceEach(const std::vector<std::string>& remarks) {
+std::vector<std::string> OnceEach(const std::vector<Remark>& remarks) {
   struct Group {
-    std::string first;
-    Parts parts;
+    Remark first, layers;
     int count = 0;
   };
   std::vector<Group> groups;
-  std::map<std::string, size_t> places;
-  for (const std::string& remark : remarks) {
-    Parts parts = Cut(remark);
-    parts.instance = WithoutNumbers(parts.instance);
-    const auto [place, fresh] = places.emplace(parts.before + parts.instance + parts.after, groups.size());
-    if (fresh) groups.push_back({remark, std::move(parts)});
+  std::map<std::pair<ir::Origin, std::string>, size_t> places;
+  for (const Remark& remark : remarks) {
+    Remark layers = remark;
+    if (remark.origin.where) layers.origin.instance = WithoutNumbers(remark.origin.instance);
+    const auto [place, fresh] = places.emplace(std::pair(layers.origin, layers.text), groups.size());
+    if (fresh) groups.push_back({remark, std::move(layers)});
     ++groups[place->second].count;
   }
   std::vector<std::string> once;
-  for (const Group& group : groups) {
+  for (Group& group : groups) {
     const std::string count = std::to_string(group.count);
-    const bool layers = group.parts.instance.find('*') != std::string::npos;
-    once.push_back(group.count == 1 ? group.first
-                   : layers         ? group.parts.before + group.parts.instance + ", " + count + " of them" +
-                                  group.parts.after
-                            : group.first + " (" + count + " times)");
+    std::string& layers = group.layers.origin.instance;
+    if (group.count == 1) {
+      once.push_back(group.first.Text());
+    } else if (layers.find('*') != std::string::npos) {
+      layers += ", " + count + " of them";
+      once.push_back(group.layers.Text());
+    } else {
+      once.push_back(group.first.Text() + " (" + count + " times)");
+    }
   }
   return once;
 }

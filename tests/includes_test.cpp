@@ -20,18 +20,18 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::vector<std::string>>& Rooms() {
   static const std::vector<std::string> kernels = {"runtime/kernels/heed_kernels.h",
                                                    "runtime/kernels/tiles.h"};
-  static const std::vector<std::string> engine = {"runtime/abi.h", "runtime/base/", "runtime/engine/"};
+  static const std::vector<std::string> engine = {"runtime/abi.h", "runtime/abi_names.h", "runtime/base/", "runtime/engine/"};
   const auto with = [](std::vector<std::string> list, const std::vector<std::string>& more) {
     list.insert(list.end(), more.begin(), more.end());
     return list;
   };
-  static const std::vector<std::string> plan = with({"ir/", "runtime/base/", "runtime/abi.h"}, kernels);
+  static const std::vector<std::string> plan = with({"ir/", "runtime/base/", "runtime/abi.h", "runtime/abi_names.h"}, kernels);
   static const std::vector<std::string> data =
       with(engine, {"runtime/weights/", "runtime/text/", "runtime/data/"});
   static const std::map<std::string, std::vector<std::string>> rooms = {
       {"runtime/base/", {}},
       {"runtime/kernels/", {"runtime/base/random.h"}},
-      {"runtime/engine/", with({"runtime/abi.h", "runtime/base/"}, kernels)},
+      {"runtime/engine/", with({"runtime/abi.h", "runtime/abi_names.h", "runtime/base/"}, kernels)},
       {"runtime/weights/", engine},
       {"runtime/text/", {"runtime/base/"}},
       {"runtime/data/", data},
@@ -39,10 +39,12 @@ const std::map<std::string, std::vector<std::string>>& Rooms() {
       {"runtime/decode/", data},
       {"runtime/commands/", with(data, {"runtime/train/", "runtime/decode/"})},
       {"runtime/", {"runtime/commands/"}},
-      {"ir/", {"runtime/base/"}},
-      {"frontend/", {"ir/", "runtime/base/"}},
+      {"ir/", {"runtime/base/", "runtime/abi_names.h"}},
+      {"frontend/", {"ir/", "runtime/base/", "runtime/abi_names.h"}},
       {"frontend/commands/", {"ir/", "frontend/", "passes/", "backend/", "runtime/base/", "runtime/abi.h"}},
-      {"passes/", {"ir/", "runtime/base/"}},
+      {"passes/",
+       {"ir/", "runtime/base/", "runtime/abi_names.h", "runtime/kernels/limits.h",
+        "frontend/diagnostic_kind.h"}},
       {"backend/target/", plan},
       {"backend/plan/", plan},
       {"backend/emit/", with(plan, {"backend/target/", "backend/plan/"})},

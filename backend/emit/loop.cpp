@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "backend/emit/loop_emitter.h"
+#include "runtime/kernels/limits.h"
 
 namespace heed::backend {
 
@@ -27,6 +28,14 @@ constexpr int64_t kChunk = 2048;    // elements of a row without reductions that
 constexpr int kUnrollRowCost = 40;  // dearer rows are not unrolled
 constexpr int kUnrollSimpleCost = 12;
 constexpr int kUnrollColumnCost = 48;
+
+// Decoding moves its rings on by multiples of this (passes/incremental.cpp).
+#define HEED_TARGET(name, triple, cpu, features, lanes, clang_flags, kernels) \
+  static_assert(kHeedMostLanes % (kAccumulators * (lanes)) == 0);
+#define HEED_CPU(name, level)
+#include "backend/target/target.def"
+#undef HEED_CPU
+#undef HEED_TARGET
 
 int CostOf(const LoopValue& value) {
   switch (value.kind) {

@@ -163,7 +163,8 @@ Constant* BundleEmitter::Checks(const Plan& plan) {
     const auto output = std::find_if(plan.outputs.begin(), plan.outputs.end(),
                                      [&](const TensorInfo& each) { return each.name == check.output; });
     if (output == plan.outputs.end()) throw ir::InternalError("no output " + check.output);
-    elements.push_back(Struct({Number(output - plan.outputs.begin()), Text(check.where), Text(check.what)}));
+    elements.push_back(
+        Struct({Number(output - plan.outputs.begin()), Text(check.where.Text()), Text(check.what)}));
   }
   return Array(elements);
 }

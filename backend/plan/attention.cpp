@@ -3,6 +3,7 @@
 
 #include "backend/plan/build_loop.h"
 #include "backend/plan/planner.h"
+#include "ir/attention_operands.h"
 #include "ir/op.h"
 #include "runtime/kernels/heed_kernels.h"
 
@@ -76,8 +77,10 @@ Axis Planner::QueryOf(const Node& node) const {
   const ir::Attributes& at = node.attributes;
   Axis query = at.query;
   if (query) return query;
-  const AxisList &q_axes = graph_.axes_of(node.inputs[0]), &k_axes = graph_.axes_of(node.inputs[1]),
-                 &v_axes = graph_.axes_of(node.inputs[2]);
+  using Operands = ir::AttentionOperands;
+  const AxisList &q_axes = graph_.axes_of(node.inputs[Operands::kQuery]),
+                 &k_axes = graph_.axes_of(node.inputs[Operands::kKey]),
+                 &v_axes = graph_.axes_of(node.inputs[Operands::kValue]);
   for (Axis axis : ir::Minus(at.to, {at.axis})) {
     if (ir::Contains(k_axes, axis) || ir::Contains(v_axes, axis) || !ir::Contains(q_axes, axis)) continue;
     if (graph_.axes().IsLifted(axis)) continue;
@@ -89,25 +92,29 @@ Axis Planner::QueryOf(const Node& node) const {
 void Planner::Attention(const std::vector<NodeId>& results) {
   const Node& node = graph_[results[0]];
   const ir::Attributes& at = node.attributes;
-  const AxisList value_axes = ir::Minus(ir::Minus(graph_.axes_of(node.inputs[2]), at.to), {at.axis});
+  const ir::AttentionOperands operands(at);
+  const AxisList value_axes =
+      ir::Minus(ir::Minus(graph_.axes_of(node.inputs[operands.kValue]), at.to), {at.axis});
   AttentionStep attention;
   attention.backward = node.op == OpKind::AttentionGrad;
   std::vector<View> views;
   for (NodeId in : node.inputs) views.push_back(Memory(in));
-  for (int i : {0, 1, 2})
-    views[i] = Walkable(node.inputs[i], i == 2 ? value_axes : at.axes, attention.backward);
+  for (size_t i : {operands.kQuery, operands.kKey, operands.kValue})
+    views[i] = Walkable(node.inputs[i], i == operands.kValue ? value_axes : at.axes, attention.backward);
   View o, lse;
   if (attention.backward) {
-    o = views[3 + at.captures];
-    lse = views[4 + at.captures];
+    o = views[operands.output()];
+    lse = views[operands.log_sum_exp()];
   }
   for (NodeId id : results) {
-    const int64_t index = graph_[id].attributes.index;
+    const size_t index = static_cast<size_t>(graph_[id].attributes.index);
     if (attention.backward) {
-      if (index > 2) continue;
+      if (operands.IsCapture(index)) continue;
       // The kernel writes gradients with the strides of what they are gradients of.
       layout_.AllocateLike(id, views[index]);
-      (index == 0 ? attention.dq : index == 1 ? attention.dk : attention.dv) = layout_.ViewOf(id).base;
+      (index == operands.kQuery ? attention.dq
+       : index == operands.kKey ? attention.dk
+                                : attention.dv) = layout_.ViewOf(id).base;
     } else {
       layout_.Allocate(id);
       (index == 0 ? o : lse) = layout_.ViewOf(id);
@@ -119,10 +126,10 @@ void Planner::Attention(const std::vector<NodeId>& results) {
   attention.split = !at.regions->term && attention.query_axis &&
                     SplitPays({attention.query_axis}, {attention.key_axis}, at.axes);
   WalkOperands(results[0], views, o, lse, value_axes, attention);
-  if (attention.backward) attention.d_o = LyingLike(o, node.inputs[5 + at.captures]);
+  if (attention.backward) attention.d_o = LyingLike(o, node.inputs[operands.d_output()]);
   WalkCaptures(node, views, attention);
   for (NodeId id : results) {
-    if (attention.backward && graph_[id].attributes.index > 2)
+    if (attention.backward && operands.IsCapture(static_cast<size_t>(graph_[id].attributes.index)))
       attention.gradients.push_back(CaptureGradient(id, attention, at.axes));
   }
   if (!attention.backward) KeepLogSumExp(attention);
@@ -133,7 +140,8 @@ void Planner::WalkOperands(NodeId result, const std::vector<View>& views, const 
                            const AxisList& value_axes, AttentionStep& attention) {
   const ir::Attributes& at = graph_[result].attributes;
   const Axis query = attention.query_axis, key = attention.key_axis;
-  const View &q = views[0], &k = views[1], &v = views[2];
+  using Operands = ir::AttentionOperands;
+  const View &q = views[Operands::kQuery], &k = views[Operands::kKey], &v = views[Operands::kValue];
   const auto along_query = [&](const View& view) { return query ? view.Stride(query) : kZero; };
   attention.q = q.base;
   attention.k = k.base;
@@ -165,8 +173,9 @@ void Planner::WalkOperands(NodeId result, const std::vector<View>& views, const 
 void Planner::WalkCaptures(const Node& node, const std::vector<View>& views, AttentionStep& attention) const {
   const AxisList& dots = node.attributes.axes;
   const Axis query = attention.query_axis, key = attention.key_axis;
-  for (int64_t c = 0; c < node.attributes.captures; ++c) {
-    const View& view = views[3 + c];
+  const ir::AttentionOperands operands(node.attributes);
+  for (size_t c = 0; c < operands.captures(); ++c) {
+    const View& view = views[operands.capture(c)];
     AttentionCapture capture{view.base,
                              view.dtype,
                              {},
@@ -199,7 +208,8 @@ AttentionGradient Planner::CaptureGradient(NodeId id, const AttentionStep& atten
   const Axis query = attention.query_axis, key = attention.key_axis, differences = key.Difference();
   const AxisList& axes = graph_.axes_of(id);
   AttentionGradient gradient;
-  gradient.capture = static_cast<int>(graph_[id].attributes.index) - 3;
+  gradient.capture = static_cast<int>(
+      ir::AttentionOperands::CaptureNumber(static_cast<size_t>(graph_[id].attributes.index)));
   const bool along_query = query && ir::Contains(axes, query), along_key = ir::Contains(axes, key);
   const bool along_dot = !ir::Intersection(axes, dots).empty();
   gradient.along = along_dot                         ? kHeedAlongDot

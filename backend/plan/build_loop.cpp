@@ -69,7 +69,7 @@ class Unfolder {
     for (Axis axis : node.type.axes) {
       const auto found = map.find(axis);
       if (found == map.end())
-        throw InternalError("loop lacks axis " + axis.text() + " at " + node.origin.where);
+        throw InternalError("loop lacks axis " + axis.text() + " at " + node.origin.where.Text());
       relevant.emplace(*found);
     }
     const auto key = std::make_tuple(id, root, relevant);
@@ -88,7 +88,8 @@ class Unfolder {
       }
       if (!own_.count(id) && layout_.HasMemory(id)) return Load(layout_.ViewOf(id), map);
     }
-    if (ir::IsReduce(node.op)) throw InternalError("reduction used before its loop at " + node.origin.where);
+    if (ir::IsReduce(node.op))
+      throw InternalError("reduction used before its loop at " + node.origin.where.Text());
     const ir::Attributes& at = node.attributes;
     switch (node.op) {
       case OpKind::Const:
@@ -129,7 +130,8 @@ class Unfolder {
         break;
     }
     if (!ir::IsPointwise(node.op)) {
-      throw InternalError("no loop for " + std::string(ir::Info(node.op).name) + " at " + node.origin.where);
+      throw InternalError("no loop for " + std::string(ir::Info(node.op).name) + " at " +
+                          node.origin.where.Text());
     }
     std::vector<int> arguments;
     arguments.reserve(node.inputs.size());

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ir/op.h"
+#include "runtime/abi_names.h"
 
 namespace heed::backend {
 
@@ -39,7 +40,7 @@ Exponentials MakeExponentials(Graph& graph, NodeId x, const ir::AxisList& axes, 
 bool IsInPlace(const Graph& graph, NodeId id, const std::vector<std::vector<NodeId>>& users) {
   const Node& node = graph[id];
   const Node& cache = graph[node.inputs[0]];
-  return cache.op == OpKind::Input && cache.attributes.name.starts_with(ir::kCachePrefix) &&
+  return cache.op == OpKind::Input && cache.attributes.name.starts_with(kCachePrefix) &&
          graph.Output(cache.attributes.name) == id && users[node.inputs[0].value].size() == 1;
 }
 

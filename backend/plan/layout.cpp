@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ir/op.h"
+#include "runtime/abi_names.h"
 
 namespace heed::backend {
 
@@ -59,7 +60,7 @@ Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
     for (Axis axis : graph.axes_of(id)) visit(axis);
     if (graph.op(id) == OpKind::Positions || graph.op(id) == OpKind::Length) visit(graph[id].attributes.axis);
   }
-  const auto is_cache = [](const std::string& name) { return name.starts_with(ir::kCachePrefix); };
+  const auto is_cache = [](const std::string& name) { return name.starts_with(kCachePrefix); };
   for (NodeId id : order) {
     const Node& node = graph[id];
     if (node.op != OpKind::Input || !is_cache(node.attributes.name)) continue;
@@ -259,7 +260,8 @@ void Layout::ChooseOrders(const OutputOrders& orders) {
   }
   for (const auto& [name, value] : graph_.outputs) {
     // Gradients are stored as their parameters are: the order of the output's own type.
-    if (name.starts_with("d.") && wanted[value.value].empty()) wanted[value.value] = graph_.axes_of(value);
+    if (name.starts_with(kGradientPrefix) && wanted[value.value].empty())
+      wanted[value.value] = graph_.axes_of(value);
   }
   // Wishes travel from users to the values they are made of.
   for (auto it = order.rbegin(); it != order.rend(); ++it) {
@@ -301,8 +303,8 @@ void Layout::ChooseOrders(const OutputOrders& orders) {
     AxisList& chosen = orders_[id.value];
     if (node.op == OpKind::Input || node.op == OpKind::Param) {
       const std::string& name = node.attributes.name;
-      const bool kept = node.op == OpKind::Input &&
-                        (name.starts_with(ir::kCachePrefix) || name.starts_with(ir::kFixedPrefix));
+      const bool kept =
+          node.op == OpKind::Input && (name.starts_with(kCachePrefix) || name.starts_with(kFixedPrefix));
       chosen = kept ? OrderOfKept(id, users) : node.type.axes;
       continue;
     }
@@ -410,7 +412,7 @@ View Layout::OutputView(int index) {
   for (size_t b = 0; b < plan_.buffers.size(); ++b) {
     if (plan_.buffers[b].kind == BufferKind::Output && plan_.buffers[b].index == index) {
       const TensorInfo& output = plan_.outputs[index];
-      return MakeView(static_cast<int>(b), output.axes, output.name.starts_with(ir::kCachePrefix));
+      return MakeView(static_cast<int>(b), output.axes, output.name.starts_with(kCachePrefix));
     }
   }
   throw ir::InternalError("output without a buffer");

@@ -99,8 +99,7 @@ std::string Planner::OriginOf(NodeId id) const {
   const Node& node = graph_[id];
   std::string text = std::string(ir::Info(node.op).name);
   if (!node.origin.instance.empty()) text += " " + node.origin.instance;
-  const std::string where = node.origin.where.substr(0, node.origin.where.find(" < "));
-  return where.empty() ? text : text + " " + where;
+  return node.origin.where ? text + " " + node.origin.where.WithoutCallers().Text() : text;
 }
 
 const View& Planner::Memory(NodeId id) {

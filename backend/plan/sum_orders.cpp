@@ -21,7 +21,7 @@ std::string SumOrders::KeyOf(const Graph& graph, NodeId id) {
   for (Axis axis : node.attributes.axes) axes.push_back(Plain(axis));
   std::sort(axes.begin(), axes.end());
   return std::string(ir::Info(node.op).name) + "[" + ir::Text(axes) + "] " + node.origin.instance + " @ " +
-         node.origin.where;
+         node.origin.where.Text();
 }
 
 const SumOrders::Order* SumOrders::Find(const Graph& graph, NodeId id) const {

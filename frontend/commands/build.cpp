@@ -93,10 +93,11 @@ Status Build::AddFunctions(const frontend::Program& program, backend::ProgramSpe
     backend::EntrySpec& described = spec.entries.emplace_back(Describe(program, entry));
     for (const Variant variant : Variants(entry.kind)) {
       passes::PassOptions options = passes_.Make(timer_, Title(entry, variant));
-      options.remarks = &spec.remarks[std::string(ir::Name(variant)) + "/" + entry.name];
+      std::vector<passes::Remark> remarks;
+      options.remarks = &remarks;
       described.graphs[variant] =
           std::make_shared<const ir::Graph>(passes::RunPipeline(Source(entry, variant), variant, options));
-      *options.remarks = passes::OnceEach(*options.remarks);
+      spec.remarks[std::string(ir::Name(variant)) + "/" + entry.name] = passes::OnceEach(remarks);
     }
   }
   return ChooseWeights(program, spec);

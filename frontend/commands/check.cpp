@@ -40,7 +40,7 @@ void Check::RunPasses(const frontend::Entry& entry) {
   std::vector<std::pair<std::string, std::string>> said;  // a remark, and the variants it is about
   for (const ir::Variant variant : Variants(entry.kind)) {
     passes::PassOptions options = passes_.Make(timer_, Title(entry, variant));
-    std::vector<std::string> remarks;
+    std::vector<passes::Remark> remarks;
     if (remarks_) options.remarks = &remarks;
     passes::RunPipeline(Source(entry, variant), variant, options);
     for (const std::string& remark : passes::OnceEach(remarks)) {

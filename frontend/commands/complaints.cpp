@@ -1,10 +1,6 @@
 // See complaints.h.
 #include "frontend/commands/complaints.h"
 
-#include <algorithm>
-#include <cctype>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -16,41 +12,17 @@ using frontend::Diagnostics;
 using frontend::Loc;
 using frontend::SourceFile;
 
-/// The places of an Origin::where, innermost first.
-std::vector<Loc> Places(const frontend::Program& program, const std::string& where) {
+/// Where in the texts of `program` a place and its callers are, innermost first.
+std::vector<Loc> Places(const frontend::Program& program, ir::Place place) {
   std::vector<Loc> places;
-  for (size_t begin = 0; begin < where.size();) {
-    const size_t end = std::min(where.find(" < ", begin), where.size());
-    const std::string place = where.substr(begin, end - begin);
-    begin = end + 3;
-    const size_t column_at = place.rfind(':');
-    const size_t line_at =
-        column_at == std::string::npos || column_at == 0 ? column_at : place.rfind(':', column_at - 1);
-    if (line_at == std::string::npos) continue;
-    const int line = std::atoi(place.c_str() + line_at + 1),
-              column = std::atoi(place.c_str() + column_at + 1);
-    for (const auto& file : program.files) {
-      if (file->base_name() != place.substr(0, line_at) || file->Line(line).data() == nullptr) continue;
-      const uint32_t offset =
-          static_cast<uint32_t>(file->Line(line).data() - file->text().data()) + column - 1;
-      uint32_t length = 0;
-      while (offset + length < file->text().size() &&
-             (std::isalnum(static_cast<unsigned char>(file->text()[offset + length])) ||
-              std::strchr("_'", file->text()[offset + length]) != nullptr)) {
-        ++length;
+  for (; place; place = place.caller())
+    for (const auto& file : program.files)
+      if (const Loc loc = file->At(place.line(), place.column());
+          file->short_name() == place.file() && loc.file != nullptr) {
+        places.push_back(loc);
+        break;
       }
-      places.push_back({file.get(), offset, std::max(length, 1u)});
-      break;
-    }
-  }
   return places;
-}
-
-DiagnosticKind KindOf(const std::string& name) {
-  for (const DiagnosticKind kind : frontend::AllKinds()) {
-    if (frontend::KindName(kind) == name) return kind;
-  }
-  throw ir::InternalError("no diagnostic " + name + " in diagnostics.def");
 }
 
 }  // namespace
@@ -65,11 +37,11 @@ void Report(const passes::Complaint& complaint, const frontend::Program& program
     at = place;
     break;
   }
-  const bool generates = complaint.kind == "NotCausal" && entry.graph->generate != nullptr;
+  const bool generates = complaint.kind == DiagnosticKind::NotCausal && entry.graph->generate != nullptr;
   std::string message = complaint.message;
   if (generates)
     message = "`" + entry.name + "` cannot be generated along " + entry.graph->generate->axis.text();
-  frontend::Diagnostic& diagnostic = diagnostics.Report(KindOf(complaint.kind), at, message);
+  frontend::Diagnostic& diagnostic = diagnostics.Report(complaint.kind, at, message);
   if (generates && !places.empty()) diagnostic.labels.push_back({places.front(), complaint.message});
   if (generates && places.empty()) diagnostic.notes.push_back(complaint.message);
   for (size_t i = 0; i < places.size(); ++i) {

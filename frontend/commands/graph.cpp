@@ -43,35 +43,34 @@ class Graph : public Command {
     program_.Declare(app);
     app.add_option("--after", after_, "after this pass")->type_name("PASS")->check(PassName());
     AddVariant(app, variant_);
-    app.add_flag("--unroll", draw_.unroll, "draw equal layers one by one");
+    app.add_flag("--unroll", unroll_, "draw equal layers one by one");
   }
   Result<int> Run() override;
 
  private:
-  using Drawing = std::pair<std::string, std::string>;  // title, dot
-  Result<Drawing> Draw(const frontend::Entry& entry);
+  Result<ir::Picture> Draw(const frontend::Entry& entry);
 
   ProgramOptions program_;
   std::string output_, after_, variant_;
-  ir::DrawOptions draw_;
+  bool unroll_ = false;
   Timer timer_;
 };
 
-Result<Graph::Drawing> Graph::Draw(const frontend::Entry& entry) {
+Result<ir::Picture> Graph::Draw(const frontend::Entry& entry) {
   const Variant variant = ChooseVariant(entry.kind, variant_, after_);
-  draw_.title = "entry " + entry.name;
-  if (after_.empty()) return Drawing(draw_.title, ir::Dot(Source(entry, variant), draw_));
+  const std::string title = "entry " + entry.name;
+  if (after_.empty()) return ir::Picture{variant == Variant::Train ? entry.graph : entry.infer, title};
   // Passes that run twice in the pipeline are drawn as of their last run.
-  ir::DrawOptions titled = draw_;
-  titled.title = Title(entry, variant) + " after " + after_;
-  std::string dot;
-  passes::PassOptions options = PassFlags().Make(timer_, draw_.title);
+  std::shared_ptr<const ir::Graph> drawn;
+  passes::PassOptions options = PassFlags().Make(timer_, title);
   options.print_after = {after_};
-  options.print = [&](std::string_view, const ir::Graph& graph, bool) { dot = ir::Dot(graph, titled); };
+  options.print = [&](std::string_view, const ir::Graph& graph, bool) {
+    drawn = std::make_shared<ir::Graph>(graph);
+  };
   passes::RunPipeline(Source(entry, variant), variant, options);
-  if (dot.empty())
+  if (drawn == nullptr)
     return Error{"pass `" + after_ + "` is not part of the pipeline of " + Title(entry, variant)};
-  return Drawing(titled.title, std::move(dot));
+  return ir::Picture{drawn, Title(entry, variant) + " after " + after_};
 }
 
 Result<int> Graph::Run() {
@@ -82,24 +81,23 @@ Result<int> Graph::Run() {
     format = "dot";
   }
   if (Status fine = CheckOutput(output_, program_.file); !fine) return fine.error();
-  std::vector<Drawing> drawings;
+  std::vector<ir::Picture> pictures;
   if (IsHir(program_.file)) {
-    draw_.title = std::filesystem::path(program_.file).filename().string();
     const Result<std::shared_ptr<ir::Graph>> graph = ReadGraph(program_.file);
     if (!graph) return graph.error();
-    drawings.emplace_back(draw_.title, ir::Dot(**graph, draw_));
+    pictures.push_back({*graph, std::filesystem::path(program_.file).filename().string()});
   } else {
     const Result<std::unique_ptr<frontend::Program>> program = Load(program_, timer_);
     if (!program) return program.error();
     if (*program == nullptr) return 1;
     if ((*program)->entries.empty()) return Error{program_.file + ": has no entry to draw"};
     for (const frontend::Entry& entry : (*program)->entries) {
-      Result<Drawing> drawing = Draw(entry);
-      if (!drawing) return drawing.error();
-      drawings.push_back(std::move(*drawing));
+      Result<ir::Picture> picture = Draw(entry);
+      if (!picture) return picture.error();
+      pictures.push_back(std::move(*picture));
     }
   }
-  const std::string dot = frontend::JoinDrawings(drawings);
+  const std::string dot = ir::Dot(pictures, unroll_);
   const Status written =
       format == "dot" ? frontend::WriteText(output_, dot) : frontend::RunGraphviz(dot, format, output_);
   return written ? Result<int>(0) : written.error();

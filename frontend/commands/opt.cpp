@@ -39,14 +39,14 @@ Result<int> Opt::Run() {
   for (const std::string& complaint : ir::Verify(**graph)) return Error{file_ + ": " + complaint};
   Timer timer;
   passes::PassOptions options = passes_.Make(timer, file_);
-  std::vector<std::string> remarks;
+  std::vector<passes::Remark> remarks;
   options.remarks = &remarks;
   std::optional<ir::Variant> variant;
   for (const ir::Variant each : ir::kVariants)
     if (ir::Name(each) == variant_) variant = each;
   const std::optional<ir::Graph> result = passes::RunPasses(**graph, names_, options, variant);
   if (!result.has_value()) return Error{"unknown pass in --passes"};
-  for (const std::string& remark : remarks) std::cout << "# remark: " << remark << "\n";
+  for (const passes::Remark& remark : remarks) std::cout << "# remark: " << remark.Text() << "\n";
   if (passes_.time_passes) timer.Print();
   const Status written = frontend::WriteText(output_, ir::Print(*result));
   return written ? Result<int>(0) : written.error();

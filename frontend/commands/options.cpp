@@ -63,10 +63,9 @@ passes::PassOptions PassFlags::Make(Timer& timer, const std::string& what) const
               << (changed || !all ? "\n" + ir::Print(graph) : std::string(": unchanged\n")) << std::flush;
   };
   if (trace_rewrites) {
-    result.trace = [what](int number, std::string_view pass, std::string_view rule,
-                          const std::string& place) {
-      std::cout << "# " << what << ", rewrite " << number << " (" << pass << "): " << rule
-                << (place.empty() ? "" : ", at " + place) << "\n"
+    result.trace = [what](const passes::Rewrite& rewrite) {
+      std::cout << "# " << what << ", rewrite " << rewrite.number << " (" << rewrite.pass
+                << "): " << passes::Remark{rewrite.origin, std::string(rewrite.rule)}.Text() << "\n"
                 << std::flush;
     };
   }

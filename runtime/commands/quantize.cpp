@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "runtime/abi_names.h"
 #include "runtime/base/base64.h"
 #include "runtime/base/file_writer.h"
 #include "runtime/commands/command.h"
@@ -84,7 +85,7 @@ class QuantizeCommand final : public Command {
       if (form && packed.Packed(form->matrix)->data != nullptr) {
         QuantizedData data = Quantized(*form, *program.packing, *packed.Packed(form->matrix));
         add(param.name, form->NumberType(), form->number_shape, std::move(data.numbers));
-        add(param.name + std::string(".scale"), "BF16", form->scale_shape, std::move(data.scales));
+        add(param.name + std::string(kScalesSuffix), "BF16", form->scale_shape, std::move(data.scales));
         continue;
       }
       std::vector<float> values(static_cast<size_t>(param.count));

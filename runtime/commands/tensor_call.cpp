@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/abi_names.h"
+#include "runtime/data/batch_tensors.h"
 #include "runtime/decode/decode.h"
 #include "runtime/engine/program.h"
 #include "runtime/train/train.h"
@@ -93,7 +95,7 @@ Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const Ra
   std::map<std::string, HostTensor> arguments = inputs.tensors;
   if (entry.prompt != nullptr) {
     arguments.erase(entry.prompt);
-    arguments.erase("len." + std::string(entry.axis));
+    arguments.erase(std::string(kLengthPrefix) + entry.axis);
   }
   Result<Decoder> decoder = Decoder::OnTensors(entry, engine, parameters, std::move(arguments));
   if (!decoder) return decoder.error();

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 
+#include "runtime/abi_names.h"
+
 #include "runtime/engine/program.h"
 
 namespace heed {
 namespace {
+std::string LengthOf(const std::string& axis) { return std::string(kLengthPrefix) + axis; }
 bool HasInput(const HeedFunction& function, std::string_view name) {
   for (int64_t i = 0; i < function.input_count; ++i) {
     if (function.inputs[i].name == name) return true;
@@ -30,13 +33,13 @@ std::map<std::string, HostTensor> TextInputs(const HeedFunction& function,
       lengths.ints()[r] = static_cast<int32_t>(rows[c][r].size());
     }
     inputs.emplace(texts[c].name, std::move(ids));
-    if (HasInput(function, "len." + texts[c].axis))
-      inputs.emplace("len." + texts[c].axis, std::move(lengths));
+    if (HasInput(function, LengthOf(texts[c].axis)))
+      inputs.emplace(LengthOf(texts[c].axis), std::move(lengths));
   }
-  if (HasInput(function, "example")) {
+  if (HasInput(function, kExampleInput)) {
     HostTensor example(kHeedInt32, {count});
     for (size_t r = 0; r < numbers.size(); ++r) example.ints()[r] = static_cast<int32_t>(numbers[r]);
-    inputs.emplace("example", std::move(example));
+    inputs.emplace(kExampleInput, std::move(example));
   }
   return inputs;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/abi_names.h"
 #include "runtime/base/names.h"
 #include "runtime/engine/memory.h"
 
@@ -54,7 +55,7 @@ Status Session::Prepare() {
   axis_extent_ = step_.ExtentNumber(axis);
   room_extent_ = step_.ExtentNumber(axis + "^");
   for (const BoundCall* call : {&prefill_, &step_}) {
-    const int64_t number = call->OutputNumber("logits");
+    const int64_t number = call->OutputNumber(std::string(kLogitsOutput));
     if (number < 0) return DoesNotFit(*entry_, "it gives no logits");
     const HeedTensorInfo& logits = call->function().outputs[number];
     if (logits.rank != 2 || logits.dims[0].extent < 0 || logits.dims[1].extent >= 0)
@@ -76,7 +77,9 @@ Status Session::Prepare() {
   }
   for (int64_t i = 0; i < step.input_count; ++i) {
     const std::string name = step.inputs[i].name;
-    if (bound[static_cast<size_t>(i)] || name == entry_->variable || name == "len." + axis) continue;
+    if (bound[static_cast<size_t>(i)] || name == entry_->variable ||
+        name == std::string(kLengthPrefix) + axis)
+      continue;
     if (prefill_.InputNumber(name) < 0) return DoesNotFit(*entry_, "its step takes " + name);
     Kept& memory = kept_.emplace_back();
     memory.name = name;
@@ -101,7 +104,7 @@ Status Session::Start(const std::map<std::string, HostTensor>& inputs, int64_t r
   const std::string axis = entry_->axis;
   for (Kept& memory : kept_) memory.data.reset();  // the memory of an earlier start goes first
 
-  const auto lengths = inputs.find("len." + axis);
+  const auto lengths = inputs.find(std::string(kLengthPrefix) + axis);
   const auto text = inputs.find(entry_->variable);
   int64_t prompt = 1;
   if (text != inputs.end() && text->second.shape().size() == 2) prompt = text->second.shape()[1];
@@ -174,9 +177,10 @@ void Session::Bind(const CheckedInputs& checked) {
     prefill_.SetInput(static_cast<int64_t>(i), checked.tensors[i].data());
   if (const int64_t number = step_.InputNumber(entry_->variable); number >= 0)
     step_.SetInput(number, ids_.data());
-  if (const int64_t number = step_.InputNumber("len." + std::string(entry_->axis)); number >= 0)
+  if (const int64_t number = step_.InputNumber(std::string(kLengthPrefix) + entry_->axis); number >= 0)
     step_.SetInput(number, lengths_.data());
-  for (BoundCall* call : {&prefill_, &step_}) call->SetOutput(call->OutputNumber("logits"), logits_.data());
+  for (BoundCall* call : {&prefill_, &step_})
+    call->SetOutput(call->OutputNumber(std::string(kLogitsOutput)), logits_.data());
   prefill_checks_ = CheckOutputs(prefill_, checked.extents);
   std::vector<int64_t> most = extents_;
   SetExtents(most, most_rows_, room_);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "runtime/abi_names.h"
 #include "runtime/base/names.h"
 #include "runtime/engine/bound_call.h"
 #include "runtime/engine/checks.h"
@@ -67,7 +68,7 @@ std::string Place(const std::string& name, const std::vector<int64_t>& shape, in
   return index.empty() ? name : name + ShapeText(index);
 }
 
-bool IsLength(std::string_view name) { return name.starts_with("len."); }
+bool IsLength(std::string_view name) { return name.starts_with(kLengthPrefix); }
 
 // What one call binds.
 class Binding {
@@ -98,7 +99,7 @@ class Binding {
     const auto found = given_.find(name);
     return found == given_.end() ? nullptr : &found->second;
   }
-  bool MayBeAbsent(std::string_view name) const { return name == "example" || IsLength(name); }
+  bool MayBeAbsent(std::string_view name) const { return name == kExampleInput || IsLength(name); }
   int64_t Extent(std::string_view root) const {
     for (size_t i = 0; i < extents_.size(); ++i) {
       if (root == function_.extents[i]) return extents_[i];
@@ -159,13 +160,13 @@ class Binding {
     for (size_t i = 0; i < extents_.size(); ++i) {
       if (extents_[i] >= 0) continue;
       const std::string root = function_.extents[i];
-      const HostTensor* lengths = Find(("len." + root).c_str());
+      const HostTensor* lengths = Find((std::string(kLengthPrefix) + root).c_str());
       if (lengths != nullptr && lengths->dtype() == kHeedInt32 && lengths->count() > 0) {
         extents_[i] = std::max(1, *std::max_element(lengths->ints().begin(), lengths->ints().end()));
         const HeedAxis* axis = FindAxis(program_, root);
         if (axis != nullptr && axis->dynamic && extents_[i] > axis->size) {
-          return Error{"len." + root + " is " + std::to_string(extents_[i]) + "; " + root +
-                       " is bounded by " + std::to_string(axis->size)};
+          return Error{std::string(kLengthPrefix) + root + " is " + std::to_string(extents_[i]) + "; " +
+                       root + " is bounded by " + std::to_string(axis->size)};
         }
       } else if (root == "batch") {
         extents_[i] = 1;
@@ -248,9 +249,9 @@ class Binding {
 
 // The parameter that an output named d.PARAM is the gradient of, or -1.
 int64_t GradientOf(const HeedProgram& program, std::string_view output) {
-  if (!output.starts_with("d.")) return -1;
+  if (!output.starts_with(kGradientPrefix)) return -1;
   for (int64_t i = 0; i < program.param_count; ++i) {
-    if (output.substr(2) == program.params[i].name) return i;
+    if (output.substr(kGradientPrefix.size()) == program.params[i].name) return i;
   }
   return -1;
 }

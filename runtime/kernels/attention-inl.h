@@ -29,7 +29,7 @@ HWY_BEFORE_NAMESPACE();
 namespace heed {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t kKeyTile = 256;  // part of the results
+constexpr int64_t kKeyTile = kHeedKeyTile;
 constexpr int64_t kKeyTileVectors = kKeyTile / kLanes;
 constexpr int64_t kQueryBlock = 8 * kTileRows;  // rows that share a tile of keys while it is in the cache
 constexpr float kLargestExact = 2097152;  // 2^21: of the maxima from which scores are subtracted exactly

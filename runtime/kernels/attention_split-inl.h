@@ -24,7 +24,7 @@ namespace HWY_NAMESPACE {
 
 constexpr int64_t kSplitRows = 2 * kSide;        // of a tile of pairs
 constexpr int64_t kSplitBlock = 8 * kSplitRows;  // rows that share a tile of keys while it is in the cache
-constexpr int64_t kSplitKeys = 256;              // of a tile; part of the results
+constexpr int64_t kSplitKeys = kHeedKeyTile;     // of a tile
 constexpr int64_t kScoreStride = kSplitKeys + kLanes;  // of rows: a power of two makes stores wait
 constexpr int64_t kGroup = 2 * kDepth;  // keys whose probabilities are computed while others are multiplied
 constexpr int64_t kGroupChunks = kGroup / kDepth;

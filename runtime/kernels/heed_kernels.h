@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "runtime/kernels/limits.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -140,7 +142,6 @@ enum HeedGradientAlong {
   kHeedAlongPair = 4,
   kHeedAlongDot = 5,  // of what terms read: element d
 };
-enum { kHeedMaxGradients = 8 };
 struct HeedAttentionGradient {
   float* to;
   int64_t along;

@@ -17,7 +17,7 @@ HWY_BEFORE_NAMESPACE();
 namespace heed {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t kBlockDepth = 384;  // terms between additions to c; part of the results
+constexpr int64_t kBlockDepth = kHeedBlockDepth;  // terms between additions to c
 static_assert(kBlockDepth % 16 == 0);
 
 /// Height of the tile that starts with `left` rows to go; the last one may be padded. `tallest`: of the

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/abi_names.h"
 #include "runtime/weights/mismatch.h"
 
 namespace heed {
@@ -15,7 +16,7 @@ std::vector<int64_t> Shape(const HeedParam& param) { return {param.shape, param.
 constexpr const char* kOptimizer = "optimizer";  // in the metadata
 
 std::string StateName(const HeedParam& param, size_t block) {
-  return "optim." + std::string(param.name) + "." + std::to_string(block);
+  return std::string(kOptimizerPrefix) + param.name + "." + std::to_string(block);
 }
 
 // Copies the tensors of one block of state; adds what is wrong to `problems`.
@@ -25,7 +26,7 @@ void CopyAll(const SafetensorsFile& file, const HeedProgram& program, size_t blo
   for (int64_t i = 0; i < program.param_count; ++i) {
     const HeedParam& param = program.params[i];
     const std::string name =
-        named ? StateName(param, block) : std::string(block == 0 ? "optim.m." : "optim.v.") + param.name;
+        named ? StateName(param, block) : std::string(block == 0 ? kFirstMomentPrefix : kSecondMomentPrefix) + param.name;
     const auto found = file.tensors().find(name);
     if (found == file.tensors().end()) {
       problems.Missing(name, {});
@@ -62,7 +63,7 @@ std::string OptimizerOf(const SafetensorsFile& file) {
 Result<bool> LoadState(const SafetensorsFile& file, const HeedProgram& program,
                        std::span<ParameterBlock> state) {
   const bool any = std::any_of(file.tensors().begin(), file.tensors().end(),
-                               [](const auto& tensor) { return tensor.first.starts_with("optim."); });
+                               [](const auto& tensor) { return tensor.first.starts_with(kOptimizerPrefix); });
   if (!any) return false;
   Problems problems;
   for (size_t block = 0; block < state.size(); ++block) CopyAll(file, program, block, state[block], problems);

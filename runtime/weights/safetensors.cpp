@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "runtime/abi_names.h"
 #include "runtime/base/file_writer.h"
 #include "runtime/base/json_input.h"
 #include "runtime/base/names.h"
@@ -68,7 +69,7 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
 
   std::vector<std::pair<int64_t, int64_t>> ranges;
   for (const auto& [name, value] : header.items()) {
-    if (name == "__metadata__") {
+    if (name == kMetadata) {
       if (value.is_null()) continue;  // an optional field of the reference implementation: the same as none
       if (!value.is_object()) return fail("__metadata__ is not an object");
       for (const auto& [key, text] : value.items()) {
@@ -151,7 +152,7 @@ Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>&
     return wide != other ? wide > other : a < b;
   });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  if (!metadata.empty()) header[std::string(kMetadata)] = metadata;
   int64_t offset = 0;
   std::vector<int64_t> sizes;
   for (const NamedTensor* tensor : order) {

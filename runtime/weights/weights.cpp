@@ -7,7 +7,9 @@
 #include <cstring>
 #include <set>
 
+#include "runtime/abi_names.h"
 #include "runtime/base/names.h"
+#include "runtime/data/batch_tensors.h"
 #include "runtime/weights/config_notes.h"
 #include "runtime/weights/mismatch.h"
 #include "runtime/weights/output_matrix.h"
@@ -21,7 +23,7 @@ constexpr std::string_view kBuffers[] = {
     "inv_freq",  "position_ids",     "num_batches_tracked"};
 
 bool IsOptimizerState(std::string_view name) {
-  return name.starts_with("optim.");
+  return name.starts_with(kOptimizerPrefix);
 }
 
 // The prefix under which most parameters are found; the shortest of several. `count`: how many are.
@@ -194,7 +196,7 @@ class Finder {
   StoredParameter FindQuantized(const HeedParam& param, const std::string& name,
                                 const SafetensorsFile::Entry& entry) {
     explained_ = false;
-    const std::string scale_name = name + ".scale";
+    const std::string scale_name = name + std::string(kScalesSuffix);
     const SafetensorsFile::Entry* const scales = Tensor(scale_name);
     if (scales == nullptr) {
       problems_.Differs(param.name, "the file has " + entry.dtype + " without " + scale_name);

@@ -162,7 +162,7 @@ TEST(Rebuilding, CopiesAreEqual) {
 TEST(Rebuilding, ReplacesWhatIsAsked) {
   Graph graph(TestAxes());
   const NodeId x = Float(graph, "x", {kA});
-  graph.origin = {"m", "here"};
+  graph.origin = {"m", Place::Parse("here")};
   graph.SetOutput("value", graph.Pointwise(OpKind::Exp, {graph.Neg(x)}));
   auto generate = std::make_shared<GenerateInfo>();
   generate->until = {graph.ConstInt(5)};
@@ -174,7 +174,7 @@ TEST(Rebuilding, ReplacesWhatIsAsked) {
   const Node& exp = copy[copy.Output("value")];
   EXPECT_EQ(exp.op, OpKind::Exp);
   EXPECT_EQ(copy.op(exp.inputs[0]), OpKind::Sin);
-  EXPECT_EQ(copy[exp.inputs[0]].origin.where, "here");
+  EXPECT_EQ(copy[exp.inputs[0]].origin.where.Text(), "here");
   ASSERT_TRUE(copy.generate && copy.generate->until.size() == 1);
   EXPECT_EQ(copy[copy.generate->until[0]].attributes.number, 5);
 }

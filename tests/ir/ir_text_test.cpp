@@ -63,7 +63,7 @@ TEST(IrText, CarriesEverything) {
   const NodeId x = graph.Make(OpKind::Input, {}, {.axes = {batch, seq}, .name = "x \"quoted\" # \\"});
   graph.ragged[seq] =
       graph.Make(OpKind::Input, {}, {.axes = {batch}, .dtype = DType::Int, .name = "len.seq"});
-  graph.origin = {"h.0.attn", "gpt2.heed:19:18 < gpt2.heed:30:3"};
+  graph.origin = {"h.0.attn", Place::Parse("gpt2.heed:19:18 < gpt2.heed:30:3")};
   const NodeId sum = graph.Reduce(OpKind::Sum, x, {seq});
   graph.origin = {};
   graph.adjoint = true;
@@ -90,7 +90,7 @@ TEST(IrText, CarriesEverything) {
   EXPECT_EQ(node.op, OpKind::Sum);
   EXPECT_EQ(node.inputs.size(), 2u) << "the length mask";
   EXPECT_EQ(node.origin.instance, "h.0.attn");
-  EXPECT_EQ(node.origin.where, "gpt2.heed:19:18 < gpt2.heed:30:3");
+  EXPECT_EQ(node.origin.where.Text(), "gpt2.heed:19:18 < gpt2.heed:30:3");
   EXPECT_FALSE(node.adjoint);
   EXPECT_TRUE(back[back[back.Output("value")].inputs[0]].adjoint);
   EXPECT_EQ(back[back.ragged.at(seq)].attributes.name, "len.seq");
@@ -129,10 +129,10 @@ Graph Stack(int layers, int odd = -1) {
   NodeId y = graph.Make(OpKind::Input, {}, {.axes = {seq, a}, .name = "x"});
   for (int i = 0; i < layers; ++i) {
     const std::string path = "h." + std::to_string(i);
-    graph.origin = {path + ".lin", "here"};
+    graph.origin = {path + ".lin", Place::Parse("here")};
     const NodeId w = graph.Make(OpKind::Param, {}, {.axes = {a, Axis("a'")}, .name = path + ".lin.w"});
     const NodeId product = graph.Rename(graph.Contract(y, w, {a}), {{Axis("a'"), a}});
-    graph.origin = {path, "here"};
+    graph.origin = {path, Place::Parse("here")};
     NodeId z = graph.Pointwise(OpKind::Tanh, {graph.Div(product, graph.Const(4))});
     if (i == odd) z = graph.Pointwise(OpKind::Exp, {z});
     y = graph.Add(y, z);

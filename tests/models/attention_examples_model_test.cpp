@@ -175,13 +175,14 @@ TEST_P(AttentionForm, NoBufferHoldsAllPairsWhereEverythingFuses) {
     // An entry that returns scores or weights holds them.
     if (entry.kind == frontend::EntryKind::Value && entry.name != "score") continue;
     const bool trains = entry.kind == frontend::EntryKind::Minimize;
-    std::vector<std::string> remarks;
+    std::vector<passes::Remark> remarks;
     passes::PassOptions options;
     options.remarks = &remarks;
     const Graph graph = passes::RunPipeline(trains ? *entry.graph : *entry.infer,
                                             trains ? Variant::Train : Variant::Forward, options);
-    const bool fused = std::ranges::none_of(
-        remarks, [](const std::string& remark) { return remark.find("is not fused") != std::string::npos; });
+    const bool fused = std::ranges::none_of(remarks, [](const passes::Remark& remark) {
+      return remark.text.find("is not fused") != std::string::npos;
+    });
     const bool attends =
         std::ranges::any_of(graph.Order(), [&](NodeId id) { return graph.op(id) == OpKind::Attention; });
     if (!fused || !attends) continue;
@@ -251,19 +252,20 @@ TEST_P(AttentionForm, TheReadmeSaysWhatIsFused) {
     const auto entry = std::ranges::find(program->entries, name, &frontend::Entry::name);
     ASSERT_NE(entry, program->entries.end());
     const bool train = entry->kind == frontend::EntryKind::Minimize;
-    std::vector<std::string> remarks;
+    std::vector<passes::Remark> remarks;
     passes::PassOptions options;
     options.remarks = &remarks;
     const Graph graph = passes::RunPipeline(train ? *entry->graph : *entry->infer,
                                             train ? Variant::Train : Variant::Forward, options);
     // Of softmaxes over positions; the others and log_softmaxes are loops everywhere.
-    std::erase_if(remarks, [](const std::string& remark) {
-      return remark.find("is a loop") != std::string::npos ||
-             remark.find("log_softmax") != std::string::npos ||
-             remark.find("checked when it runs") != std::string::npos;
+    std::erase_if(remarks, [](const passes::Remark& remark) {
+      return remark.text.find("is a loop") != std::string::npos ||
+             remark.text.find("log_softmax") != std::string::npos ||
+             remark.text.find("checked when it runs") != std::string::npos;
     });
-    const bool fused = std::ranges::none_of(
-        remarks, [](const std::string& remark) { return remark.find("is not fused") != std::string::npos; });
+    const bool fused = std::ranges::none_of(remarks, [](const passes::Remark& remark) {
+      return remark.text.find("is not fused") != std::string::npos;
+    });
     EXPECT_EQ(fused ? "yes" : "no", said) << name;
     bool attention = false;
     for (NodeId id : graph.Order()) attention |= graph.op(id) == OpKind::Attention;

@@ -1,5 +1,6 @@
 // The batch law: a ragged batch gives each example, bit for bit, what it gives alone, whatever is in the
 // padding; and the gradient of a batch is the sum of the examples' gradients.
+#include "runtime/abi_names.h"
 #include "tests/support/passes_support.h"
 
 namespace heed::test {
@@ -109,7 +110,7 @@ TEST(Batch, GradientIsTheSumOfTheExamples) {
       }
       ASSERT_EQ(sums.size() + derived.checks.size(), derived.outputs.size());
       for (const auto& [name, id] : derived.outputs)
-        if (!name.starts_with(ir::kCheckPrefix))
+        if (!name.starts_with(kCheckPrefix))
           EXPECT_LT(Difference(sums.at(name), all.Value(id)), 1e-10) << name;
     }
   }

@@ -30,7 +30,7 @@ TEST(Causality, ExamplesAreProved) {
     ASSERT_TRUE(program);
     for (const frontend::Entry& entry : program->entries)
       for (const passes::Complaint& complaint : passes::CheckEntry(*entry.graph))
-        ADD_FAILURE() << example.name << "." << entry.name << ": " << complaint.where << ": "
+        ADD_FAILURE() << example.name << "." << entry.name << ": " << complaint.where.Text() << ": "
                       << complaint.message;
   }
 }
@@ -57,10 +57,11 @@ TEST(Causality, MistakesAreRefusedWithTheirPlace) {
     const auto complaints = ComplaintsOf(Replaced(text, mistake.from, mistake.to), "complete");
     bool found = false;
     for (const passes::Complaint& complaint : complaints) {
-      if (complaint.kind != "NotCausal" || complaint.message.find(mistake.message) == std::string::npos)
+      if (complaint.kind != frontend::DiagnosticKind::NotCausal ||
+          complaint.message.find(mistake.message) == std::string::npos)
         continue;
       found = true;
-      EXPECT_NE(complaint.where.find("gpt2.heed:"), std::string::npos) << complaint.where;
+      EXPECT_NE(complaint.where.Text().find("gpt2.heed:"), std::string::npos) << complaint.where.Text();
       bool noted = mistake.note.empty();
       for (const std::string& note : complaint.notes)
         noted = noted || note.find(mistake.note) != std::string::npos;
@@ -115,8 +116,8 @@ TEST(Bounds, ReadsPastAnEndNeedAProof) {
     const auto complaints = ComplaintsOf(Replaced(text, read.from, read.to), "train");
     EXPECT_EQ(complaints.empty(), read.proved);
     for (const passes::Complaint& complaint : complaints) {
-      EXPECT_EQ(complaint.kind, "PastTheEnd");
-      EXPECT_NE(complaint.where.find("gpt2.heed:"), std::string::npos);
+      EXPECT_EQ(complaint.kind, frontend::DiagnosticKind::PastTheEnd);
+      EXPECT_NE(complaint.where.Text().find("gpt2.heed:"), std::string::npos);
       EXPECT_NE(complaint.notes.at(0).find("seq + 1 < |seq|"), std::string::npos);
     }
   }

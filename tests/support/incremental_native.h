@@ -3,6 +3,7 @@
 
 #include "backend/plan/packed.h"
 #include "backend/plan/sum_orders.h"
+#include "runtime/abi_names.h"
 #include "tests/support/incremental_support.h"
 #include "tests/support/jit.h"
 #include "tests/support/native_support.h"
@@ -52,7 +53,7 @@ class Native {
       for (const auto& [name, tensor] : values) {
         Tensor padded = tensor;
         for (const Axis a : tensor.axes)
-          if (name.starts_with(ir::kCachePrefix) && a.root() == grows && !a.ring())
+          if (name.starts_with(kCachePrefix) && a.root() == grows && !a.ring())
             padded = Resized(padded, a, room, 7);
         give(name, padded);
       }
@@ -60,7 +61,7 @@ class Native {
       for (auto& [name, value] : functions_.at(&graph)->Call(host, all, 1, 3, false)) {
         Tensor tensor{value.axes, value.shape, value.data};
         for (const Axis a : AxisList(tensor.axes))
-          if (name.starts_with(ir::kCachePrefix) && a.root() == grows && !a.ring())
+          if (name.starts_with(kCachePrefix) && a.root() == grows && !a.ring())
             tensor = Resized(tensor, a, extents.at(grows), 0);
         results[name] = std::move(tensor);
       }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <regex>
 
+#include "runtime/abi_names.h"
 #include "tests/support/passes_support.h"
 
 namespace heed::test {
@@ -48,8 +49,7 @@ class Session {
     lengths_ = std::move(lengths);
     Values results = evaluate_(prefill_, prompts.values, prompts.extents);
     for (auto& [name, tensor] : results)
-      if (name.starts_with(ir::kCachePrefix) || name.starts_with(ir::kFixedPrefix))
-        kept_[name] = std::move(tensor);
+      if (name.starts_with(kCachePrefix) || name.starts_with(kFixedPrefix)) kept_[name] = std::move(tensor);
     return results.at("logits");
   }
 
@@ -67,7 +67,7 @@ class Session {
     call.values["len." + axis_.text()] = length;
     call.values[prefill_.generate->variable] = {{Axis("batch")}, {rows}, ids};
     for (auto& [name, tensor] : kept_) {
-      if (name.starts_with(ir::kCachePrefix)) {
+      if (name.starts_with(kCachePrefix)) {
         const double junk = step_.type(inputs_.at(name)).dtype == DType::Float ? nan : 0;
         for (const AxisList axes = tensor.axes; const Axis a : axes) {
           if (a.ring())
@@ -80,7 +80,7 @@ class Session {
     }
     Values results = evaluate_(step_, call.values, call.extents);
     for (auto& [name, tensor] : results)
-      if (name.starts_with(ir::kCachePrefix)) kept_[name] = std::move(tensor);
+      if (name.starts_with(kCachePrefix)) kept_[name] = std::move(tensor);
     return results.at("logits");
   }
 

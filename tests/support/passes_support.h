@@ -267,7 +267,7 @@ inline Graph WithLoss(const Graph& graph) {
 }
 
 inline Graph Passed(const Graph& graph, const std::vector<std::string>& names,
-                    std::vector<std::string>* remarks = nullptr) {
+                    std::vector<passes::Remark>* remarks = nullptr) {
   passes::PassOptions options;
   options.remarks = remarks;
   return *passes::RunPasses(graph, names, options);

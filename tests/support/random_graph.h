@@ -124,7 +124,7 @@ class RandomGraphMaker {
     }
     bools_.push_back(graph_->Pointwise(OpKind::Le, {ints_[2], ints_[3]}));
     for (int i = 0; i < options_.steps; ++i) {
-      graph_->origin = {"layer." + std::to_string(i % 3), "random.heed:" + std::to_string(i + 1) + ":1"};
+      graph_->origin = {"layer." + std::to_string(i % 3), {"random.heed", i + 1, 1}};
       Step();
     }
     graph_->origin = {};

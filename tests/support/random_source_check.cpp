@@ -16,6 +16,7 @@
 #include "tests/support/jit.h"
 #include "frontend/parser.h"
 #include "ir/text.h"
+#include "runtime/abi_names.h"
 #include "runtime/kernels/heed_kernels.h"
 #include "tests/support/incremental_native.h"
 #include "tests/support/jit.h"
@@ -92,7 +93,8 @@ class Checker {
     for (const frontend::Entry& entry : program->entries) {
       const std::vector<passes::Complaint> complaints = passes::CheckEntry(*entry.infer);
       if (complaints.empty()) continue;
-      outcome_.refusal = complaints[0].message + " [" + complaints[0].kind + "]";
+      outcome_.refusal =
+          complaints[0].message + " [" + std::string(frontend::KindName(complaints[0].kind)) + "]";
       return;
     }
     outcome_.accepted = true;
@@ -234,7 +236,7 @@ class Checker {
 
   void CheckThreads(backend::JitFunction& native, const Batched& batch, const Values& want) {
     for (const auto& [name, tensor] : want)
-      if (name.starts_with(ir::kCheckPrefix) &&
+      if (name.starts_with(kCheckPrefix) &&
           std::ranges::any_of(tensor.data, [](double x) { return std::isfinite(x); }))
         Fail("finds something impossible, where every read is in range (" + cpu_ + ")");
     native.UseThreads(3);
@@ -261,7 +263,7 @@ class Checker {
     const ir::EvalOptions options = Options(parameters_, batch.values, batch.extents);
     Interpreter whole(batched, options);
     for (const auto& [name, id] : batched.outputs)
-      if (!name.starts_with(ir::kCheckPrefix) && Difference(whole.Value(id), sums.at(name)) > 1e-7 * largest)
+      if (!name.starts_with(kCheckPrefix) && Difference(whole.Value(id), sums.at(name)) > 1e-7 * largest)
         Fail("the batch's " + name + " is not the sum of the examples'");
     if (!failed()) Compare(batched, options, got, "the batch's");
     CheckThreads(*native, batch, got);
