@@ -53,7 +53,7 @@ struct Program {
 
 struct Overrides {
   std::map<std::string, double> values;  ///< --set NAME=N: axes (derived ones included) and consts
-  int64_t most_steps = 1'000'000;  ///< expressions evaluated for one graph: a fuzzer has less patience
+  int64_t most_steps = 1'000'000;        ///< expressions evaluated for one graph: a fuzzer has less patience
 };
 
 /// Parses, checks and elaborates. Null if there were errors. Checks included here: everything but causality

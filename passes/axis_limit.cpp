@@ -1,5 +1,5 @@
-// What an operation walks are the axes of its operands and of its result; gradients and what passes make of it
-// walk no others. What follows from the first fault would be told again, so only that is.
+// What an operation walks are the axes of its operands and of its result; gradients and what passes make of
+// it walk no others. What follows from the first fault would be told again, so only that is.
 #include "passes/axis_limit.h"
 
 #include "ir/limits.h"

@@ -20,12 +20,14 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::vector<std::string>>& Rooms() {
   static const std::vector<std::string> kernels = {"runtime/kernels/heed_kernels.h",
                                                    "runtime/kernels/tiles.h"};
-  static const std::vector<std::string> engine = {"runtime/abi.h", "runtime/abi_names.h", "runtime/base/", "runtime/engine/"};
+  static const std::vector<std::string> engine = {"runtime/abi.h", "runtime/abi_names.h", "runtime/base/",
+                                                  "runtime/engine/"};
   const auto with = [](std::vector<std::string> list, const std::vector<std::string>& more) {
     list.insert(list.end(), more.begin(), more.end());
     return list;
   };
-  static const std::vector<std::string> plan = with({"ir/", "runtime/base/", "runtime/abi.h", "runtime/abi_names.h"}, kernels);
+  static const std::vector<std::string> plan =
+      with({"ir/", "runtime/base/", "runtime/abi.h", "runtime/abi_names.h"}, kernels);
   static const std::vector<std::string> data =
       with(engine, {"runtime/weights/", "runtime/text/", "runtime/data/"});
   static const std::map<std::string, std::vector<std::string>> rooms = {

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "runtime/abi_names.h"
-
 #include "runtime/engine/program.h"
 
 namespace heed {

@@ -26,7 +26,8 @@ void CopyAll(const SafetensorsFile& file, const HeedProgram& program, size_t blo
   for (int64_t i = 0; i < program.param_count; ++i) {
     const HeedParam& param = program.params[i];
     const std::string name =
-        named ? StateName(param, block) : std::string(block == 0 ? kFirstMomentPrefix : kSecondMomentPrefix) + param.name;
+        named ? StateName(param, block)
+              : std::string(block == 0 ? kFirstMomentPrefix : kSecondMomentPrefix) + param.name;
     const auto found = file.tensors().find(name);
     if (found == file.tensors().end()) {
       problems.Missing(name, {});

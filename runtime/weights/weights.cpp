@@ -22,9 +22,7 @@ constexpr std::string_view kBuffers[] = {
     "attn.bias", "attn.masked_bias", "attention.bias",     "attention.masked_bias",
     "inv_freq",  "position_ids",     "num_batches_tracked"};
 
-bool IsOptimizerState(std::string_view name) {
-  return name.starts_with(kOptimizerPrefix);
-}
+bool IsOptimizerState(std::string_view name) { return name.starts_with(kOptimizerPrefix); }
 
 // The prefix under which most parameters are found; the shortest of several. `count`: how many are.
 std::string BestPrefix(const SafetensorsFile& file, const HeedProgram& program, int64_t* count) {

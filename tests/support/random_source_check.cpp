@@ -13,7 +13,6 @@
 #include <sstream>
 
 #include "backend/target/target.h"
-#include "tests/support/jit.h"
 #include "frontend/parser.h"
 #include "ir/text.h"
 #include "runtime/abi_names.h"
