@@ -46,6 +46,17 @@ const Found kFound[] = {
      "}\n"
      "part net = Net\n"
      "entry complete(p: vocab[s], u[t]) = generate y: vocab[s] from p by net(y)\n"},
+    {"TheSameForAllExamplesOverALength",
+     "axis pair = 2, t <= 7, b = 2\n"
+     "entry value() -> [b, t] = standardize[pair](stack[pair](silu(0.5), 1))[pair(max(t, b) % |pair|)]\n"},
+    {"ATextThatIsNotLookedAt",
+     "axis vocab = 5, s <= 6\n"
+     "module Net(x: vocab[s]) -> [s, vocab] {\n"
+     "  param w[vocab] = 1\n"
+     "  w * (1 + s)\n"
+     "}\n"
+     "part net = Net\n"
+     "entry complete(p: vocab[s]) = generate y: vocab[s] from p by net(y)\n"},
     {"AsManyAxesAsCheckLetsThrough",
      "axis a = 1, b = 2, c = 3, d = 2, e = 3, f = 2, g = 3, h = 2, i = 3, s <= 4, t <= 4\n"
      "module Net(x[a, b, c, s, t, e]) -> [b, g] {\n"
