@@ -267,7 +267,7 @@ entry complete(p: vocab[seq]) = generate y: vocab[seq] from p by net(y)
   ASSERT_TRUE(refused);
   const auto why = passes::CheckEntry(*refused->entries[0].infer);
   ASSERT_EQ(why.size(), 1u);
-  EXPECT_EQ(why[0].kind, "NotCausal");
+  EXPECT_EQ(why[0].kind, frontend::DiagnosticKind::NotCausal);
   EXPECT_NE(why[0].message.find("pairs of earlier positions, [seq'"), std::string::npos) << why[0].message;
 }
 
