@@ -145,10 +145,11 @@ struct EntryDecl {
   std::vector<Option> options;
 };
 
-enum class DeclKind { Axis, Const, Function, Part, Entry };
+enum class DeclKind { Import, Axis, Const, Function, Part, Entry };
 struct Decl {
   DeclKind kind;
   Loc loc;
+  Name import;  ///< the file, without the quotes
   std::vector<AxisBind> axes;
   std::vector<ConstBind> consts;
   std::vector<PartBind> parts;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "frontend/lexer.h"
 #include "frontend/parser.h"
 
 namespace heed::frontend {
@@ -81,12 +82,15 @@ class Line {
 };
 
 Rank RankOf(const std::string& op) {
-  if (op == "or") return kOr;
-  if (op == "and") return kAnd;
+  if (op == Spelling(TokenKind::KeywordOr)) return kOr;
+  if (op == Spelling(TokenKind::KeywordAnd)) return kAnd;
   if (op == "+" || op == "-") return kSum;
   if (op == "*" || op == "/" || op == "%") return kProduct;
   return op == "^" ? kPower : kComparison;
 }
+
+/// With the space after it.
+std::string Keyword(TokenKind kind) { return std::string(Spelling(kind)) + " "; }
 
 class Printer {
  public:
@@ -133,8 +137,11 @@ class Printer {
   void Declaration(const Decl& decl) {
     Line line;
     switch (decl.kind) {
+      case DeclKind::Import:
+        line << Keyword(TokenKind::KeywordImport) << "\"" << decl.import.text << "\"";
+        return Write(line, 0, decl.trailing_comment);
       case DeclKind::Axis:
-        line << "axis ";
+        line << Keyword(TokenKind::KeywordAxis);
         Commas(line, decl.axes, [&](const AxisBind& bind) {
           line << bind.name.text << (bind.kind == AxisBindKind::Dynamic ? " <= " : " = ");
           if (bind.kind != AxisBindKind::Enumerated) return Whole(line, *bind.size);
@@ -144,7 +151,7 @@ class Printer {
         });
         return Write(line, 0, decl.trailing_comment);
       case DeclKind::Const:
-        line << "const ";
+        line << Keyword(TokenKind::KeywordConst);
         Commas(line, decl.consts, [&](const ConstBind& bind) {
           line << bind.name.text << " = ";
           Whole(line, *bind.value);
@@ -161,7 +168,8 @@ class Printer {
   }
   void Function(const FunctionDecl& function, const std::string& trailing) {
     Line head;
-    head << (function.is_module ? "module " : "def ") << function.name.text;
+    head << Keyword(function.is_module ? TokenKind::KeywordModule : TokenKind::KeywordDef)
+         << function.name.text;
     if (!function.axes.empty()) Axes(head, function.axes);
     Params(head, function.params);
     head << " ->";
@@ -187,7 +195,7 @@ class Printer {
   }
   void EntryPoint(const EntryDecl& entry, const std::string& trailing) {
     Line head;
-    head << "entry " << entry.name.text;
+    head << Keyword(TokenKind::KeywordEntry) << entry.name.text;
     Params(head, entry.params);
     if (entry.result) {
       head << " ->";
@@ -197,10 +205,10 @@ class Printer {
     head << " =";
     Write(head, 0, "");
     Line line;
-    const auto clause = [&](const char* keyword, const ExprPtr& value) {
+    const auto clause = [&](TokenKind keyword, const ExprPtr& value) {
       if (value == nullptr) return;
       line.Space(kList);
-      line << keyword << " ";
+      line << Keyword(keyword);
       Whole(line, *value);
     };
     switch (entry.kind) {
@@ -208,19 +216,19 @@ class Printer {
         Whole(line, *entry.value);
         break;
       case EntryKind::Minimize:
-        line << "minimize ";
+        line << Keyword(TokenKind::KeywordMinimize);
         Whole(line, *entry.value);
-        clause("per", entry.per);
+        clause(TokenKind::KeywordPer, entry.per);
         break;
       case EntryKind::Generate:
-        line << "generate " << entry.variable.text << ": ";
+        line << Keyword(TokenKind::KeywordGenerate) << entry.variable.text << ": ";
         Type(line, entry.type);
-        clause("from", entry.from);
+        clause(TokenKind::KeywordFrom, entry.from);
         Until(line, entry.until);
-        clause("by", entry.value);
+        clause(TokenKind::KeywordBy, entry.value);
         if (entry.options.empty()) break;
         line.Space(kList);
-        line << "with ";
+        line << Keyword(TokenKind::KeywordWith);
         Commas(line, entry.options, [&](const Option& option) {
           line << option.name.text << " = ";
           Whole(line, *option.value);
@@ -232,7 +240,7 @@ class Printer {
   void Until(Line& line, const std::vector<ExprPtr>& ends) {
     if (ends.empty()) return;
     line.Space(kList);
-    line << "until ";
+    line << Keyword(TokenKind::KeywordUntil);
     if (ends.size() > 1) line.Open("{");
     Commas(line, ends, [&](const ExprPtr& end) { Whole(line, *end); });
     if (ends.size() > 1) line.Close("}");
@@ -266,10 +274,10 @@ class Printer {
     line.Close("]");
   }
   static void Alias(Line& line, const std::optional<Name>& alias) {
-    if (alias.has_value()) line << " as \"" << alias->text << "\"";
+    if (alias.has_value()) line << " " << Keyword(TokenKind::KeywordAs) << "\"" << alias->text << "\"";
   }
   static void Parts(Line& line, const std::vector<PartBind>& parts) {
-    line << "part ";
+    line << Keyword(TokenKind::KeywordPart);
     Commas(line, parts, [&](const PartBind& part) {
       line << part.name.text;
       if (!part.stack.empty()) Axes(line, part.stack);
@@ -293,7 +301,8 @@ class Printer {
       Simple(line, stmt);
       return Write(line, indent, stmt.trailing_comment);
     }
-    const std::string head = "for " + stmt.names[0].text + " in " + stmt.axis.text + " {";
+    const std::string head = Keyword(TokenKind::KeywordFor) + stmt.names[0].text + " " +
+                             Keyword(TokenKind::KeywordIn) + stmt.axis.text + " {";
     if (stmt.body.size() == 1 && stmt.open_comment.empty() && stmt.final_comments.empty() &&
         stmt.body[0].kind != StmtKind::For && stmt.body[0].comments.empty() &&
         stmt.body[0].trailing_comment.empty()) {
@@ -312,7 +321,7 @@ class Printer {
   void Simple(Line& line, const Stmt& stmt) {
     switch (stmt.kind) {
       case StmtKind::Param:
-        line << "param ";
+        line << Keyword(TokenKind::KeywordParam);
         Commas(line, stmt.params, [&](const ParamBind& param) {
           line << param.name.text;
           Axes(line, param.axes);
@@ -369,7 +378,7 @@ class Printer {
         line << expr.op_loc.file->text().substr(expr.op_loc.offset, expr.op_loc.length);
         break;
       case ExprKind::Bool:
-        line << (expr.number != 0 ? "true" : "false");
+        line << Spelling(expr.number != 0 ? TokenKind::KeywordTrue : TokenKind::KeywordFalse);
         break;
       case ExprKind::Name:
         line << expr.name;
@@ -378,7 +387,7 @@ class Printer {
         line << "|" << expr.name << "|";
         break;
       case ExprKind::Unary:
-        line << expr.op << (expr.op == "not" ? " " : "");
+        line << expr.op << (expr.op == Spelling(TokenKind::KeywordNot) ? " " : "");
         Operand(line, *expr.children[0]);
         break;
       case ExprKind::Binary:

@@ -6,39 +6,84 @@
 namespace heed::frontend {
 namespace {
 
-/// Functions that `function` calls or has parts of.
-std::vector<Function*> Callees(const Declarations& declarations, const Function& function) {
-  std::vector<Function*> result;
-  const auto add = [&](const std::string& name) {
-    Function* callee = declarations.Find(name, function.prelude);
-    if (callee && std::find(result.begin(), result.end(), callee) == result.end()) result.push_back(callee);
-  };
-  const std::function<void(const Expr&)> visit = [&](const Expr& expr) {
-    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name) add(expr.children[0]->name);
-  };
-  const std::function<void(const std::vector<Stmt>&)> parts = [&](const std::vector<Stmt>& body) {
+/// Functions that a text of the user, or of the prelude, calls or has parts of.
+class Callees {
+ public:
+  Callees(const Declarations& declarations, bool prelude) : declarations_(declarations), prelude_(prelude) {}
+
+  void Body(const FunctionDecl& decl) {
+    Expressions(decl.body);
+    for (const ParamDecl& param : decl.params) Expression(param.default_value);
+    Parts(decl.body);
+  }
+  void Entry(const EntryDecl& entry) {
+    for (const ExprPtr* expr : {&entry.value, &entry.per, &entry.from}) Expression(*expr);
+    for (const ExprPtr& end : entry.until) Expression(end);
+    for (const Option& option : entry.options) Expression(option.value);
+  }
+  void Add(const std::string& name) {
+    Function* callee = declarations_.Find(name, prelude_);
+    if (callee && std::find(found_.begin(), found_.end(), callee) == found_.end()) found_.push_back(callee);
+  }
+  const std::vector<Function*>& found() const { return found_; }
+
+ private:
+  void Visit(const Expr& expr) {
+    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name) Add(expr.children[0]->name);
+  }
+  void Expression(const ExprPtr& expr) {
+    if (expr) ForEachExpr(*expr, [this](const Expr& each) { Visit(each); });
+  }
+  void Expressions(const std::vector<Stmt>& body) {
+    ForEachExpr(body, [this](const Expr& each) { Visit(each); });
+  }
+  void Parts(const std::vector<Stmt>& body) {
     for (const Stmt& stmt : body) {
-      for (const PartBind& bind : stmt.parts) add(bind.module.text);
-      parts(stmt.body);
+      for (const PartBind& bind : stmt.parts) Add(bind.module.text);
+      Parts(stmt.body);
     }
-  };
-  ForEachExpr(function.decl->body, visit);
-  for (const ParamDecl& param : function.decl->params)
-    if (param.default_value) ForEachExpr(*param.default_value, visit);
-  parts(function.decl->body);
-  return result;
+  }
+
+  const Declarations& declarations_;
+  bool prelude_;
+  std::vector<Function*> found_;
+};
+
+std::vector<Function*> CalleesOf(const Declarations& declarations, const Function& function) {
+  Callees callees(declarations, function.prelude);
+  callees.Body(*function.decl);
+  return callees.found();
 }
 
 }  // namespace
+
+void MarkIdle(const Declarations& declarations) {
+  Callees roots(declarations, false);
+  for (const EntryDecl* entry : declarations.entries()) roots.Entry(*entry);
+  for (const PartBind* part : declarations.parts()) roots.Add(part->module.text);
+  std::vector<Function*> open = roots.found();
+  for (const auto& function : declarations.functions()) {
+    function->idle = function->imported;
+    if (!function->imported) open.push_back(function.get());
+  }
+  std::set<Function*> seen;
+  while (!open.empty()) {
+    Function* function = open.back();
+    open.pop_back();
+    if (!seen.insert(function).second) continue;
+    function->idle = false;
+    for (Function* callee : CalleesOf(declarations, *function)) open.push_back(callee);
+  }
+}
 
 void CheckRecursion(const Declarations& declarations, Diagnostics& diagnostics) {
   // Depth-first without recursion: a function met again on the current path closes a cycle.
   std::map<Function*, int> state;  // 1: on the path, 2: done
   std::map<Function*, std::vector<Function*>> callees;
   for (const auto& function : declarations.functions())
-    callees[function.get()] = Callees(declarations, *function);
+    callees[function.get()] = CalleesOf(declarations, *function);
   for (const auto& start : declarations.functions()) {
-    if (state[start.get()] != 0) continue;
+    if (start->idle || state[start.get()] != 0) continue;
     std::vector<std::pair<Function*, size_t>> path = {{start.get(), 0}};
     state[start.get()] = 1;
     while (!path.empty()) {

@@ -5,7 +5,10 @@
 
 namespace heed::frontend {
 
-/// Reports functions that reach themselves, and marks them.
+/// Marks imported functions that nothing of the program reaches.
+void MarkIdle(const Declarations& declarations);
+
+/// Reports functions that reach themselves, and marks them; idle ones are left alone.
 void CheckRecursion(const Declarations& declarations, Diagnostics& diagnostics);
 
 /// Fills Function::mentions and twins: the global axes that occur in values of the body, which are those it

@@ -23,8 +23,8 @@ struct Local {
 /// One body: a function or an entry.
 class BodyChecker {
  public:
-  BodyChecker(const Declarations& declarations, Diagnostics& diagnostics, bool prelude)
-      : declarations_(declarations), diagnostics_(diagnostics), prelude_(prelude) {}
+  BodyChecker(const Declarations& declarations, Diagnostics& diagnostics, bool prelude, bool imported = false)
+      : declarations_(declarations), diagnostics_(diagnostics), prelude_(prelude), imported_(imported) {}
 
   void CheckFunction(const Function& function) {
     const FunctionDecl& decl = *function.decl;
@@ -109,7 +109,11 @@ class BodyChecker {
       return;
     }
     std::string hint = DidYouMean(name.text, AxisNames());
-    diagnostics_.Report(DiagnosticKind::UnknownAxis, name.loc, "unknown axis `" + name.text + "`" + hint);
+    Diagnostic& d =
+        diagnostics_.Report(DiagnosticKind::UnknownAxis, name.loc, "unknown axis `" + name.text + "`" + hint);
+    if (imported_)
+      d.notes.push_back("the program that imports this may declare it: `axis " + BaseName(name.text) +
+                        " = ...`");
   }
   /// `distinct`: no axis twice.
   void Axes(const AxisItems& items, bool distinct) {
@@ -592,6 +596,7 @@ class BodyChecker {
   const Declarations& declarations_;
   Diagnostics& diagnostics_;
   bool prelude_;
+  bool imported_;
   bool module_ = false;
   std::set<std::string> formals_;
   std::map<std::string, Local> locals_;
@@ -601,8 +606,10 @@ class BodyChecker {
 }  // namespace
 
 void CheckNames(const Declarations& declarations, Diagnostics& diagnostics) {
+  MarkIdle(declarations);
   for (const auto& function : declarations.functions()) {
-    BodyChecker(declarations, diagnostics, function->prelude).CheckFunction(*function);
+    if (function->idle) continue;
+    BodyChecker(declarations, diagnostics, function->prelude, function->imported).CheckFunction(*function);
     CollectMentions(declarations, *function);
   }
   CheckRecursion(declarations, diagnostics);

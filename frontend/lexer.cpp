@@ -11,39 +11,30 @@
 namespace heed::frontend {
 namespace {
 
-struct Spelling {
+struct Spelled {
   TokenKind kind;
   std::string_view text;
   bool keyword;
+  LineStart begins;
   bool continues;
 };
-constexpr Spelling kSpellings[] = {
-#define HEED_KEYWORD(Name, text) {TokenKind::Keyword##Name, text, true, false},
-#define HEED_PUNCTUATION(Name, text, continues) {TokenKind::Name, text, false, continues},
+constexpr Spelled kWords[] = {
+#define HEED_KEYWORD(Name, text, begins, continues) \
+  {TokenKind::Keyword##Name, text, true, LineStart::begins, continues},
+#define HEED_PUNCTUATION(Name, text, continues) {TokenKind::Name, text, false, LineStart::Neither, continues},
 #include "frontend/tokens.def"
 #undef HEED_KEYWORD
 #undef HEED_PUNCTUATION
 };
 
+const Spelled* WordOf(TokenKind kind) {
+  for (const Spelled& word : kWords)
+    if (word.kind == kind) return &word;
+  return nullptr;
+}
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-
-/// Keywords that occur in no bracket.
-bool BeginsLine(TokenKind kind) {
-  switch (kind) {
-    case TokenKind::KeywordAxis:
-    case TokenKind::KeywordConst:
-    case TokenKind::KeywordDef:
-    case TokenKind::KeywordModule:
-    case TokenKind::KeywordEntry:
-    case TokenKind::KeywordPart:
-    case TokenKind::KeywordParam:
-    case TokenKind::KeywordFor:
-      return true;
-    default:
-      return false;
-  }
-}
 
 /// Bytes of the UTF-8 character at `at`; 0 if the bytes are none.
 int Utf8Length(std::string_view text, size_t at) {
@@ -72,8 +63,8 @@ class Lexer {
  public:
   Lexer(const SourceFile& file, Diagnostics& diagnostics)
       : file_(file), text_(file.text()), diagnostics_(diagnostics) {
-    for (const Spelling& spelling : kSpellings) {
-      if (spelling.keyword) keywords_[spelling.text] = spelling.kind;
+    for (const Spelled& word : kWords) {
+      if (word.keyword) keywords_[word.text] = word.kind;
     }
   }
 
@@ -127,13 +118,8 @@ class Lexer {
   bool Continues() const {
     if (!brackets_.empty() && brackets_.back() != '{') return true;
     if (list_.tokens.empty()) return true;
-    const TokenKind last = list_.tokens.back().kind;
-    if (last == TokenKind::KeywordAnd || last == TokenKind::KeywordOr || last == TokenKind::KeywordNot)
-      return true;
-    for (const Spelling& spelling : kSpellings) {
-      if (spelling.kind == last) return spelling.continues;
-    }
-    return false;
+    const auto* last = WordOf(list_.tokens.back().kind);
+    return last != nullptr && last->continues;
   }
   void Newline() {
     const size_t offset = at_;
@@ -207,7 +193,7 @@ class Lexer {
     while (end < text_.size() && text_[end] == '\'') ++end;
     const auto keyword = keywords_.find(text_.substr(at_, end - at_));
     const TokenKind kind = keyword == keywords_.end() ? TokenKind::Name : keyword->second;
-    if (line_is_empty_ && BeginsLine(kind)) {  // see the head of this file
+    if (line_is_empty_ && Begins(kind) != LineStart::Neither) {  // see the head of this file
       bool open = false;
       while (!brackets_.empty() && brackets_.back() != '{') {
         brackets_.pop_back();
@@ -240,9 +226,9 @@ class Lexer {
     Push(TokenKind::String, at_, end - at_);
   }
   bool Punctuation() {
-    for (const Spelling& spelling : kSpellings) {
-      if (spelling.keyword || text_.substr(at_, spelling.text.size()) != spelling.text) continue;
-      const char c = spelling.text[0];
+    for (const Spelled& word : kWords) {
+      if (word.keyword || text_.substr(at_, word.text.size()) != word.text) continue;
+      const char c = word.text[0];
       if (c == '(' || c == '[' || c == '{') brackets_.push_back(c);
       if (c == ')' || c == ']') {
         if (!brackets_.empty() && brackets_.back() != '{') brackets_.pop_back();
@@ -251,7 +237,7 @@ class Lexer {
         while (!brackets_.empty() && brackets_.back() != '{') brackets_.pop_back();
         if (!brackets_.empty()) brackets_.pop_back();
       }
-      Push(spelling.kind, at_, spelling.text.size());
+      Push(word.kind, at_, word.text.size());
       return true;
     }
     return false;
@@ -310,9 +296,7 @@ class Lexer {
 TokenList Lex(const SourceFile& file, Diagnostics& diagnostics) { return Lexer(file, diagnostics).Run(); }
 
 std::string Describe(TokenKind kind) {
-  for (const Spelling& spelling : kSpellings) {
-    if (spelling.kind == kind) return "`" + std::string(spelling.text) + "`";
-  }
+  if (WordOf(kind) != nullptr) return "`" + std::string(Spelling(kind)) + "`";
   switch (kind) {
     case TokenKind::Name:
       return "a name";
@@ -328,10 +312,30 @@ std::string Describe(TokenKind kind) {
 }
 
 bool IsKeyword(TokenKind kind) {
-  for (const Spelling& spelling : kSpellings) {
-    if (spelling.kind == kind) return spelling.keyword;
+  const Spelled* word = WordOf(kind);
+  return word != nullptr && word->keyword;
+}
+
+std::string_view Spelling(TokenKind kind) {
+  const Spelled* word = WordOf(kind);
+  return word == nullptr ? std::string_view() : word->text;
+}
+
+LineStart Begins(TokenKind kind) {
+  const Spelled* word = WordOf(kind);
+  return word == nullptr ? LineStart::Neither : word->begins;
+}
+
+std::string DeclarationKeywords() {
+  std::vector<std::string_view> words;
+  for (const Spelled& word : kWords)
+    if (word.begins == LineStart::Declaration || word.begins == LineStart::Either) words.push_back(word.text);
+  std::string text;
+  for (size_t i = 0; i < words.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == words.size() ? " or " : ", ";
+    text += "`" + std::string(words[i]) + "`";
   }
-  return false;
+  return text;
 }
 
 }  // namespace heed::frontend

@@ -1,6 +1,6 @@
 // Text -> tokens. Decides which newlines end a statement: all but those inside ( or [ and those after an
-// operator,
-// `=`, `,` or `->`. Comments are kept apart for the formatter.
+// operator, `=`, `,` or `->`. Comments are kept apart for the formatter. The words and signs there are stand
+// in tokens.def.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@
 namespace heed::frontend {
 
 enum class TokenKind {
-#define HEED_KEYWORD(Name, text) Keyword##Name,
+#define HEED_KEYWORD(Name, text, begins, continues) Keyword##Name,
 #define HEED_PUNCTUATION(Name, text, continues) Name,
 #include "frontend/tokens.def"
 #undef HEED_KEYWORD
@@ -49,5 +49,12 @@ TokenList Lex(const SourceFile& file, Diagnostics& diagnostics);
 /// "`axis`", "a name", "end of line": for messages.
 std::string Describe(TokenKind kind);
 bool IsKeyword(TokenKind kind);
+std::string_view Spelling(TokenKind kind);  ///< of a keyword or punctuation
+
+/// What a line is that starts with a keyword.
+enum class LineStart { Neither, Declaration, Statement, Either };
+LineStart Begins(TokenKind kind);
+/// "`axis`, `const` or `entry`": what declarations begin with, for messages.
+std::string DeclarationKeywords();
 
 }  // namespace heed::frontend

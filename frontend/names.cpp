@@ -11,10 +11,28 @@ namespace heed::frontend {
 namespace {
 
 constexpr double kMaxSize = 2147483647;  // positions must fit 32 bits in generated code
-constexpr int kMaxChain = 400;           // declarations that refer to one another
+constexpr std::string_view kAxis = "an axis", kConstant = "a constant";
+constexpr int kMaxChain = 400;  // declarations that refer to one another
 
 const std::vector<std::string> kReservedAxes = {"batch", "beam"};
 const std::vector<std::string> kReservedEntries = {"call", "info", "help", "version"};
+
+/// Whether two sizes are written in the same way, blanks and needless parentheses aside.
+bool SameText(const Expr& a, const Expr& b) {
+  if (a.kind != b.kind || a.number != b.number || a.is_whole != b.is_whole || a.name != b.name ||
+      a.op != b.op || a.children.size() != b.children.size())
+    return false;
+  for (size_t i = 0; i < a.children.size(); ++i)
+    if (!SameText(*a.children[i], *b.children[i])) return false;
+  return true;
+}
+
+bool SameText(const AxisBind& a, const AxisBind& b) {
+  const auto same = [](const Name& x, const Name& y) { return x.text == y.text; };
+  if (a.kind != b.kind) return false;
+  if (a.kind == AxisBindKind::Enumerated) return std::ranges::equal(a.enumerators, b.enumerators, same);
+  return a.size && b.size && SameText(*a.size, *b.size);
+}
 
 bool Fits(double value) { return std::isfinite(value) && std::floor(value) == value; }
 
@@ -171,11 +189,11 @@ const Builtin* FindBuiltin(const std::string& name) {
   return nullptr;
 }
 
-Declarations::Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const Overrides& overrides,
-                           Diagnostics& diagnostics)
+Declarations::Declarations(const SyntaxTree& prelude, const std::vector<ProgramFile>& files,
+                           const Overrides& overrides, Diagnostics& diagnostics)
     : overrides_(overrides), diagnostics_(diagnostics) {
-  Collect(prelude, true);
-  Collect(program, false);
+  CollectPrelude(prelude);
+  for (const ProgramFile& file : files) Collect(file, &file != &files.front());
   CheckOverrides();
   for (const auto& [name, bind] : axis_binds_) {
     const auto size = Evaluate(name, bind->name.loc);
@@ -193,95 +211,129 @@ Declarations::Declarations(const SyntaxTree& prelude, const SyntaxTree& program,
   }
 }
 
-void Declarations::Declare(const Name& name, std::string_view what) {
-  const auto [known, fresh] = declared_.try_emplace(name.text, std::pair(name.loc, std::string(what)));
-  if (fresh) return;
-  Diagnostic& d = diagnostics_.Report(DiagnosticKind::DuplicateName, name.loc,
-                                      "`" + name.text + "` is declared twice: here as " + std::string(what) +
-                                          ", before as " + known->second.second);
-  d.labels.push_back({known->second.first, "first declared here"});
+void Declarations::Clash(const Name& name, std::string_view what) {
+  const Declared& known = declared_.at(name.text);
+  // Of two files the program's own is where something can be done.
+  const bool own = known.file != file_ && known.file->imports.count(name.loc.file) != 0;
+  if (own) {
+    Diagnostic& d =
+        diagnostics_.Report(DiagnosticKind::DuplicateName, known.loc,
+                            "`" + name.text + "` is declared twice: here as " + known.what + ", and as " +
+                                std::string(what) + " in the imported `" + name.loc.file->short_name() + "`");
+    d.labels.push_back({name.loc, "also declared here"});
+    return;
+  }
+  Diagnostic& d = diagnostics_.Report(
+      DiagnosticKind::DuplicateName, name.loc,
+      "`" + name.text + "` is declared twice: here as " + std::string(what) + ", before as " + known.what);
+  d.labels.push_back({known.loc, "first declared here"});
+  if (known.file != file_ && known.what == what && (what == kAxis || what == kConstant))
+    d.notes.push_back("a line of the program itself stands for those of the files it imports");
 }
 
-void Declarations::Collect(const SyntaxTree& tree, bool prelude) {
-  const auto named = [&](const Name& name, std::string_view what) {
-    if (prelude) return true;
-    if (FindBuiltin(name.text)) {
-      diagnostics_.Report(DiagnosticKind::ReservedName, name.loc,
-                          "`" + name.text + "` is built in; choose another name");
+bool Declarations::Declare(const Name& name, std::string_view what, const AxisBind* axis,
+                           const ConstBind* constant) {
+  if (FindBuiltin(name.text)) {
+    diagnostics_.Report(DiagnosticKind::ReservedName, name.loc,
+                        "`" + name.text + "` is built in; choose another name");
+    return false;
+  }
+  const auto [found, fresh] = declared_.try_emplace(name.text, Declared{name.loc, std::string(what), file_});
+  if (fresh) return true;
+  const Declared& known = found->second;
+  if (known.file != file_ && known.what == what && (axis || constant)) {
+    if (known.file->imports.count(file_->source)) return false;  // that one stands for this one
+    if (axis ? SameText(*axis, *axis_binds_.at(name.text))
+             : SameText(*constant->value, *const_binds_.at(name.text)->value))
       return false;
-    }
-    const bool fresh = !declared_.count(name.text);
-    Declare(name, what);
-    return fresh;
-  };
-  for (const Decl& decl : tree.decls) {
+  }
+  Clash(name, what);
+  return false;
+}
+
+void Declarations::CollectPrelude(const SyntaxTree& prelude) {
+  for (const Decl& decl : prelude.decls)
+    if (decl.kind == DeclKind::Function) Collect(*decl.function, true, false);
+}
+
+void Declarations::Collect(const ProgramFile& file, bool imported) {
+  file_ = &file;
+  for (const Decl& decl : file.tree.decls) {
     switch (decl.kind) {
+      case DeclKind::Import:
+        break;
       case DeclKind::Axis:
-        for (const AxisBind& bind : decl.axes) {
-          if (bind.name.text.empty()) continue;
-          if (Primes(bind.name.text) > 0) {
-            diagnostics_.Report(DiagnosticKind::ReservedName, bind.name.loc,
-                                "`" + bind.name.text + "` is the twin of axis `" + BaseName(bind.name.text) +
-                                    "` and needs no declaration");
-            continue;
-          }
-          if (std::find(kReservedAxes.begin(), kReservedAxes.end(), bind.name.text) != kReservedAxes.end()) {
-            diagnostics_
-                .Report(DiagnosticKind::ReservedName, bind.name.loc,
-                        "`" + bind.name.text +
-                            "` cannot be the name of an axis: the compiler adds that axis itself")
-                .notes.push_back("programs are written for one example; batching is done by the compiler");
-            continue;
-          }
-          if (named(bind.name, "an axis")) axis_binds_[bind.name.text] = &bind;
-          for (size_t i = 0; i < bind.enumerators.size(); ++i)
-            for (size_t j = 0; j < i; ++j)
-              if (bind.enumerators[i].text == bind.enumerators[j].text)
-                diagnostics_
-                    .Report(DiagnosticKind::DuplicateName, bind.enumerators[i].loc,
-                            "`" + bind.enumerators[i].text + "` is an element of `" + bind.name.text +
-                                "` already")
-                    .labels.push_back({bind.enumerators[j].loc, "first here"});
-        }
+        for (const AxisBind& bind : decl.axes) Collect(bind);
         break;
       case DeclKind::Const:
         for (const ConstBind& bind : decl.consts)
-          if (!bind.name.text.empty() && named(bind.name, "a constant")) const_binds_[bind.name.text] = &bind;
+          if (!bind.name.text.empty() && Declare(bind.name, kConstant, nullptr, &bind))
+            const_binds_[bind.name.text] = &bind;
         break;
-      case DeclKind::Function: {
-        if (!decl.function || decl.function->name.text.empty()) break;
-        auto function = std::make_unique<Function>();
-        function->decl = decl.function.get();
-        function->prelude = prelude;
-        if (named(decl.function->name, decl.function->is_module ? "a module" : "a function"))
-          (prelude ? prelude_functions_ : user_functions_)[decl.function->name.text] = function.get();
-        functions_.push_back(std::move(function));
+      case DeclKind::Function:
+        if (decl.function) Collect(*decl.function, false, imported);
         break;
-      }
       case DeclKind::Part:
         for (const PartBind& bind : decl.parts)
-          if (!bind.name.text.empty() && named(bind.name, "a part")) parts_.push_back(&bind);
+          if (!imported && !bind.name.text.empty() && Declare(bind.name, "a part")) parts_.push_back(&bind);
         break;
-      case DeclKind::Entry: {
-        if (!decl.entry || decl.entry->name.text.empty()) break;
-        const Name& name = decl.entry->name;
-        if (std::find(kReservedEntries.begin(), kReservedEntries.end(), name.text) !=
-            kReservedEntries.end()) {
-          diagnostics_.Report(
-              DiagnosticKind::ReservedName, name.loc,
-              "an entry cannot be called `" + name.text + "`: every generated program has that command");
-        }
-        for (const EntryDecl* other : entries_)
-          if (other->name.text == name.text)
-            diagnostics_
-                .Report(DiagnosticKind::DuplicateName, name.loc,
-                        "entry `" + name.text + "` is declared twice")
-                .labels.push_back({other->name.loc, "first declared here"});
-        entries_.push_back(decl.entry.get());
+      case DeclKind::Entry:
+        if (!imported && decl.entry) Collect(*decl.entry);
         break;
-      }
     }
   }
+}
+
+void Declarations::Collect(const AxisBind& bind) {
+  if (bind.name.text.empty()) return;
+  if (Primes(bind.name.text) > 0) {
+    diagnostics_.Report(DiagnosticKind::ReservedName, bind.name.loc,
+                        "`" + bind.name.text + "` is the twin of axis `" + BaseName(bind.name.text) +
+                            "` and needs no declaration");
+    return;
+  }
+  if (std::find(kReservedAxes.begin(), kReservedAxes.end(), bind.name.text) != kReservedAxes.end()) {
+    diagnostics_
+        .Report(DiagnosticKind::ReservedName, bind.name.loc,
+                "`" + bind.name.text + "` cannot be the name of an axis: the compiler adds that axis itself")
+        .notes.push_back("programs are written for one example; batching is done by the compiler");
+    return;
+  }
+  if (Declare(bind.name, kAxis, &bind)) axis_binds_[bind.name.text] = &bind;
+  for (size_t i = 0; i < bind.enumerators.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (bind.enumerators[i].text == bind.enumerators[j].text)
+        diagnostics_
+            .Report(DiagnosticKind::DuplicateName, bind.enumerators[i].loc,
+                    "`" + bind.enumerators[i].text + "` is an element of `" + bind.name.text + "` already")
+            .labels.push_back({bind.enumerators[j].loc, "first here"});
+}
+
+void Declarations::Collect(const FunctionDecl& decl, bool prelude, bool imported) {
+  if (decl.name.text.empty()) return;
+  auto function = std::make_unique<Function>();
+  function->decl = &decl;
+  function->prelude = prelude;
+  function->imported = imported;
+  if (prelude || Declare(decl.name, decl.is_module ? "a module" : "a function"))
+    (prelude ? prelude_functions_ : user_functions_)[decl.name.text] = function.get();
+  functions_.push_back(std::move(function));
+}
+
+void Declarations::Collect(const EntryDecl& entry) {
+  const Name& name = entry.name;
+  if (name.text.empty()) return;
+  if (std::find(kReservedEntries.begin(), kReservedEntries.end(), name.text) != kReservedEntries.end()) {
+    diagnostics_.Report(
+        DiagnosticKind::ReservedName, name.loc,
+        "an entry cannot be called `" + name.text + "`: every generated program has that command");
+  }
+  for (const EntryDecl* other : entries_)
+    if (other->name.text == name.text)
+      diagnostics_
+          .Report(DiagnosticKind::DuplicateName, name.loc, "entry `" + name.text + "` is declared twice")
+          .labels.push_back({other->name.loc, "first declared here"});
+  entries_.push_back(&entry);
 }
 
 void Declarations::CheckOverrides() {

@@ -1,10 +1,13 @@
 // The names a program declares: its axes with their sizes, constants, functions, parts and entries, and the
 // evaluation of size expressions.
 //
-// Two texts contribute, the prelude and the user's file. Code of the prelude sees the prelude's functions and
-// nothing of the user's; the user's functions hide the prelude's of the same name. Axes, constants, functions
-// and top-level parts share one name space; entries have their own. What this file leaves alone: names inside
-// bodies (check.h) and everything that needs a graph (elaborate.h).
+// The prelude contributes, the user's file, and the files that imports. Code of the prelude sees the
+// prelude's functions and nothing of the user's; the user's functions hide the prelude's of the same name.
+// Axes, constants, functions and top-level parts share one name space, whichever file declares them; entries
+// have their own. A file's axes and constants stand for those of the files it imports; otherwise a name is
+// declared once, or in several files by the same text. Parts and entries of imported files stay behind. What
+// this file leaves alone: which files there are (imports.h), names inside bodies (check.h) and everything
+// that needs a graph (elaborate.h).
 #pragma once
 
 #include <functional>
@@ -18,6 +21,7 @@
 
 #include "frontend/ast.h"
 #include "frontend/diagnostics.h"
+#include "frontend/imports.h"
 #include "frontend/program.h"
 
 namespace heed::frontend {
@@ -42,6 +46,8 @@ struct Number {
 struct Function {
   const FunctionDecl* decl = nullptr;
   bool prelude = false;
+  bool imported = false;
+  bool idle = false;               ///< imported, and nothing uses it: not checked (filled by check)
   bool recursive = false;          ///< reaches itself: never entered
   std::set<std::string> mentions;  ///< global axes that can occur in its body (filled by check)
   int twins = 0;                   ///< most primes that the body puts on an axis parameter
@@ -68,9 +74,9 @@ const std::vector<Builtin>& Builtins();
 
 class Declarations {
  public:
-  /// Collects and evaluates; reports duplicates, bad sizes, unknown overrides. `ok()` tells whether sizes are
-  /// known.
-  Declarations(const SyntaxTree& prelude, const SyntaxTree& program, const Overrides& overrides,
+  /// Collects and evaluates; reports duplicates, bad sizes, unknown overrides. `files`: the program's own,
+  /// then the imported ones, each after all that import it.
+  Declarations(const SyntaxTree& prelude, const std::vector<ProgramFile>& files, const Overrides& overrides,
                Diagnostics& diagnostics);
 
   bool sizes_known() const { return sizes_known_; }
@@ -92,8 +98,16 @@ class Declarations {
   std::vector<std::string> FunctionNames(bool from_prelude) const;
 
  private:
-  void Collect(const SyntaxTree& tree, bool prelude);
-  void Declare(const Name& name, std::string_view what);
+  void CollectPrelude(const SyntaxTree& prelude);
+  void Collect(const ProgramFile& file, bool imported);
+  void Collect(const AxisBind& bind);
+  void Collect(const FunctionDecl& decl, bool prelude, bool imported);
+  void Collect(const EntryDecl& entry);
+  /// False if the name is taken: what it names is not the program's. `value`: of an axis or a constant, what
+  /// must be equal in two files.
+  bool Declare(const Name& name, std::string_view what, const AxisBind* axis = nullptr,
+               const ConstBind* constant = nullptr);
+  void Clash(const Name& name, std::string_view what);
   void CheckOverrides();
   std::optional<Number> SizeOf(const std::string& name, Loc loc);
   std::optional<Number> ValueOf(const std::string& name, Loc loc);
@@ -114,7 +128,13 @@ class Declarations {
   std::map<std::string, Function*> prelude_functions_, user_functions_;
   std::vector<const PartBind*> parts_;
   std::vector<const EntryDecl*> entries_;
-  std::map<std::string, std::pair<Loc, std::string>> declared_;
+  struct Declared {
+    Loc loc;
+    std::string what;
+    const ProgramFile* file;
+  };
+  std::map<std::string, Declared> declared_;
+  const ProgramFile* file_ = nullptr;  // whose declarations are being collected
 };
 
 }  // namespace heed::frontend

@@ -2,7 +2,8 @@
 // it; a test compares the two):
 //
 // program    = { declaration NEWLINE } ;
-// declaration= "axis"  axisbind { "," axisbind }
+// declaration= "import" STRING
+//            | "axis"  axisbind { "," axisbind }
 //            | "const" NAME "=" expr { "," NAME "=" expr }
 //            | ("def" | "module") NAME [ axes ] params "->" type body
 //            | "part" partbind { "," partbind }
@@ -84,6 +85,10 @@ class Parser : public ExpressionParser {
   // ---- Declarations
   bool Declaration(Decl& decl) {
     switch (Peek().kind) {
+      case TokenKind::KeywordImport:
+        decl.kind = DeclKind::Import;
+        Advance();
+        return Quoted(decl.import, "the name of a file in quotes");
       case TokenKind::KeywordAxis:
         decl.kind = DeclKind::Axis;
         Advance();
@@ -109,7 +114,7 @@ class Parser : public ExpressionParser {
       default:
         break;
     }
-    Diagnostic* message = Unexpected("a declaration (`axis`, `const`, `def`, `module`, `part` or `entry`)");
+    Diagnostic* message = Unexpected("a declaration (" + DeclarationKeywords() + ")");
     if (message != nullptr && At(TokenKind::KeywordParam)) {
       message->notes.push_back("parameters are declared inside a module");
     }
@@ -263,14 +268,16 @@ class Parser : public ExpressionParser {
     return true;
   }
   bool Alias(std::optional<Name>& alias) {
-    if (!Eat(TokenKind::KeywordAs)) return true;
+    return !Eat(TokenKind::KeywordAs) || Quoted(alias.emplace(), "a name in quotes");
+  }
+  bool Quoted(Name& name, const std::string& expected) {
     if (!At(TokenKind::String)) {
-      Unexpected("a name in quotes");
+      Unexpected(expected);
       return false;
     }
     std::string text = TextAt(Here()).substr(1);
     if (!text.empty() && text.back() == '"') text.pop_back();
-    alias = Name{text, Here()};
+    name = {text, Here()};
     Advance();
     return true;
   }

@@ -1,8 +1,10 @@
 // A checked program: its axes, parameters and entries, and each entry's graph for one example.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,7 +50,8 @@ struct Program {
   /// number of the element ("h."), and the (first) axis.
   std::map<std::string, std::string> stacks;
   std::vector<Entry> entries;
-  std::vector<std::unique_ptr<SourceFile>> files;  ///< what Locs point into (prelude first)
+  /// What Locs point into: the prelude, the program, and what that imports.
+  std::vector<std::unique_ptr<SourceFile>> files;
 };
 
 struct Overrides {
@@ -56,8 +59,15 @@ struct Overrides {
   int64_t most_steps = 1'000'000;        ///< expressions evaluated for one graph: a fuzzer has less patience
 };
 
-/// Parses, checks and elaborates. Null if there were errors. Checks included here: everything but causality
-/// and reads past the end (passes/), i.e. names, axes, lifting, two-way broadcasts, types, initialisers.
+/// The text of a file; nothing, and `error` says why with the file's name, if it cannot be read (files.h).
+using TextReader = std::function<std::optional<std::string>(const std::string& name, std::string& error)>;
+
+/// Parses, checks and elaborates; `read` gives the files that are imported. Null if there were errors. Checks
+/// included here: everything but causality and reads past the end (passes/), i.e. names, axes, lifting,
+/// two-way broadcasts, types, initialisers.
+std::unique_ptr<Program> Compile(std::unique_ptr<SourceFile> file, const Overrides& overrides,
+                                 Diagnostics& diagnostics, const TextReader& read);
+/// The same with files as they are on disk.
 std::unique_ptr<Program> Compile(std::unique_ptr<SourceFile> file, const Overrides& overrides,
                                  Diagnostics& diagnostics);
 

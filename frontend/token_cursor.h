@@ -172,18 +172,9 @@ class TokenCursor {
     return comment.text;
   }
   bool BeginsDeclaration(bool part = false) const {
-    switch (Peek().kind) {
-      case TokenKind::KeywordAxis:
-      case TokenKind::KeywordConst:
-      case TokenKind::KeywordDef:
-      case TokenKind::KeywordModule:
-      case TokenKind::KeywordEntry:
-        return Peek().first_on_line;
-      case TokenKind::KeywordPart:
-        return part && Peek().first_on_line && Peek().column == 0;
-      default:
-        return false;
-    }
+    const LineStart begins = Begins(Peek().kind);
+    if (begins == LineStart::Declaration) return Peek().first_on_line;
+    return begins == LineStart::Either && part && Peek().first_on_line && Peek().column == 0;
   }
   void SkipToDeclaration() {
     while (!At(TokenKind::End) && !BeginsDeclaration(true)) Advance();

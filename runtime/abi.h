@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { kHeedAbiVersion = 4 };
+enum { kHeedAbiVersion = 5 };
 
 enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 
@@ -240,6 +240,8 @@ struct HeedProgram {
   const struct HeedStack* stacks;
   int64_t set_count;
   const char* const* set;  // axes and constants whose values were given when the program was built
+  int64_t import_count;
+  const char* const* imports;  // files that the source says it imports, and those that they do: "layers.heed"
 };
 // Defined by the generated object.
 extern const struct HeedProgram heed_program;

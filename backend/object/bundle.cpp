@@ -362,7 +362,8 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
               Number(static_cast<int64_t>(entry_fields.size())), Array(entry_fields),
               Number(static_cast<int64_t>(consts.size())), Array(consts), Packing(),
               Number(static_cast<int64_t>(stacks.size())), Array(stacks),
-              Number(static_cast<int64_t>(program_.set.size())), Texts(program_.set)});
+              Number(static_cast<int64_t>(program_.set.size())), Texts(program_.set),
+              Number(static_cast<int64_t>(program_.imports.size())), Texts(program_.imports)});
   auto* program = new llvm::GlobalVariable(module_, table->getType(), true,
                                            llvm::GlobalValue::ExternalLinkage, table, "heed_program");
   program->setAlignment(llvm::Align(8));

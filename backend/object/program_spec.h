@@ -38,6 +38,7 @@ struct EntrySpec {
 };
 struct ProgramSpec {
   std::string source_name;
+  std::vector<std::string> imports;  ///< names of the files that it imports
   std::shared_ptr<const ir::AxisTable> axes;
   std::vector<ParamSpec> params;
   std::vector<EntrySpec> entries;

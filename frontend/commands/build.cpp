@@ -193,6 +193,7 @@ Result<int> Build::Run() {
   if (!loaded) return loaded.error();
   if (*loaded == nullptr) return 1;
   const frontend::Program& program = **loaded;
+  if (Status fine = CheckOutput(output, program); !fine) return fine.error();
   if (program.entries.empty()) {
     return Error{program_.file +
                  ": has no entry, so there is nothing to build; add one, such as `entry NAME(...) = ...`"};

@@ -44,6 +44,7 @@ backend::ProgramSpec Describe(const frontend::Program& program, const ProgramOpt
   spec.axes = program.axes;
   spec.consts = program.consts;
   spec.stacks = program.stacks;
+  for (size_t i = 2; i < program.files.size(); ++i) spec.imports.push_back(program.files[i]->short_name());
   for (const std::string& set : options.set) spec.set.push_back(set.substr(0, set.find('=')));
   for (const frontend::Parameter& parameter : program.parameters) {
     backend::ParamSpec& param = spec.params.emplace_back();

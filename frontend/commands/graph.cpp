@@ -90,6 +90,7 @@ Result<int> Graph::Run() {
     const Result<std::unique_ptr<frontend::Program>> program = Load(program_, timer_);
     if (!program) return program.error();
     if (*program == nullptr) return 1;
+    if (Status fine = CheckOutput(output_, **program); !fine) return fine.error();
     if ((*program)->entries.empty()) return Error{program_.file + ": has no entry to draw"};
     for (const frontend::Entry& entry : (*program)->entries) {
       Result<ir::Picture> picture = Draw(entry);

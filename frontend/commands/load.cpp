@@ -91,6 +91,15 @@ Status CheckOutput(const std::string& output, const std::string& program) {
   return Error{output + ": would overwrite the program itself; name the output with -o"};
 }
 
+Status CheckOutput(const std::string& output, const frontend::Program& program) {
+  // The third file and further ones: the first are the prelude and the program.
+  for (size_t i = 2; i < program.files.size() && output != "-"; ++i) {
+    if (SameFile(output, program.files[i]->name()))
+      return Error{output + ": would overwrite a file that the program imports; name the output with -o"};
+  }
+  return Done{};
+}
+
 std::vector<ir::Variant> Variants(frontend::EntryKind kind) {
   switch (kind) {
     case frontend::EntryKind::Minimize:

@@ -25,6 +25,8 @@ Result<std::unique_ptr<frontend::Program>> Load(const ProgramOptions& options, T
 
 /// An error if the output is the program itself.
 Status CheckOutput(const std::string& output, const std::string& program);
+/// The same for the files that the program imports.
+Status CheckOutput(const std::string& output, const frontend::Program& program);
 
 /// The functions that an entry of this kind becomes, without the weights of attention.
 std::vector<ir::Variant> Variants(frontend::EntryKind kind);

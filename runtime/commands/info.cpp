@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/names.h"
 #include "runtime/commands/attention_maps.h"
 #include "runtime/commands/command.h"
+#include "runtime/data/batch_tensors.h"
 #include "runtime/engine/arena.h"
 #include "runtime/engine/program.h"
 #include "runtime/text/labels.h"
@@ -175,6 +177,8 @@ class InfoCommand final : public Command {
                  {"parameters", Json::array()},
                  {"parameter_count", ParameterCount()},
                  {"parameter_bytes", 4 * ParameterCount()}};
+    if (program_.import_count > 0)
+      info["imports"] = std::vector<std::string>(program_.imports, program_.imports + program_.import_count);
     for (int64_t i = 0; i < program_.axis_count; ++i) {
       const HeedAxis& axis = program_.axes[i];
       Json row = {{"name", axis.name}, {"size", axis.size}, {"dynamic", axis.dynamic != 0}};
@@ -249,6 +253,7 @@ class InfoCommand final : public Command {
   void PrintText() const {
     std::printf("%s, compiled by Heed %s for %s\n", program_.source_name, program_.heed_version,
                 program_.cpu_level);
+    if (program_.import_count > 0) std::printf("imports %s\n", ImportsText(program_).c_str());
     std::printf("\naxes\n ");
     for (int64_t i = 0; i < program_.axis_count; ++i) {
       const HeedAxis& axis = program_.axes[i];

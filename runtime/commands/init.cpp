@@ -4,6 +4,8 @@
 
 #include "runtime/base/base64.h"
 #include "runtime/base/file_writer.h"
+#include "runtime/base/base64.h"
+#include "runtime/base/names.h"
 #include "runtime/commands/command.h"
 #include "runtime/commands/file_roles.h"
 #include "runtime/commands/option_checks.h"
@@ -34,8 +36,7 @@ class InitCommand final : public Command {
   }
 
   Result<int> Run() override {
-    std::map<std::string, std::string> metadata = {{"program", program_.source_name},
-                                                   {"heed", program_.heed_version}};
+    std::map<std::string, std::string> metadata = ProgramMetadata(program_);
     FileRoles roles;
     for (const std::string& path : texts_) roles.Reads("--text", path);
     roles.ReadsTokenizer("--tokenizer", tokenizer_);

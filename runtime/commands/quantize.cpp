@@ -3,12 +3,16 @@
 #include <cstdio>
 
 #include "runtime/abi_names.h"
+#include "runtime/engine/program.h"
 #include "runtime/base/base64.h"
 #include "runtime/base/file_writer.h"
+#include "runtime/base/base64.h"
+#include "runtime/base/names.h"
 #include "runtime/commands/command.h"
 #include "runtime/commands/end_tokens.h"
 #include "runtime/commands/file_roles.h"
 #include "runtime/commands/text_lines.h"
+#include "runtime/data/batch_tensors.h"
 #include "runtime/engine/packed_parameters.h"
 #include "runtime/weights/checkpoint.h"
 #include "runtime/weights/quantized.h"
@@ -54,8 +58,8 @@ class QuantizeCommand final : public Command {
     if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     const Result<Weights> weights = FindWeights(weights_, program);
     if (!weights) return weights.error();
-    std::map<std::string, std::string> metadata = {
-        {"program", program.source_name}, {"heed", program.heed_version}, {"weights_type", to_}};
+    std::map<std::string, std::string> metadata = ProgramMetadata(program);
+    metadata["weights_type"] = to_;
     Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
     if (tokenizer) {
       metadata["tokenizer"] = EncodeBase64((*tokenizer)->Serialize());

@@ -382,9 +382,8 @@ class TrainCommand final : public Command {
     plan.save_every = save_every_;
     plan.out = out_;
     plan.log = log_;
+    plan.metadata = ProgramMetadata(program_);
     plan.metadata["tokenizer"] = EncodeBase64(tokenizer_->Serialize());
-    plan.metadata["program"] = program_.source_name;
-    plan.metadata["heed"] = program_.heed_version;
     if (const std::string from = !resume_.empty() ? resume_ : init_; !from.empty()) {
       if (Status ok = CarryEnds(from, plan.metadata); !ok) return ok.error();
     }

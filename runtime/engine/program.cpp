@@ -73,4 +73,18 @@ std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntr
   return entries;
 }
 
+std::string ImportsText(const HeedProgram& program) {
+  std::string text;
+  for (int64_t i = 0; i < program.import_count; ++i)
+    text += (i > 0 ? ", " : "") + std::string(program.imports[i]);
+  return text;
+}
+
+std::map<std::string, std::string> ProgramMetadata(const HeedProgram& program) {
+  std::map<std::string, std::string> metadata = {{"program", program.source_name},
+                                                 {"heed", program.heed_version}};
+  if (program.import_count > 0) metadata["imports"] = ImportsText(program);
+  return metadata;
+}
+
 }  // namespace heed

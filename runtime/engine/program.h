@@ -3,6 +3,7 @@
 // numbers index a static axis (the vocabulary).
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,5 +38,10 @@ Result<std::vector<TextArgument>> TextArguments(const HeedProgram& program, cons
 Result<const HeedEntry*> FindEntry(const HeedProgram& program, const std::string& name);
 /// The entries of a kind, in the order of the program.
 std::vector<const HeedEntry*> EntriesOfKind(const HeedProgram& program, HeedEntryKind kind);
+
+/// What a checkpoint says of the program that wrote it: its text, the files that imports, the compiler.
+std::map<std::string, std::string> ProgramMetadata(const HeedProgram& program);
+/// "layers.heed, norms.heed"; "" if the program imports nothing.
+std::string ImportsText(const HeedProgram& program);
 
 }  // namespace heed

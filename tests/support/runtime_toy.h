@@ -170,7 +170,7 @@ inline const HeedParam kToyParams[] = {
     {"net.unused", 1, kUnusedShape, kUnusedAxes, 1, kUnusedAxes, kUnusedShape, 3, kHeedInitConstant, 2, 0}};
 
 inline const HeedProgram kToy = {
-    kHeedAbiVersion,    "0.1.0", "toy.heed", "x86-64-v2", 5, kToyAxes, 3, kToyParams, 3,
-    kToyEntries.data(), 0,       nullptr,    nullptr,     0, nullptr,  0, nullptr};
+    kHeedAbiVersion, "0.1.0", "toy.heed", "x86-64-v2", 5, kToyAxes, 3, kToyParams, 3, kToyEntries.data(), 0,
+    nullptr,         nullptr, 0,          nullptr,     0, nullptr,  0, nullptr};
 
 }  // namespace heed::test

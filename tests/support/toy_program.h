@@ -332,6 +332,8 @@ struct Tables {
                0,
                nullptr,
                0,
+               nullptr,
+               0,
                nullptr};
   }
 };

@@ -49,6 +49,8 @@ class TestProgram {
                 static_cast<int64_t>(stacks_.size()),
                 stacks_.data(),
                 0,
+                nullptr,
+                0,
                 nullptr};
   }
   /// A `generate` entry over `vocab` that starts from an element (-1: from a prompt) and ends at others.
