@@ -62,7 +62,7 @@ TEST(Elaborate, AllProgramsGiveSoundGraphs) {
 TEST(Elaborate, EveryExampleTrainsScoresAndGenerates) {
   for (const std::string& path : Programs()) {
     if (path.find("/examples/") == path.npos) continue;
-    auto compiled = CompileText(Read(path));
+    auto compiled = CompileText(Read(path), {}, path);
     std::set<EntryKind> kinds;
     for (const Entry& entry : compiled->program->entries) kinds.insert(entry.kind);
     EXPECT_EQ(kinds.size(), 3u) << path;
@@ -95,7 +95,8 @@ TEST(Elaborate, ParameterNamesAndShapesOfGpt2) {
 }
 
 TEST(Elaborate, AliasReplacesTheOwnComponentOnly) {
-  auto compiled = CompileText(Read(test::Source("examples/llama.heed")), {{"layer", 2}});
+  auto compiled = CompileText(Read(test::Source("examples/llama.heed")), {{"layer", 2}},
+                              test::Source("examples/llama.heed"));
   ASSERT_TRUE(compiled->program);
   std::set<std::string> names;
   for (const Parameter& p : compiled->program->parameters) names.insert(p.name);
@@ -166,7 +167,8 @@ TEST(Elaborate, EndsAreASetOfConstants) {
 }
 
 TEST(Elaborate, StacksAreKnownByTheirPaths) {
-  auto compiled = CompileText(Read(test::Source("examples/llama.heed")), {{"layer", 2}});
+  auto compiled = CompileText(Read(test::Source("examples/llama.heed")), {{"layer", 2}},
+                              test::Source("examples/llama.heed"));
   ASSERT_TRUE(compiled->program);
   EXPECT_EQ(compiled->program->stacks, (std::map<std::string, std::string>{{"model.layers.", "layer"}}));
 }
@@ -753,11 +755,10 @@ TEST(Hostile, MutatedPrograms) {
       std::string joined;
       for (const std::string& token : mutant) joined += token;
       auto compiled = std::make_unique<Compiled>();
-      compiled->program = Compile(std::make_unique<SourceFile>("mutant.heed", joined), {{{"layer", 2}}},
-                                  compiled->diagnostics);
+      compiled->program =
+          Compile(std::make_unique<SourceFile>(path, joined), {{{"layer", 2}}}, compiled->diagnostics);
       if (compiled->Find(DiagnosticKind::UnknownOverride))
-        compiled->program =
-            Compile(std::make_unique<SourceFile>("mutant.heed", joined), {}, compiled->diagnostics);
+        compiled->program = Compile(std::make_unique<SourceFile>(path, joined), {}, compiled->diagnostics);
       compiled->text();
       ++total;
       if (!compiled->program) continue;

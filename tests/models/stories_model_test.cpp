@@ -152,7 +152,8 @@ class Stories : public ::testing::Test {
     static const TemporaryFolder folder;
     static const std::unique_ptr<BuiltProgram> program = [] {
       WriteBytes(folder / "tied.heed", Edited(FileBytes(Source("examples/llama.heed")),
-                                              {{R"(, U[vocab, model] as "lm_head.weight")", ""},
+                                              {{"layers/llama.heed", Source("examples/layers/llama.heed")},
+                                               {R"(, U[vocab, model] as "lm_head.weight")", ""},
                                                {"U @model", "E @model"},
                                                {" with temperature = 0.7, top_p = 0.9", ""}}));
       auto built = std::make_unique<BuiltProgram>(folder / "tied.heed", kSizes);

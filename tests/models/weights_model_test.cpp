@@ -421,8 +421,10 @@ TEST_F(PublishedWeights, WhatIsMissingIsSaid) {
 TEST(StretchedFrequencies, AgreeWithTheDefinition) {
   constexpr int kFreq = 32;
   const TemporaryFolder folder;
-  WriteBytes(folder / "probe.heed",
-             FileBytes(Source("examples/llama3_2.heed")) + "\nentry probe(x[freq]) = x * frequency()\n");
+  // A program can be imported for what it declares; its entries stay behind.
+  WriteBytes(folder / "probe.heed", "import \"" + Source("examples/llama3_2.heed") +
+                                        "\"\npart net = Llama\nentry score(x: vocab[seq]) = net(x)\n"
+                                        "entry probe(x[freq]) = x * frequency()\n");
   const BuiltProgram program(folder / "probe.heed",
                              Set({"vocab=8", "model=4", "hidden=4", "layer=1", "kv=1", "rep=1", "eos=2"}));
   ASSERT_TRUE(program.ok());

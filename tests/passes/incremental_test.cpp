@@ -103,7 +103,7 @@ void ExpectStepsToEqualTheWhole(const frontend::Program& program) {
 
 TEST_P(IncrementalTest, StepsEqualRecomputation) {
   const auto program =
-      CompileText(GetParam().example.name + ".heed", GetParam().text, GetParam().example.sizes);
+      CompileText(Source(GetParam().example.path), GetParam().text, GetParam().example.sizes);
   ASSERT_TRUE(program);
   ExpectStepsToEqualTheWhole(*program);
 }
@@ -129,7 +129,7 @@ TEST(Incremental, RandomPrograms) {
 
 TEST_P(IncrementalTest, OneExampleNeedsNoBatch) {
   const auto program =
-      CompileText(GetParam().example.name + ".heed", GetParam().text, GetParam().example.sizes);
+      CompileText(Source(GetParam().example.path), GetParam().text, GetParam().example.sizes);
   ASSERT_TRUE(program);
   for (const frontend::Entry& entry : program->entries) {
     if (entry.kind != frontend::EntryKind::Generate) continue;
@@ -162,7 +162,7 @@ INSTANTIATE_TEST_SUITE_P(Programs, IncrementalTest, testing::ValuesIn(Cases()),
 /// "cache [kv, key, seq']" of every input that holds something, sorted.
 std::vector<std::string> Kept(const Example& example, int64_t ring_step, std::string text = "") {
   if (text.empty()) text = ReadFile(Source(example.path));
-  const auto program = CompileText(example.name + ".heed", text, example.sizes);
+  const auto program = CompileText(Source(example.path), text, example.sizes);
   std::vector<std::string> kept;
   for (const frontend::Entry& entry : program->entries) {
     if (entry.kind != frontend::EntryKind::Generate) continue;

@@ -83,7 +83,7 @@ inline std::vector<Example> Programs() {
 }
 
 inline std::unique_ptr<frontend::Program> Load(const Example& example) {
-  return CompileText(example.name + ".heed", ReadFile(Source(example.path)), example.sizes);
+  return CompileText(Source(example.path), ReadFile(Source(example.path)), example.sizes);
 }
 
 /// Roots of the dynamic axes of a graph.
