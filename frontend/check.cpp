@@ -100,6 +100,11 @@ class BodyChecker {
     return names;
   }
 
+  /// Of a name that nothing declares: a library may leave it to those who import it.
+  void MayDeclare(const std::string& declaration, Diagnostic& diagnostic) const {
+    if (imported_)
+      diagnostic.notes.push_back("the program that imports this may declare it: `" + declaration + "`");
+  }
   void Axis(const Name& name) {
     if (name.text.empty() || IsAxis(name.text)) return;
     if (!prelude_ && declarations_.IsConst(name.text)) {
@@ -111,9 +116,7 @@ class BodyChecker {
     std::string hint = DidYouMean(name.text, AxisNames());
     Diagnostic& d =
         diagnostics_.Report(DiagnosticKind::UnknownAxis, name.loc, "unknown axis `" + name.text + "`" + hint);
-    if (imported_)
-      d.notes.push_back("the program that imports this may declare it: `axis " + BaseName(name.text) +
-                        " = ...`");
+    MayDeclare("axis " + BaseName(name.text) + " = ...", d);
   }
   /// `distinct`: no axis twice.
   void Axes(const AxisItems& items, bool distinct) {
@@ -369,9 +372,11 @@ class BodyChecker {
                           "`" + name + "` is a top-level part; only entries can use it");
       return;
     }
-    diagnostics_.Report(DiagnosticKind::UnknownName, expr.loc,
-                        kind ? "`" + name + "` is a " + kind + ", not a value: call it, `" + name + "(...)`"
-                             : "unknown name `" + name + "`" + DidYouMean(name, ValueNames()));
+    Diagnostic& d = diagnostics_.Report(
+        DiagnosticKind::UnknownName, expr.loc,
+        kind ? "`" + name + "` is a " + kind + ", not a value: call it, `" + name + "(...)`"
+             : "unknown name `" + name + "`" + DidYouMean(name, ValueNames()));
+    if (kind == nullptr) MayDeclare("const " + name + " = ...", d);
   }
 
   void Arguments(const Expr& call) {
@@ -497,6 +502,9 @@ class BodyChecker {
       for (const auto& [known, other] : locals_)
         if (other.part) names.push_back(known);
       message += DidYouMean(name, names);
+      MayDeclare("def " + name + "(...) -> ...",
+                 diagnostics_.Report(DiagnosticKind::UnknownFunction, loc, message));
+      return;
     }
     diagnostics_.Report(DiagnosticKind::UnknownFunction, loc, message);
   }

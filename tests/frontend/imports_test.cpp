@@ -93,6 +93,15 @@ TEST(Imports, UnusedFunctionsAreNotChecked) {
       "");
 }
 
+TEST(Imports, LibrariesMayLeaveNamesToTheProgram) {
+  const std::string head = "import \"l.heed\"\naxis n = 2\nentry f(x[n]) = g(x)\n";
+  const Files files = {{"main.heed", head}, {"l.heed", "def g(x) -> [] = speed(x) + offset\n"}};
+  const std::string text = CompileFiles(files)->text();
+  for (const char* note : {"l.heed:1:18: error: unknown function `speed`", "`def speed(...) -> ...`",
+                           "l.heed:1:29: error: unknown name `offset`", "`const offset = ...`"})
+    EXPECT_NE(text.find(note), std::string::npos) << text;
+}
+
 TEST(Imports, FunctionsMayCallThoseOfTheProgram) {
   const auto compiled = CompileFiles({{"main.heed",
                                        "import \"turn.heed\"\naxis n = 2\ndef speed() -> [] = 3\n"
