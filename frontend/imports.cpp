@@ -76,10 +76,9 @@ class Importer {
       refuse("a program has at most " + std::to_string(kMostFiles) + " files");
       return nullptr;
     }
-    std::string error;
-    std::optional<std::string> text = read_(name, error);
+    Result<std::string> text = read_(name);
     if (!text) {
-      refuse("cannot import " + error)
+      refuse("cannot import " + text.error().message)
           .notes.push_back("the name of an imported file is relative to the folder of the file that says it");
       return nullptr;
     }

@@ -11,6 +11,7 @@
 #include "frontend/ast.h"
 #include "frontend/diagnostics.h"
 #include "ir/graph.h"
+#include "runtime/base/result.h"
 
 namespace heed::frontend {
 
@@ -60,7 +61,7 @@ struct Overrides {
 };
 
 /// The text of a file; nothing, and `error` says why with the file's name, if it cannot be read (files.h).
-using TextReader = std::function<std::optional<std::string>(const std::string& name, std::string& error)>;
+using TextReader = std::function<Result<std::string>(const std::string& name)>;
 
 /// Parses, checks and elaborates; `read` gives the files that are imported. Null if there were errors. Checks
 /// included here: everything but causality and reads past the end (passes/), i.e. names, axes, lifting,

@@ -15,21 +15,25 @@ function room_of(path,    best, i) {
     if (index(path, name[i] "/") == 1 && length(name[i]) > length(best)) best = name[i]
   return best
 }
-# The name of what a line opens, if it opens a function: a signature that ends in "{", formatted by clang-format.
-function opened(line,    text) {
-  if (line !~ /\) *(const)? *(override)? *(noexcept)? *(->[^{]*)?\{$/ && line !~ /\) : .*\{$/) return ""
-  if (line ~ /^ *(if|for|while|switch|else|do|catch|return|\}|case|#|\/\/)/ || line ~ /\[[^]]*\]\(/ || line ~ / = /) return ""
-  text = line
+# The name of the function whose signature a text is, or "" for anything else that ends in "{".
+function named(text) {
+  if (text !~ /\) *(const)? *(override)? *(noexcept)? *(->[^{]*)?\{$/ && text !~ /\) : .*\{$/) return ""
+  if (text ~ /^ *(if|for|while|switch|else|do|catch|return|class|struct|\}|case|#|\/\/)/) return ""
+  if (text ~ /\[[^]]*\]\(/ || text ~ /^[^(]* = /) return ""
   sub(/\(.*/, "", text)
   sub(/^.*[ *&]/, "", text)
   return text
+}
+function parentheses(text,    opening, closing) {
+  opening = gsub(/\(/, "(", text); closing = gsub(/\)/, ")", text)
+  return opening - closing
 }
 BEGIN { count = split(rooms, name, " "); for (i = 1; i <= count; ++i) level[name[i]] = i; level["runtime"] = level["runtime/commands"] }
 {
   path = $0
   room = room_of(path)
   if (room == "") next
-  lines = 0; function_name = ""
+  lines = 0; function_name = ""; open = 0
   while ((getline line < path) > 0) {
     ++lines
     if (match(line, /^ *# *include "[^"]+"/)) {
@@ -43,8 +47,14 @@ BEGIN { count = split(rooms, name, " "); for (i = 1; i <= count; ++i) level[name
     }
     match(line, /^ */); indent = RLENGTH
     if (function_name == "") {
-      function_name = opened(line)
-      if (function_name != "") { begin = lines; depth = indent }
+      # A signature may take several lines.
+      if (open == 0 && line !~ /^ *: /) { text = line; first = lines; first_indent = indent } else text = text line
+      open += parentheses(line)
+      if (line ~ /^ *\/\// || line ~ /[;}]$/ || open < 0) open = 0
+      if (open == 0) {
+        function_name = named(text)
+        if (function_name != "") { begin = first; depth = first_indent }
+      }
     } else if (indent == depth && line ~ /^ *\}/) {
       if (lines - begin + 1 > 80) long_function[++longs] = sprintf("%5d  %s  %s:%d", lines - begin + 1, function_name, path, begin)
       if (room != "tests" && lines - begin + 1 > longest) { longest = lines - begin + 1; longest_name = function_name " (" path ")" }

@@ -4,7 +4,6 @@
 
 #include "runtime/base/base64.h"
 #include "runtime/base/file_writer.h"
-#include "runtime/base/base64.h"
 #include "runtime/base/names.h"
 #include "runtime/commands/command.h"
 #include "runtime/commands/file_roles.h"

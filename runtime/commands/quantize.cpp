@@ -3,10 +3,8 @@
 #include <cstdio>
 
 #include "runtime/abi_names.h"
-#include "runtime/engine/program.h"
 #include "runtime/base/base64.h"
 #include "runtime/base/file_writer.h"
-#include "runtime/base/base64.h"
 #include "runtime/base/names.h"
 #include "runtime/commands/command.h"
 #include "runtime/commands/end_tokens.h"
@@ -14,6 +12,7 @@
 #include "runtime/commands/text_lines.h"
 #include "runtime/data/batch_tensors.h"
 #include "runtime/engine/packed_parameters.h"
+#include "runtime/engine/program.h"
 #include "runtime/weights/checkpoint.h"
 #include "runtime/weights/quantized.h"
 

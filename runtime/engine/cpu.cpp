@@ -1,5 +1,5 @@
-// The features of the levels of backend/target/target.def: those of the x86-64 psABI, dot products of bytes, matrix
-// tiles.
+// The features of the levels of backend/target/target.def: those of the x86-64 psABI, dot products of bytes,
+// matrix tiles.
 #include "runtime/engine/cpu.h"
 
 #include <cstring>

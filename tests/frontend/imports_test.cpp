@@ -10,10 +10,9 @@ using Files = std::map<std::string, std::string>;
 
 /// Compiles "main.heed" of `files`.
 std::unique_ptr<Compiled> CompileFiles(const Files& files, std::map<std::string, double> sizes = {}) {
-  const auto read = [&](const std::string& name, std::string& error) -> std::optional<std::string> {
+  const auto read = [&](const std::string& name) -> Result<std::string> {
     if (const auto found = files.find(name); found != files.end()) return found->second;
-    error = name + ": no such file";
-    return std::nullopt;
+    return Error{name + ": no such file"};
   };
   auto result = std::make_unique<Compiled>();
   result->program = Compile(std::make_unique<SourceFile>("main.heed", files.at("main.heed")),

@@ -15,12 +15,11 @@ using namespace heed;
 using fuzz::Require;
 
 /// The one file that texts can import, for what they read must not hang on the disk.
-std::optional<std::string> Library(const std::string& name, std::string& error) {
-  if (name == "l.heed") return "import \"fuzz.heed\"\naxis n = 2, seq <= 4\nmodule L[a](x[a]) -> [a] { x }\n";
+Result<std::string> Library(const std::string& name) {
+  if (name == "l.heed") return std::string("import \"fuzz.heed\"\naxis n = 2, seq <= 4\nmodule L[a](x[a]) -> [a] { x }\n");
   if (name == "m.heed")
-    return "axis n = 3\nconst c = 1\ndef g(x[n]) -> [] = sum[n](x)\nentry e(x[n]) = g(x)\n";
-  error = name + ": no such file";
-  return {};
+    return std::string("axis n = 3\nconst c = 1\ndef g(x[n]) -> [] = sum[n](x)\nentry e(x[n]) = g(x)\n");
+  return Error{name + ": no such file"};
 }
 
 /// Nothing if there are mistakes.

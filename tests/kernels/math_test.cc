@@ -1,6 +1,6 @@
 // The vector functions of the kernels against double precision, on every Highway target this machine runs:
-// the error bounds that math-inl.h states, special values, and dropout's factor against runtime/base/random.h bit
-// for bit.
+// the error bounds that math-inl.h states, special values, and dropout's factor against runtime/base/random.h
+// bit for bit.
 #include <cmath>
 #include <cstdint>
 #include <cstring>

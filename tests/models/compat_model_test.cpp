@@ -1,5 +1,5 @@
-// Checkpoints and programs of an earlier time give today what they gave then, bit for bit: tests/models/compat has
-// programs, checkpoints and a transcript of commands with what they printed.
+// Checkpoints and programs of an earlier time give today what they gave then, bit for bit:
+// tests/models/compat has programs, checkpoints and a transcript of commands with what they printed.
 //
 // In the transcript a line `$ command` stands before its output. Programs are built at one CPU level, so the
 // numbers are those of every machine. Beside them there are commands of this test's own: `numbers FILE` lists
