@@ -20,3 +20,5 @@ echo "== translating sentences it was not trained on"
 head -n 12 examples/data/valid.en >"$out/in.txt"
 "$out/mt" translate --weights "$out/mt.safetensors" <"$out/in.txt" >"$out/out.txt"
 paste -d '\n' "$out/in.txt" <(sed 's/^/    /' "$out/out.txt")
+echo "== the compiler is build/heed: try build/heed --help, or build/heed check examples/gpt2.heed"
+echo "   to have it elsewhere: cmake --install build --prefix ~/.local, or scripts/package.sh for a Debian package"

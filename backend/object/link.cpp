@@ -81,10 +81,12 @@ Status Link(const std::vector<std::string>& objects, LinkKind kind, const std::s
   }
   switch (kind) {
     case LinkKind::Executable:
-      command.insert(command.end(),
-                     {runtime, "-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections", "-pthread"});
+      command.insert(command.end(), {runtime, "-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections",
+                                     "-pthread", "-Wl,-z,relro,-z,now"});
 #ifdef HEED_SANITIZE
       command.push_back("-fsanitize=address,undefined");
+#else
+      command.push_back("-Wl,--strip-all");
 #endif
       break;
     case LinkKind::Shared:

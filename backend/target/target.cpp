@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "ir/graph.h"
+#include "llvm/Config/llvm-config.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
@@ -28,6 +29,8 @@ const std::vector<Target>& Targets() {
   };
   return targets;
 }
+
+std::string LlvmVersion() { return LLVM_VERSION_STRING; }
 
 std::vector<std::string> CpuLevels() {
   std::vector<std::string> names;

@@ -33,6 +33,8 @@ bool RunsHere(const Target& target);
 /// A new machine description (not to be shared between threads). No contraction of floating-point operations.
 std::unique_ptr<llvm::TargetMachine> MakeMachine(const Target& target, bool optimise_well);
 
+/// Of the LLVM that is linked: "19.1.7".
+std::string LlvmVersion();
 /// Levels of target.def, best last.
 std::vector<std::string> CpuLevels();
 /// Those of them that have all kernels of their own, not only products and attention.

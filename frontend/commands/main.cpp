@@ -9,7 +9,9 @@
 #include <stdexcept>
 
 #include "backend/compile.h"
+#include "backend/target/target.h"
 #include "frontend/commands/command.h"
+#include "frontend/commands/manual.h"
 #include "runtime/base/process.h"
 #include "runtime/base/stack.h"
 #include "runtime/base/unfinished.h"
@@ -17,10 +19,31 @@
 namespace heed::commands {
 namespace {
 
+constexpr const char* kNotices =
+#include "heed_notices.inc"
+    ;
+
 int Main(int argc, char** argv) {
   CLI::App app{"heed: a compiler for Transformers", "heed"};
-  app.set_version_flag("--version", std::string("heed ") + HEED_VERSION);
-  app.require_subcommand(1);
+  app.set_version_flag("--version", [] {
+    std::string levels;
+    for (const std::string& level : backend::CpuLevels()) levels += (levels.empty() ? "" : ", ") + level;
+    return "heed " HEED_VERSION "\nLLVM " + backend::LlvmVersion() + "; levels " + levels;
+  });
+  app.add_flag_callback(
+      "--licences",
+      [] {
+        std::cout << kNotices << std::flush;
+        throw CLI::Success();
+      },
+      "print the notices of what is linked in");
+  std::string shell;
+  app.add_option("--completions", shell, "print completions for bash, zsh or fish")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->type_name("SHELL");
+  bool manual = false;
+  app.add_flag("--manual", manual, "print a page of the manual, for man");
+  app.require_subcommand(0, 1);
   app.failure_message([&](const CLI::App* failed, const CLI::Error& error) {
     if (failed == &app && argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
       return "heed: no command `" + std::string(argv[1]) +
@@ -38,6 +61,14 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (manual || !shell.empty()) {
+    std::cout << (manual ? ManualPage(app) : Completions(app, shell));
+    return 0;
+  }
+  if (app.get_subcommands().empty()) {
+    std::cerr << app.help() << "heed: a command is missing\n";
+    return 2;
   }
   for (const auto& command : commands) {
     if (!app.get_subcommand(command->Name())->parsed()) continue;

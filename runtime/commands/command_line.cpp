@@ -22,6 +22,10 @@
 namespace heed {
 namespace {
 
+constexpr const char* kNotices =
+#include "program_notices.inc"
+    ;
+
 volatile sig_atomic_t interrupted = 0;
 volatile sig_atomic_t stops_gently = 0;
 volatile sig_atomic_t catches_interrupts = 0;
@@ -102,8 +106,15 @@ int CommandLine::Run(int argc, const char* const* argv) {
                    program_.cpu_level,
                self};
   app.require_subcommand(1);
-  app.set_version_flag("--version",
-                       std::string(program_.source_name) + " compiled by Heed " + program_.heed_version);
+  app.set_version_flag("--version", std::string(program_.source_name) + " compiled by Heed " +
+                                        program_.heed_version + " for " + program_.cpu_level);
+  app.add_flag_callback(
+      "--licences",
+      [] {
+        std::fputs(kNotices, stdout);
+        throw CLI::Success();
+      },
+      "print the notices of what is linked in");
   app.set_help_flag("-h,--help", "show this");
   app.get_formatter()->column_width(34);
   int threads = 0;
