@@ -130,6 +130,25 @@ class Elaborator {
                  const std::vector<Loc>& index_locs, const AxisItems& axes, Frame& frame);
   Value Apply(const Expr& expr, const Function& function, const std::vector<ir::AxisList>& actual,
               const std::vector<Loc>& actual_locs, const PartInstance* instance, Frame& caller);
+  struct Application;
+  void OpenFrame(Application& call, const PartInstance* instance) const;
+  /// What the signature asks for, on the axes of this call.
+  void BindSignature(Application& call);
+  void CheckArguments(Application& call);
+  /// Argument `i` is of its parameter's type and has the axes that this needs, else reports. `picture`: what
+  /// all arguments have.
+  bool Fits(const Application& call, size_t i, const std::string& picture);
+  void MissingAxis(const Application& call, size_t i, ir::Axis axis, const std::string& picture);
+  /// Lifting: every other axis of an argument. One name cannot be lifted over here and mean something else
+  /// there.
+  void Lift(Application& call);
+  /// Hygiene: axis parameters whose axes could be captured stand for fresh copies of them.
+  void KeepApart(Application& call) const;
+  void BindParameters(Application& call);
+  /// Argument `i` on the axes of the body.
+  Value Inside(const Application& call, size_t i);
+  /// What the body gave, on the axes of the call.
+  Value Outside(const Application& call, Value result);
   /// The declared axes, if the result of a body has them (and lifted ones) and is of the declared type; else
   /// nothing, after reporting.
   std::optional<ir::AxisList> CheckResult(const Frame& frame, const TypeExpr& type, const Value& result,

@@ -25,6 +25,52 @@ Axis Primed(Axis axis, int primes) {
 
 }  // namespace
 
+/// A call of a function while it is expanded.
+struct Elaborator::Application {
+  const Expr& expr;
+  const Function& function;
+  const std::vector<AxisList>& actual;  ///< what stands for each axis parameter
+  const std::vector<Loc>& actual_locs;
+  const Frame& caller;
+  std::vector<Value> arguments;  ///< those given; poison if they do not fit
+  Frame frame;                   ///< of the body
+  std::vector<AxisList> needs;   ///< of each argument: what the signature asks for
+  AxisList bound_global;         ///< axes of the signature that are not axis parameters
+  AxisList present;              ///< axes of all arguments
+  std::map<Axis, Axis> back;     ///< fresh copy -> what it stands for
+  AxisList taken;                ///< actual axes and their copies, of the axis parameters so far
+  bool failed = false;
+
+  const FunctionDecl& decl() const { return *function.decl; }
+  const std::string& name() const { return decl().name.text; }
+  const Expr& argument(size_t i) const { return *expr.children[i + 1]; }
+
+  /// Another axis of this name could get into the body.
+  bool Clashes(Axis axis) const {
+    bool clashes = false;
+    for (int p = 0; p <= function.twins; ++p) {
+      const Axis variant = Primed(axis, p);
+      clashes = clashes || ir::Contains(frame.lifted, variant) || ir::Contains(taken, variant) ||
+                function.mentions.count(variant.text()) != 0;
+    }
+    return clashes;
+  }
+
+  /// The first fresh copy that nothing in this call is named like.
+  Axis FreshCopy(Axis axis) const {
+    for (int k = 1;; ++k) {
+      const Axis chosen = axis.Fresh(k);
+      bool used = false;
+      for (int p = 0; p <= function.twins; ++p) {
+        const Axis variant = Primed(chosen, p);
+        used = used || ir::Contains(present, variant) || back.count(variant) != 0 ||
+               ir::Contains(taken, variant);
+      }
+      if (!used) return chosen;
+    }
+  }
+};
+
 Value Elaborator::Call(const Expr& expr, Frame& frame) {
   const Expr& callee = *expr.children[0];
   if (callee.kind == ExprKind::Index && callee.children[0]->kind == ExprKind::Name) {
@@ -197,8 +243,6 @@ std::optional<AxisList> Elaborator::CheckResult(const Frame& frame, const TypeEx
 Value Elaborator::Apply(const Expr& expr, const Function& function, const std::vector<AxisList>& actual,
                         const std::vector<Loc>& actual_locs, const PartInstance* instance, Frame& caller) {
   const FunctionDecl& decl = *function.decl;
-  const std::string& name = decl.name.text;
-  const Loc call_loc = expr.loc;
   const size_t given = expr.children.size() - 1;
   std::vector<Value> arguments;
   for (size_t i = 1; i <= given; ++i) arguments.push_back(Eval(*expr.children[i], caller));
@@ -206,115 +250,148 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   for (size_t i = given; i < decl.params.size(); ++i)
     if (!decl.params[i].default_value) return {};
   for (size_t i = 0; i < actual.size(); ++i)
-    if (!Distinct(caller, actual[i], {}, i < actual_locs.size() ? actual_locs[i] : call_loc)) return {};
+    if (!Distinct(caller, actual[i], {}, i < actual_locs.size() ? actual_locs[i] : expr.loc)) return {};
 
-  Frame frame;
-  frame.function = &function;
-  frame.name = name;
+  Application call{.expr = expr,
+                   .function = function,
+                   .actual = actual,
+                   .actual_locs = actual_locs,
+                   .caller = caller,
+                   .arguments = std::move(arguments)};
+  OpenFrame(call, instance);
+  BindSignature(call);
+  CheckArguments(call);
+  Lift(call);
+  KeepApart(call);
+  BindParameters(call);
+
+  depth_ += kCallDepth;
+  Value result = Body(decl.body, call.frame);
+  depth_ -= kCallDepth;
+  if (!result.ok() || call.failed) return {};
+  return Outside(call, std::move(result));
+}
+
+void Elaborator::OpenFrame(Application& call, const PartInstance* instance) const {
+  Frame& frame = call.frame;
+  const Frame& caller = call.caller;
+  frame.function = &call.function;
+  frame.name = call.name();
   frame.path = instance ? instance->path : caller.path;
   frame.key = instance ? instance->key : caller.key;
   if (instance) frame.open = instance->open;
   frame.caller = &caller;
-  frame.call_loc = call_loc;
-  frame.where = call_loc.Place(caller.where);
+  frame.call_loc = call.expr.loc;
+  frame.where = call.expr.loc.Place(caller.where);
+}
 
-  // What the signature asks for, on the axes of this call.
-  for (size_t i = 0; i < actual.size(); ++i)
-    for (const Name& formal : decl.axes[i].names) frame.axes[formal.text] = actual[i];
-  struct Bound {
-    AxisList need;
+void Elaborator::BindSignature(Application& call) {
+  const FunctionDecl& decl = call.decl();
+  Frame& frame = call.frame;
+  for (size_t i = 0; i < call.actual.size(); ++i)
+    for (const Name& formal : decl.axes[i].names) frame.axes[formal.text] = call.actual[i];
+  call.needs.resize(call.arguments.size());
+  for (size_t i = 0; i < call.arguments.size(); ++i) {
+    AxisList& need = call.needs[i];
     bool known = true;
-  };
-  std::vector<Bound> bound(given);
-  AxisList bound_global;  // axes of the signature that are not axis parameters
-  for (size_t i = 0; i < given; ++i) {
     for (const AxisItem& item : decl.params[i].type.axes) {
       for (const Name& axis : item.names) {
         const AxisList resolved = Resolve(frame, axis.text);
-        if (resolved.empty()) bound[i].known = false;
-        bound[i].need.insert(bound[i].need.end(), resolved.begin(), resolved.end());
+        if (resolved.empty()) known = false;
+        need.insert(need.end(), resolved.begin(), resolved.end());
         if (!frame.axes.count(BaseName(axis.text)))
-          bound_global.insert(bound_global.end(), resolved.begin(), resolved.end());
+          call.bound_global.insert(call.bound_global.end(), resolved.begin(), resolved.end());
       }
     }
-    if (!bound[i].known ||
-        !Distinct(caller, bound[i].need, decl.params[i].type.axes, expr.children[i + 1]->loc))
-      arguments[i] = {};
+    if (!known || !Distinct(call.caller, need, decl.params[i].type.axes, call.argument(i).loc))
+      call.arguments[i] = {};
   }
+}
 
+void Elaborator::CheckArguments(Application& call) {
   std::string picture;
-  for (size_t j = 0; j < given; ++j)
-    if (arguments[j].kind == Value::Kind::Tensor)
-      picture +=
-          (picture.empty() ? "" : "   ") + decl.params[j].name.text + " " + Show(caller, arguments[j].order);
-
-  bool failed = false;
-  AxisList present;  // axes of all arguments
-  for (size_t i = 0; i < given; ++i) {
-    Value& value = arguments[i];
-    const ParamDecl& param = decl.params[i];
-    const Loc loc = expr.children[i + 1]->loc;
-    if (value.kind != Value::Kind::Tensor) {
-      if (value.ok())
-        Check(caller, value, Need::Any, loc, "argument `" + param.name.text + "` of `" + name + "`");
+  for (size_t j = 0; j < call.arguments.size(); ++j)
+    if (call.arguments[j].kind == Value::Kind::Tensor)
+      picture += (picture.empty() ? "" : "   ") + call.decl().params[j].name.text + " " +
+                 Show(call.caller, call.arguments[j].order);
+  for (size_t i = 0; i < call.arguments.size(); ++i) {
+    Value& value = call.arguments[i];
+    if (Fits(call, i, picture)) {
+      call.present = ir::Union(call.present, value.order);
+    } else {
       value = {};
-      failed = true;
-      continue;
+      call.failed = true;
     }
-    if (!CheckArgument(value, param, frame, name, *expr.children[i + 1], caller)) {
-      value = {};
-      failed = true;
-      continue;
-    }
-    const bool scalar_mask = param.type.element && param.type.element->text == "bool" && value.order.empty();
-    for (Axis axis : bound[i].need) {
-      if (scalar_mask || ir::Contains(value.order, axis)) continue;
-      const std::string needed = Show(caller, axis);
-      Diagnostic& d =
-          Report(caller, DiagnosticKind::MissingAxis, loc,
-                 "argument `" + param.name.text + "` of `" + name + "` needs axis `" + needed + "`");
-      d.labels.push_back({loc, "has " + Show(caller, value.order)});
-      for (size_t f = 0; f < actual.size() && f < actual_locs.size(); ++f)
-        if (ir::Contains(actual[f], axis))
-          d.labels.push_back({actual_locs[f], "`" + decl.axes[f].names[0].text + "` is " +
-                                                  (actual[f].size() == 1 ? needed : Show(caller, actual[f])) +
-                                                  " in this call"});
-      d.notes.push_back(picture);
-      AxisList relatives;
-      for (Axis other : value.order)
-        if (other.root() == axis.root() && !ir::Contains(bound[i].need, other)) relatives.push_back(other);
-      const Expr& argument = *expr.children[i + 1];
-      std::string text = loc.file ? loc.file->text().substr(loc.offset, loc.length) : "...";
-      if (argument.kind == ExprKind::Binary || argument.kind == ExprKind::Unary ||
-          argument.kind == ExprKind::Contract)
-        text = "(" + text + ")";
-      if (relatives.size() == 1) {
-        const std::string has = Show(caller, relatives[0]);
-        d.notes.push_back("`" + param.name.text + "` is still on `" + has + "`; write `" + text + "[" + has +
-                          " -> " + needed + "]`" +
-                          (has.size() < needed.size() ? " to give it an axis of its own" : ""));
-      } else if (relatives.empty()) {
-        d.labels.push_back({param.name.loc, "declared here"});
-      }
-      value = {};
-      failed = true;
-      break;
-    }
-    present = ir::Union(present, value.order);
   }
+}
 
-  // Lifting: every other axis of an argument. One name cannot be lifted over here and mean something else
-  // there.
-  for (size_t i = 0; i < given; ++i) {
-    Value& value = arguments[i];
+bool Elaborator::Fits(const Application& call, size_t i, const std::string& picture) {
+  const Value& value = call.arguments[i];
+  const ParamDecl& param = call.decl().params[i];
+  if (value.kind != Value::Kind::Tensor) {
+    if (value.ok())
+      Check(call.caller, value, Need::Any, call.argument(i).loc,
+            "argument `" + param.name.text + "` of `" + call.name() + "`");
+    return false;
+  }
+  if (!CheckArgument(value, param, call.frame, call.name(), call.argument(i), call.caller)) return false;
+  const bool scalar_mask = param.type.element && param.type.element->text == "bool" && value.order.empty();
+  for (Axis axis : call.needs[i]) {
+    if (scalar_mask || ir::Contains(value.order, axis)) continue;
+    MissingAxis(call, i, axis, picture);
+    return false;
+  }
+  return true;
+}
+
+void Elaborator::MissingAxis(const Application& call, size_t i, Axis axis, const std::string& picture) {
+  const std::vector<AxisList>& actual = call.actual;
+  const Frame& caller = call.caller;
+  const Value& value = call.arguments[i];
+  const ParamDecl& param = call.decl().params[i];
+  const Expr& argument = call.argument(i);
+  const Loc loc = argument.loc;
+  const std::string needed = Show(caller, axis);
+  Diagnostic& d =
+      Report(caller, DiagnosticKind::MissingAxis, loc,
+             "argument `" + param.name.text + "` of `" + call.name() + "` needs axis `" + needed + "`");
+  d.labels.push_back({loc, "has " + Show(caller, value.order)});
+  for (size_t f = 0; f < actual.size() && f < call.actual_locs.size(); ++f)
+    if (ir::Contains(actual[f], axis))
+      d.labels.push_back({call.actual_locs[f],
+                          "`" + call.decl().axes[f].names[0].text + "` is " +
+                              (actual[f].size() == 1 ? needed : Show(caller, actual[f])) + " in this call"});
+  d.notes.push_back(picture);
+  AxisList relatives;
+  for (Axis other : value.order)
+    if (other.root() == axis.root() && !ir::Contains(call.needs[i], other)) relatives.push_back(other);
+  std::string text = loc.file ? loc.file->text().substr(loc.offset, loc.length) : "...";
+  if (argument.kind == ExprKind::Binary || argument.kind == ExprKind::Unary ||
+      argument.kind == ExprKind::Contract)
+    text = "(" + text + ")";
+  if (relatives.size() == 1) {
+    const std::string has = Show(caller, relatives[0]);
+    d.notes.push_back("`" + param.name.text + "` is still on `" + has + "`; write `" + text + "[" + has +
+                      " -> " + needed + "]`" +
+                      (has.size() < needed.size() ? " to give it an axis of its own" : ""));
+  } else if (relatives.empty()) {
+    d.labels.push_back({param.name.loc, "declared here"});
+  }
+}
+
+void Elaborator::Lift(Application& call) {
+  const FunctionDecl& decl = call.decl();
+  const Frame& caller = call.caller;
+  for (size_t i = 0; i < call.arguments.size(); ++i) {
+    Value& value = call.arguments[i];
     if (!value.ok()) continue;
-    for (Axis axis : ir::Minus(value.order, bound[i].need)) {
-      frame.lifted = ir::Union(frame.lifted, {axis});
-      const bool in_signature = ir::Contains(bound_global, axis);
-      if (!in_signature && !function.mentions.count(axis.text())) continue;
+    for (Axis axis : ir::Minus(value.order, call.needs[i])) {
+      call.frame.lifted = ir::Union(call.frame.lifted, {axis});
+      const bool in_signature = ir::Contains(call.bound_global, axis);
+      if (!in_signature && !call.function.mentions.count(axis.text())) continue;
       Diagnostic& d = Report(
-          caller, DiagnosticKind::LiftedClash, expr.children[i + 1]->loc,
-          "calling `" + name + "`: `" + Show(caller, axis) + "` is lifted over in `" +
+          caller, DiagnosticKind::LiftedClash, call.argument(i).loc,
+          "calling `" + call.name() + "`: `" + Show(caller, axis) + "` is lifted over in `" +
               decl.params[i].name.text + "` but " +
               (in_signature ? "bound by the signature in another argument" : "used by the body itself"));
       d.labels.push_back({decl.name.loc, "declared here"});
@@ -322,83 +399,74 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
                                            Show(caller, axis) + "']`"
                                      : "write it in the signature, `" + decl.params[i].name.text + "[" +
                                            Show(caller, axis) + ", ...]`, or rename it first");
-      failed = true;
+      call.failed = true;
       value = {};
       break;
     }
   }
+}
 
-  // Hygiene.
-  std::map<Axis, Axis> back;  // fresh copy -> what it stands for
-  AxisList taken;
-  for (size_t f = 0; f < actual.size(); ++f) {
+void Elaborator::KeepApart(Application& call) const {
+  for (size_t f = 0; f < call.actual.size(); ++f) {
     AxisList inside;
-    for (Axis axis : actual[f]) {
-      bool clashes = false;
-      for (int p = 0; p <= function.twins; ++p) {
-        const Axis variant = Primed(axis, p);
-        clashes = clashes || ir::Contains(frame.lifted, variant) || ir::Contains(taken, variant) ||
-                  function.mentions.count(variant.text()) != 0;
-      }
-      Axis chosen = axis;
-      for (int k = 1; clashes; ++k) {
-        chosen = axis.Fresh(k);
-        bool used = false;
-        for (int p = 0; p <= function.twins; ++p) {
-          const Axis variant = Primed(chosen, p);
-          used = used || ir::Contains(present, variant) || back.count(variant) != 0 ||
-                 ir::Contains(taken, variant);
-        }
-        if (!used) break;
-      }
-      for (int p = 0; p <= function.twins; ++p) {
-        if (chosen != axis) back[Primed(chosen, p)] = Primed(axis, p);
-        taken.push_back(Primed(axis, p));
-        if (chosen != axis) taken.push_back(Primed(chosen, p));
+    for (Axis axis : call.actual[f]) {
+      const Axis chosen = call.Clashes(axis) ? call.FreshCopy(axis) : axis;
+      for (int p = 0; p <= call.function.twins; ++p) {
+        if (chosen != axis) call.back[Primed(chosen, p)] = Primed(axis, p);
+        call.taken.push_back(Primed(axis, p));
+        if (chosen != axis) call.taken.push_back(Primed(chosen, p));
       }
       inside.push_back(chosen);
     }
-    for (const Name& formal : decl.axes[f].names) frame.axes[formal.text] = inside;
+    for (const Name& formal : call.decl().axes[f].names) call.frame.axes[formal.text] = inside;
   }
+}
 
-  for (size_t i = 0; i < decl.params.size(); ++i) {
-    const ParamDecl& param = decl.params[i];
-    if (i >= given) {
-      frame.variables[param.name.text] = Eval(*param.default_value, frame);
-      continue;
+void Elaborator::BindParameters(Application& call) {
+  const std::vector<ParamDecl>& params = call.decl().params;
+  for (size_t i = 0; i < params.size(); ++i) {
+    if (i >= call.arguments.size()) {
+      call.frame.variables[params[i].name.text] = Eval(*params[i].default_value, call.frame);
+    } else {
+      call.frame.variables[params[i].name.text] = Inside(call, i);
     }
-    Value value = arguments[i];
-    if (value.ok() && !back.empty()) {
-      const auto inside = Resolve(frame, param.type.axes);
-      std::vector<std::pair<Axis, Axis>> renames;
-      AxisList order = value.order;
-      for (Axis axis : *inside) {
-        const auto copy = back.find(axis);
-        if (copy == back.end()) continue;
-        renames.emplace_back(copy->second, axis);
-        std::replace(order.begin(), order.end(), copy->second, axis);
-      }
-      SetOrigin(caller, call_loc);
-      value = Moved(value, graph_->Rename(value.node, renames), order);
-      for (const auto& [copy, actual] : back)
-        std::replace(value.reads.begin(), value.reads.end(), actual, copy);
-    }
-    // An element of an axis other than a root reads that one.
-    if (value.ok() && param.type.element && ElementOf(value))
-      if (const AxisList of = Resolve(frame, param.type.element->text);
-          of.size() == 1 && of[0] != of[0].root())
-        value.reads = of;
-    frame.variables[param.name.text] = std::move(value);
   }
+}
 
-  depth_ += kCallDepth;
-  Value result = Body(decl.body, frame);
-  depth_ -= kCallDepth;
-  if (!result.ok() || failed) return {};
+Value Elaborator::Inside(const Application& call, size_t i) {
+  const ParamDecl& param = call.decl().params[i];
+  Value value = call.arguments[i];
+  if (value.ok() && !call.back.empty()) {
+    const auto inside = Resolve(call.frame, param.type.axes);
+    std::vector<std::pair<Axis, Axis>> renames;
+    AxisList order = value.order;
+    for (Axis axis : *inside) {
+      const auto copy = call.back.find(axis);
+      if (copy == call.back.end()) continue;
+      renames.emplace_back(copy->second, axis);
+      std::replace(order.begin(), order.end(), copy->second, axis);
+    }
+    SetOrigin(call.caller, call.expr.loc);
+    value = Moved(value, graph_->Rename(value.node, renames), order);
+    for (const auto& [copy, actual] : call.back)
+      std::replace(value.reads.begin(), value.reads.end(), actual, copy);
+  }
+  // An element of an axis other than a root reads that one.
+  if (value.ok() && param.type.element && ElementOf(value))
+    if (const AxisList of = Resolve(call.frame, param.type.element->text);
+        of.size() == 1 && of[0] != of[0].root())
+      value.reads = of;
+  return value;
+}
+
+Value Elaborator::Outside(const Application& call, Value result) {
+  const FunctionDecl& decl = call.decl();
+  const Frame& frame = call.frame;
+  const Frame& caller = call.caller;
   const Loc result_loc =
       !decl.body.empty() && decl.body.back().value ? decl.body.back().value->loc : decl.name.loc;
   if (result.kind != Value::Kind::Tensor) {
-    Check(frame, result, Need::Any, result_loc, "the result of `" + name + "`");
+    Check(frame, result, Need::Any, result_loc, "the result of `" + call.name() + "`");
     return {};
   }
   const auto want = CheckResult(frame, decl.result, result, result_loc);
@@ -409,12 +477,12 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   AxisList outside;
   std::vector<std::pair<Axis, Axis>> renames;
   for (Axis axis : order) {
-    const auto copy = back.find(axis);
-    const Axis to = copy == back.end() ? axis : copy->second;
+    const auto copy = call.back.find(axis);
+    const Axis to = copy == call.back.end() ? axis : copy->second;
     if (to != axis) renames.emplace_back(axis, to);
     if (ir::Contains(outside, to)) {
-      Diagnostic& d = Report(caller, DiagnosticKind::AxisClash, call_loc,
-                             "the result of `" + name + "` would have `" + Show(caller, to) +
+      Diagnostic& d = Report(caller, DiagnosticKind::AxisClash, call.expr.loc,
+                             "the result of `" + call.name() + "` would have `" + Show(caller, to) +
                                  "` twice: as its own axis and lifted over");
       d.notes.push_back("rename the lifted one first, for example `[" + Show(caller, to) + " -> " +
                         Show(caller, to) + "']`");
@@ -424,7 +492,7 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   }
   SetOrigin(frame, result_loc);
   result = Moved(result, graph_->Rename(result.node, renames), outside);
-  for (const auto& [copy, actual] : back)
+  for (const auto& [copy, actual] : call.back)
     std::replace(result.reads.begin(), result.reads.end(), copy, actual);
   return result;
 }
