@@ -225,81 +225,119 @@ std::optional<double> Elaborator::ElementConstant(const Frame& frame, const Expr
   return number->value;
 }
 
-bool Elaborator::Generate(const EntryDecl& decl, Frame& frame, Entry& entry) {
+/// A `generate` while it is checked.
+struct Elaborator::Generation {
+  const EntryDecl& decl;
+  const Entry& entry;
+  Frame& frame;
+  ir::Type type;  ///< of the variable
+  std::shared_ptr<ir::GenerateInfo> info = std::make_shared<ir::GenerateInfo>();
+  const ParamDecl* prompt = nullptr;
   bool ok = true;
-  const auto refuse = [&](DiagnosticKind kind, Loc loc, const std::string& message) -> Diagnostic& {
-    ok = false;
-    return Report(frame, kind, loc, message);
-  };
+
+  Axis grows() const { return type.axes[0]; }
+  Axis vocabulary() const { return type.indexes; }
+};
+
+Diagnostic& Elaborator::Refuse(Generation& made, DiagnosticKind kind, Loc loc, std::string message) {
+  made.ok = false;
+  return Report(made.frame, kind, loc, std::move(message));
+}
+
+bool Elaborator::Generate(const EntryDecl& decl, Frame& frame, Entry& entry) {
+  const auto type = SequenceType(decl, frame);
+  if (!type) return false;
+  Generation made{.decl = decl, .entry = entry, .frame = frame, .type = *type};
+  made.info->axis = made.grows();
+  made.info->variable = decl.variable.text;
+  Begin(made);
+  End(made);
+  CheckOthers(made);
+  Options(made);
+  Value logits = Logits(made);
+  if (!logits.ok()) return false;
+  entry.result_axes = {made.grows(), made.vocabulary()};
+  graph_->SetOutput(kLogitsOutput, logits.node);
+  graph_->generate = std::move(made.info);
+  return made.ok;
+}
+
+std::optional<ir::Type> Elaborator::SequenceType(const EntryDecl& decl, const Frame& frame) {
   const auto axes = Resolve(frame, decl.type.axes);
   const AxisList element = decl.type.element ? Resolve(frame, decl.type.element->text) : AxisList{};
-  if (!axes) return false;
+  if (!axes) return std::nullopt;
   const bool typed = element.size() == 1 && Primes(decl.type.element->text) == 0 &&
                      !axes_->IsDynamic(element[0]) && axes->size() == 1 && axes_->IsDynamic((*axes)[0]) &&
                      (*axes)[0] == (*axes)[0].root();
-  if (!typed) {
-    refuse(
-        DiagnosticKind::GenerateType, decl.type.loc,
-        "`" + decl.variable.text + "` must be a sequence of elements of a static axis along one dynamic axis")
-        .notes.push_back("as in `generate y: vocab[seq] ...` with `axis vocab = 50257, seq <= 1024`");
-    return false;
-  }
-  const Axis grows = (*axes)[0], vocabulary = element[0];
-  ir::Type type{{grows}, DType::Int, vocabulary};
-  auto info = std::make_shared<ir::GenerateInfo>();
-  info->axis = grows;
-  info->variable = decl.variable.text;
+  if (typed) return ir::Type{{(*axes)[0]}, DType::Int, element[0]};
+  Report(
+      frame, DiagnosticKind::GenerateType, decl.type.loc,
+      "`" + decl.variable.text + "` must be a sequence of elements of a static axis along one dynamic axis")
+      .notes.push_back("as in `generate y: vocab[seq] ...` with `axis vocab = 50257, seq <= 1024`");
+  return std::nullopt;
+}
 
-  // The prompt, or a constant.
-  const ParamDecl* prompt = nullptr;
+void Elaborator::Begin(Generation& made) {
+  const EntryDecl& decl = made.decl;
   if (decl.from && decl.from->kind == ExprKind::Name)
     for (const ParamDecl& param : decl.params)
-      if (param.name.text == decl.from->name) prompt = &param;
-  if (prompt) {
-    info->prompt = prompt->name.text;
-    for (const Argument& argument : entry.arguments)
-      if (argument.name == prompt->name.text && argument.type != type)
-        refuse(DiagnosticKind::GenerateBounds, decl.from->loc,
-               "the prompt `" + argument.name + "` must be " + vocabulary.text() + "[" + grows.text() +
-                   "], like `" + decl.variable.text + "`")
+      if (param.name.text == decl.from->name) made.prompt = &param;
+  if (made.prompt) {
+    made.info->prompt = made.prompt->name.text;
+    for (const Argument& argument : made.entry.arguments)
+      if (argument.name == made.prompt->name.text && argument.type != made.type)
+        Refuse(made, DiagnosticKind::GenerateBounds, decl.from->loc,
+               "the prompt `" + argument.name + "` must be " + made.vocabulary().text() + "[" +
+                   made.grows().text() + "], like `" + decl.variable.text + "`")
             .labels.push_back({argument.loc, "this is " + ir::Text(argument.type)});
   } else if (decl.from) {
-    if (const auto value = ElementConstant(frame, *decl.from, vocabulary, "from"))
-      info->from = graph_->ConstInt(static_cast<int64_t>(*value));
+    if (const auto value = ElementConstant(made.frame, *decl.from, made.vocabulary(), "from"))
+      made.info->from = graph_->ConstInt(static_cast<int64_t>(*value));
     else
-      ok = false;
+      made.ok = false;
   }
+}
+
+void Elaborator::End(Generation& made) {
   std::map<double, Loc> ends;
-  for (const ExprPtr& end : decl.until) {
-    const auto value = ElementConstant(frame, *end, vocabulary, "until");
+  for (const ExprPtr& end : made.decl.until) {
+    const auto value = ElementConstant(made.frame, *end, made.vocabulary(), "until");
     if (!value) {
-      ok = false;
+      made.ok = false;
       continue;
     }
     const auto [first, fresh] = ends.emplace(*value, end->loc);
     if (!fresh) {
-      refuse(DiagnosticKind::GenerateBounds, end->loc, "`until` has element " + NumberText(*value) + " twice")
+      Refuse(made, DiagnosticKind::GenerateBounds, end->loc,
+             "`until` has element " + NumberText(*value) + " twice")
           .labels.push_back({first->second, "the other one"});
     }
-    info->until.push_back(graph_->ConstInt(static_cast<int64_t>(*value)));
+    made.info->until.push_back(graph_->ConstInt(static_cast<int64_t>(*value)));
   }
-  for (const ParamDecl& param : decl.params) {
-    if (&param == prompt) continue;
-    for (const Argument& argument : entry.arguments) {
+}
+
+void Elaborator::CheckOthers(Generation& made) {
+  for (const ParamDecl& param : made.decl.params) {
+    if (&param == made.prompt) continue;
+    for (const Argument& argument : made.entry.arguments) {
       if (argument.name != param.name.text) continue;
       for (Axis axis : argument.type.axes) {
-        if (axis.root() != grows) continue;
-        Diagnostic& d = refuse(DiagnosticKind::GenerateAxis, param.name.loc,
-                               "only `" + decl.variable.text + "` may have the axis `" + grows.text() +
-                                   "`, which grows; `" + argument.name + "` has it too");
-        d.notes.push_back(prompt ? "other inputs than the prompt need another axis"
-                                 : "a prompt is passed by `from " + argument.name +
-                                       "`; other inputs need another axis");
+        if (axis.root() != made.grows()) continue;
+        Diagnostic& d =
+            Refuse(made, DiagnosticKind::GenerateAxis, param.name.loc,
+                   "only `" + made.decl.variable.text + "` may have the axis `" + made.grows().text() +
+                       "`, which grows; `" + argument.name + "` has it too");
+        d.notes.push_back(made.prompt ? "other inputs than the prompt need another axis"
+                                      : "a prompt is passed by `from " + argument.name +
+                                            "`; other inputs need another axis");
         break;
       }
     }
   }
-  for (const Option& option : decl.options) {
+}
+
+void Elaborator::Options(Generation& made) {
+  for (const Option& option : made.decl.options) {
     std::vector<std::string> names;
     const OptionRange* range = nullptr;
     for (const OptionRange& known : kOptions) {
@@ -309,50 +347,51 @@ bool Elaborator::Generate(const EntryDecl& decl, Frame& frame, Entry& entry) {
     if (!range) {
       std::string all;
       for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-      refuse(DiagnosticKind::GenerateOption, option.name.loc,
+      Refuse(made, DiagnosticKind::GenerateOption, option.name.loc,
              "unknown option `" + option.name.text + "`" + DidYouMean(option.name.text, names))
           .notes.push_back("the options are " + all);
       continue;
     }
     if (!option.value) continue;
-    const auto number = EvaluateNumber(*option.value, NumbersIn(frame), diagnostics_);
+    const auto number = EvaluateNumber(*option.value, NumbersIn(made.frame), diagnostics_);
     if (!number) {
-      ok = false;
+      made.ok = false;
       continue;
     }
     const double v = number->value;
     if (!(v >= range->least && v <= range->most) || (range->whole && std::floor(v) != v)) {
-      refuse(DiagnosticKind::GenerateOption, option.value->loc,
+      Refuse(made, DiagnosticKind::GenerateOption, option.value->loc,
              "`" + option.name.text + "` is " + NumberText(v) + "; it must be a " +
                  (range->whole ? "whole number" : "number") + " from " + NumberText(range->least) + " to " +
                  NumberText(range->most));
     }
-    if (info->options.count(option.name.text))
-      refuse(DiagnosticKind::DuplicateName, option.name.loc, "option `" + option.name.text + "` twice");
-    info->options[option.name.text] = v;
+    if (made.info->options.count(option.name.text))
+      Refuse(made, DiagnosticKind::DuplicateName, option.name.loc, "option `" + option.name.text + "` twice");
+    made.info->options[option.name.text] = v;
   }
+}
 
+Value Elaborator::Logits(Generation& made) {
+  const EntryDecl& decl = made.decl;
+  Frame& frame = made.frame;
   // Whoever elaborates `f` for `generate` cannot see the prompt: y begins with it.
-  if (prompt) frame.variables.erase(prompt->name.text);
+  if (made.prompt) frame.variables.erase(made.prompt->name.text);
   SetOrigin(frame, decl.variable.loc);
   ir::Attributes attributes;
   attributes.name = decl.variable.text;
-  attributes.axes = type.axes;
+  attributes.axes = made.type.axes;
   attributes.dtype = DType::Int;
-  attributes.indexes = vocabulary;
-  frame.variables[decl.variable.text] = Tensor(graph_->Make(OpKind::Input, {}, attributes), {grows});
+  attributes.indexes = made.vocabulary();
+  frame.variables[decl.variable.text] = Tensor(graph_->Make(OpKind::Input, {}, attributes), {made.grows()});
   Value logits = decl.value ? Eval(*decl.value, frame) : Value{};
-  if (!Check(frame, logits, Need::Number, decl.value ? decl.value->loc : decl.name.loc, "`by`")) return false;
-  if (!ir::SameSet(logits.order, {grows, vocabulary})) {
-    refuse(DiagnosticKind::GenerateType, decl.value->loc,
-           "`by` must give one number for each position and element, [" + grows.text() + ", " +
-               vocabulary.text() + "]; this has " + Show(frame, logits.order));
+  if (!Check(frame, logits, Need::Number, decl.value ? decl.value->loc : decl.name.loc, "`by`")) return {};
+  if (!ir::SameSet(logits.order, {made.grows(), made.vocabulary()})) {
+    Refuse(made, DiagnosticKind::GenerateType, decl.value->loc,
+           "`by` must give one number for each position and element, [" + made.grows().text() + ", " +
+               made.vocabulary().text() + "]; this has " + Show(frame, logits.order));
   }
   if (DTypeOf(logits) != DType::Float) logits.node = graph_->Pointwise(OpKind::Cast, {logits.node});
-  entry.result_axes = {grows, vocabulary};
-  graph_->SetOutput(kLogitsOutput, logits.node);
-  graph_->generate = std::move(info);
-  return ok;
+  return logits;
 }
 
 // ---- Statements

@@ -90,6 +90,18 @@ class Elaborator {
                        const Value& value) const;
   bool Minimize(const EntryDecl& decl, Frame& frame);
   bool Generate(const EntryDecl& decl, Frame& frame, Entry& entry);
+  struct Generation;
+  Diagnostic& Refuse(Generation& made, DiagnosticKind kind, Loc loc, std::string message);
+  /// Of the variable, or nothing after reporting: elements of a static axis along one dynamic axis.
+  std::optional<ir::Type> SequenceType(const EntryDecl& decl, const Frame& frame);
+  /// The prompt, or a constant.
+  void Begin(Generation& made);
+  void End(Generation& made);
+  /// Inputs other than the prompt may not have the axis that grows.
+  void CheckOthers(Generation& made);
+  void Options(Generation& made);
+  /// What `by` gives; poison after reporting that it is no number.
+  Value Logits(Generation& made);
   std::optional<double> ElementConstant(const Frame& frame, const Expr& expr, ir::Axis element,
                                         const char* what);
   Value Body(const std::vector<Stmt>& body, Frame& frame);
