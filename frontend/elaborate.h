@@ -170,6 +170,11 @@ class Elaborator {
 
   // ---- elaborate_builtins.cpp
   Value CallBuiltin(const Expr& expr, const std::string& name, Frame& frame);
+  Value Elementwise(const Expr& expr, const std::string& name, const std::vector<Value>& arguments,
+                    Frame& frame);
+  /// `x` has the axes, and as many as `name` reduces, else reports.
+  bool Reducible(const Expr& expr, const std::string& name, const ir::AxisList& axes, const Value& x,
+                 const Frame& frame);
   Value Reduction(const Expr& expr, const std::string& name, const ir::AxisList& axes, const Value& x,
                   ir::NodeId mask, const ir::AxisList& mask_order, Frame& frame);
   Value Dropout(const Expr& expr, const std::vector<Value>& arguments, Frame& frame);

@@ -67,43 +67,11 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
   }
   if (name == "dropout")
     return need(0, Need::Number) && need(1, Need::Number) ? Dropout(expr, arguments, frame) : Value{};
-  if (expr.items.empty()) {
-    for (size_t i = 0; i < arguments.size(); ++i)
-      if (!need(i, Need::Number)) return {};
-    if (name == "min" || name == "max") {
-      if (count != 2 || !CheckBroadcast(frame, arguments[0], arguments[1], expr, "and", expr.children[1]->loc,
-                                        expr.children[2]->loc))
-        return {};
-      SetOrigin(frame, expr.loc);
-      return Pointwise(frame, expr.loc, name == "min" ? OpKind::Minimum : OpKind::Maximum, arguments);
-    }
-    SetOrigin(frame, expr.loc);
-    return Pointwise(frame, expr.loc, kUnary.at(name), arguments);
-  }
-
+  if (expr.items.empty()) return Elementwise(expr, name, arguments, frame);
   if (count != 1) return {};
   // Counting truth values is the one reduction of bools.
   if (!need(0, name == "sum" || name == "mean" ? Need::Any : Need::Number)) return {};
-  if ((name == "argmax" || name == "sample") && axes->size() != 1) {
-    Report(frame, DiagnosticKind::GroupPositions, expr.items[0].loc,
-           name + " acts along a single axis; this is the group " + Show(frame, *axes));
-    return {};
-  }
-  for (Axis axis : *axes) {
-    if (ir::Contains(arguments[0].order, axis)) continue;
-    Loc loc = expr.items[0].loc;
-    for (const AxisItem& item : expr.items)
-      for (const Name& written : item.names)
-        if (ir::Contains(Resolve(frame, written.text), axis)) loc = written.loc;
-    Diagnostic& d = Report(frame, DiagnosticKind::ReduceAxis, loc,
-                           "`" + name + "[" + Show(frame, axis) + "]` needs axis `" + Show(frame, axis) +
-                               "`; the argument has " + Show(frame, arguments[0].order));
-    d.labels.push_back({expr.children[1]->loc, "has " + Show(frame, arguments[0].order)});
-    for (Axis other : arguments[0].order)
-      if (other.root() == axis.root())
-        d.notes.push_back("did you mean `" + name + "[" + Show(frame, other) + "]`?");
-    return {};
-  }
+  if (!Reducible(expr, name, *axes, arguments[0], frame)) return {};
   SetOrigin(frame, expr.loc);
   if (name == "sample" && train_) arguments[0].node = Noisy(arguments[0], frame);
   // A mask that is always true is no mask.
@@ -114,6 +82,46 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
     mask_order = mask.order;
   }
   return Reduction(expr, name, *axes, arguments[0], mask_node, mask_order, frame);
+}
+
+Value Elaborator::Elementwise(const Expr& expr, const std::string& name, const std::vector<Value>& arguments,
+                              Frame& frame) {
+  for (size_t i = 0; i < arguments.size(); ++i)
+    if (!Check(frame, arguments[i], Need::Number, expr.children[i + 1]->loc, "`" + name + "`")) return {};
+  if (name == "min" || name == "max") {
+    if (arguments.size() != 2 || !CheckBroadcast(frame, arguments[0], arguments[1], expr, "and",
+                                                 expr.children[1]->loc, expr.children[2]->loc))
+      return {};
+    SetOrigin(frame, expr.loc);
+    return Pointwise(frame, expr.loc, name == "min" ? OpKind::Minimum : OpKind::Maximum, arguments);
+  }
+  SetOrigin(frame, expr.loc);
+  return Pointwise(frame, expr.loc, kUnary.at(name), arguments);
+}
+
+bool Elaborator::Reducible(const Expr& expr, const std::string& name, const AxisList& axes, const Value& x,
+                           const Frame& frame) {
+  if ((name == "argmax" || name == "sample") && axes.size() != 1) {
+    Report(frame, DiagnosticKind::GroupPositions, expr.items[0].loc,
+           name + " acts along a single axis; this is the group " + Show(frame, axes));
+    return false;
+  }
+  for (Axis axis : axes) {
+    if (ir::Contains(x.order, axis)) continue;
+    Loc loc = expr.items[0].loc;
+    for (const AxisItem& item : expr.items)
+      for (const Name& written : item.names)
+        if (ir::Contains(Resolve(frame, written.text), axis)) loc = written.loc;
+    Diagnostic& d = Report(frame, DiagnosticKind::ReduceAxis, loc,
+                           "`" + name + "[" + Show(frame, axis) + "]` needs axis `" + Show(frame, axis) +
+                               "`; the argument has " + Show(frame, x.order));
+    d.labels.push_back({expr.children[1]->loc, "has " + Show(frame, x.order)});
+    for (Axis other : x.order)
+      if (other.root() == axis.root())
+        d.notes.push_back("did you mean `" + name + "[" + Show(frame, other) + "]`?");
+    return false;
+  }
+  return true;
 }
 
 Value Elaborator::Reduction(const Expr& expr, const std::string& name, const AxisList& axes, const Value& x,
