@@ -136,22 +136,12 @@ class Analysis {
       case OpKind::Max:
       case OpKind::Argmax:
       case OpKind::Softmax:
-      case OpKind::LogSoftmax: {
-        const NodeId some = Fresh(way, at.axes);  // softmax: any element of the row
-        const NodeId mask = ir::MaskOf(node);
-        Give(in[0], And(some, mask));
-        if (mask) Give(mask, some);
+      case OpKind::LogSoftmax:
+        VisitReduction(node, way);
         return;
-      }
-      case OpKind::Contract: {
-        NodeId terms = And(way, ir::MaskOf(node));
-        for (int side : {0, 1})
-          for (NodeId support : Support(graph_, in[side])) terms = And(terms, support);
-        Give(in[0], terms);
-        Give(in[1], terms);
-        if (const NodeId mask = ir::MaskOf(node)) Give(mask, way);
+      case OpKind::Contract:
+        VisitContraction(node, way);
         return;
-      }
       case OpKind::Gather: {
         const NodeId here = graph_.Pointwise(OpKind::Eq, {graph_.Positions(at.axis), in[1]});
         Give(in[0], And(way, here));
@@ -169,12 +159,7 @@ class Analysis {
              And(way, graph_.Pointwise(OpKind::Eq, {graph_.Positions(at.axis), graph_.ConstInt(at.index)})));
         return;
       case OpKind::Stack:
-        for (size_t i = 0; i < in.size(); ++i) {
-          NodeId part = way;
-          if (way && Contains(graph_.axes_of(way), at.axis))
-            part = graph_.Make(OpKind::Slice, {way}, {.axis = at.axis, .index = static_cast<int64_t>(i)});
-          Give(in[i], part);
-        }
+        VisitStack(node, way);
         return;
       case OpKind::Rename: {
         std::vector<std::pair<Axis, Axis>> back;
@@ -187,19 +172,49 @@ class Analysis {
           way = graph_.Make(OpKind::Split, {way}, {.to = at.axes, .axis = at.axis});
         Give(in[0], way);
         return;
-      case OpKind::Split: {
-        bool along = false;
-        for (Axis axis : at.to) along = along || (way && Contains(graph_.axes_of(way), axis));
-        if (along)
-          way = graph_.Make(OpKind::Merge, {graph_.Broadcast(way, Union(graph_.axes_of(way), at.to))},
-                            {.axes = at.to, .axis = at.axis});
-        Give(in[0], way);
+      case OpKind::Split:
+        VisitSplit(node, way);
         return;
-      }
       default:
         for (NodeId input : in) Give(input, way);
         return;
     }
+  }
+
+  void VisitReduction(const Node& node, NodeId way) {
+    const NodeId some = Fresh(way, node.attributes.axes);  // softmax: any element of the row
+    const NodeId mask = ir::MaskOf(node);
+    Give(node.inputs[0], And(some, mask));
+    if (mask) Give(mask, some);
+  }
+
+  void VisitContraction(const Node& node, NodeId way) {
+    NodeId terms = And(way, ir::MaskOf(node));
+    for (int side : {0, 1})
+      for (NodeId support : Support(graph_, node.inputs[side])) terms = And(terms, support);
+    Give(node.inputs[0], terms);
+    Give(node.inputs[1], terms);
+    if (const NodeId mask = ir::MaskOf(node)) Give(mask, way);
+  }
+
+  void VisitStack(const Node& node, NodeId way) {
+    const Axis axis = node.attributes.axis;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      NodeId part = way;
+      if (way && Contains(graph_.axes_of(way), axis))
+        part = graph_.Make(OpKind::Slice, {way}, {.axis = axis, .index = static_cast<int64_t>(i)});
+      Give(node.inputs[i], part);
+    }
+  }
+
+  void VisitSplit(const Node& node, NodeId way) {
+    const Attributes& at = node.attributes;
+    bool along = false;
+    for (Axis axis : at.to) along = along || (way && Contains(graph_.axes_of(way), axis));
+    if (along)
+      way = graph_.Make(OpKind::Merge, {graph_.Broadcast(way, Union(graph_.axes_of(way), at.to))},
+                        {.axes = at.to, .axis = at.axis});
+    Give(node.inputs[0], way);
   }
 
   Graph& graph_;
