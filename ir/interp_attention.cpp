@@ -24,6 +24,7 @@ AxisList Followed(AxisList axes, const AxisList& last) {
 
 /// Everything on `axes`, the key axis last.
 struct Interpreter::AttentionScores {
+  class Gradient;
   AxisList axes;
   std::map<std::string, Tensor> values;  ///< of the region's inputs
   Tensor score, mask, weight;
@@ -172,110 +173,165 @@ void Interpreter::HideBeyondLengths(Tensor& mask) {
   }
 }
 
-std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
-  const Attributes& at = node.attributes;
-  const AttentionOperands operands(at);
-  const size_t captures = operands.captures();
-  AttentionScores scores = Scores(node);
-  HideBeyondLengths(scores.mask);
-  const auto operand = [&](size_t number) -> const Tensor& { return values_.at(node.inputs[number]); };
-  const Tensor &q = operand(operands.kQuery), &k = operand(operands.kKey), &v = operand(operands.kValue);
-  const Tensor &output = operand(operands.output()), &lse = operand(operands.log_sum_exp());
-  const Tensor& d = operand(operands.d_output());
-  const AxisList& axes = scores.axes;
-  const AxisList rows = Minus(axes, {at.axis}), features = Minus(v.axes, axes);
-  const AxisList wide = Followed(axes, features);
+/// The cotangents of an attention's operands.
+class Interpreter::AttentionScores::Gradient {
+ public:
+  Gradient(const Interpreter& interpreter, const Node& node, AttentionScores scores)
+      : interpreter_(interpreter),
+        node_(node),
+        at_(node.attributes),
+        operands_(at_),
+        scores_(std::move(scores)),
+        axes_(scores_.axes),
+        q_(Operand(operands_.kQuery)),
+        k_(Operand(operands_.kKey)),
+        v_(Operand(operands_.kValue)),
+        d_(Operand(operands_.d_output())),
+        features_(Minus(v_.axes, axes_)),
+        feature_shape_(interpreter.Shape(features_)),
+        results_(operands_.forward()) {}
 
-  // D = sum(d o), dp = d v, both over the features of v.
-  const std::vector<int64_t> feature_shape = Shape(features);
-  const auto dot = [&](const Tensor& a, const Tensor& b, const AxisList& to) {
-    Tensor result = Filled(to);
+  std::vector<Tensor> Results() {
+    const Tensor pw = ThroughRows();
+    OfValue(pw);
+    OfCaptures();
+    const Graph& gradient = *at_.regions->gradient;
+    if (gradient.Output("dr") && at_.regions->term) {
+      ThroughTerm();
+    } else if (gradient.Output("dr")) {
+      ThroughProducts();
+    }
+    return std::move(results_);
+  }
+
+ private:
+  const Tensor& Operand(size_t number) const { return interpreter_.values_.at(node_.inputs[number]); }
+
+  /// Products over the features of v.
+  Tensor Dot(const Tensor& a, const Tensor& b, const AxisList& to) const {
+    Tensor result = interpreter_.Filled(to);
     Walk<3>(result.shape, {StridesAlong(a, to), StridesAlong(b, to), StridesAlong(result, to)},
             [&](const auto& place) {
               double total = 0;
-              Walk<2>(feature_shape, {StridesAlong(a, features), StridesAlong(b, features)},
+              Walk<2>(feature_shape_, {StridesAlong(a, features_), StridesAlong(b, features_)},
                       {place[0], place[1]},
                       [&](const auto& term) { total += a.data[term[0]] * b.data[term[1]]; });
               result.data[place[2]] = total;
             });
     return result;
-  };
-  const Tensor dp = dot(d, v, axes), row_sums = Full(dot(d, output, rows), axes), lse_full = Full(lse, axes);
-  Tensor ds = Filled(axes), dw = Filled(axes), pw = Filled(axes);
-  for (size_t i = 0; i < ds.data.size(); ++i) {
-    if (scores.mask.data[i] == 0) continue;
-    const double p = std::exp(scores.score.data[i] - lse_full.data[i]), w = scores.weight.data[i];
-    pw.data[i] = p * w;
-    ds.data[i] = p * (w * dp.data[i] - row_sums.data[i]);
-    dw.data[i] = p * dp.data[i];
   }
 
-  std::vector<Tensor> results(operands.forward());
-  Tensor dv = Filled(wide);
-  Walk<4>(dv.shape,
-          {StridesAlong(pw, wide), StridesAlong(d, wide), StridesAlong(scores.mask, wide),
-           StridesAlong(dv, wide)},
-          [&](const auto& to) {
-            if (scores.mask.data[to[2]] != 0) dv.data[to[3]] = pw.data[to[0]] * d.data[to[1]];
-          });
-  results[operands.kValue] = SumTo(dv, v.axes);
+  /// Gives the regions the cotangents of score and weight; the probabilities times the weights.
+  Tensor ThroughRows() {
+    const Tensor &output = Operand(operands_.output()), &lse = Operand(operands_.log_sum_exp());
+    const AxisList rows = Minus(axes_, {at_.axis});
+    // D = sum(d o), dp = d v, both over the features of v.
+    const Tensor dp = Dot(d_, v_, axes_), row_sums = interpreter_.Full(Dot(d_, output, rows), axes_),
+                 lse_full = interpreter_.Full(lse, axes_);
+    Tensor ds = interpreter_.Filled(axes_), dw = interpreter_.Filled(axes_), pw = interpreter_.Filled(axes_);
+    for (size_t i = 0; i < ds.data.size(); ++i) {
+      if (scores_.mask.data[i] == 0) continue;
+      const double p = std::exp(scores_.score.data[i] - lse_full.data[i]), w = scores_.weight.data[i];
+      pw.data[i] = p * w;
+      ds.data[i] = p * (w * dp.data[i] - row_sums.data[i]);
+      dw.data[i] = p * dp.data[i];
+    }
+    scores_.values["ds"] = std::move(ds);
+    scores_.values["dw"] = std::move(dw);
+    return pw;
+  }
 
-  const auto region = [&](const std::string& name) {
-    Tensor result = Region(*at.regions->gradient, name, scores.values, axes);
+  void OfValue(const Tensor& pw) {
+    const AxisList wide = Followed(axes_, features_);
+    Tensor dv = interpreter_.Filled(wide);
+    Walk<4>(dv.shape,
+            {StridesAlong(pw, wide), StridesAlong(d_, wide), StridesAlong(scores_.mask, wide),
+             StridesAlong(dv, wide)},
+            [&](const auto& to) {
+              if (scores_.mask.data[to[2]] != 0) dv.data[to[3]] = pw.data[to[0]] * d_.data[to[1]];
+            });
+    results_[operands_.kValue] = interpreter_.SumTo(dv, v_.axes);
+  }
+
+  /// An output of the region of the gradient; 0 where the mask is.
+  Tensor Masked(const std::string& name) const {
+    Tensor result = interpreter_.Region(*at_.regions->gradient, name, scores_.values, axes_);
     for (size_t i = 0; i < result.data.size(); ++i)
-      if (scores.mask.data[i] == 0) result.data[i] = 0;
+      if (scores_.mask.data[i] == 0) result.data[i] = 0;
     return result;
-  };
-  const Graph& gradient = *at.regions->gradient;
-  scores.values["ds"] = std::move(ds);
-  scores.values["dw"] = std::move(dw);
-  for (size_t i = 0; i < captures; ++i) {
-    const std::string name = "dc" + std::to_string(i);
-    const Tensor& capture = operand(operands.capture(i));
-    if (!gradient.Output(name)) continue;
-    Tensor pairs = region(name);
-    if (Contains(capture.axes, at.axis.Difference())) pairs = AlongDifferences(pairs, at);
-    results[operands.capture(i)] = SumTo(pairs, CaptureCotangentAxes(at, capture.axes));
   }
-  if (gradient.Output("dr") && at.regions->term) {
-    const Graph& term = *at.regions->term_gradient;
-    const AxisList both = Followed(axes, at.axes);
-    std::map<std::string, Tensor> values = scores.values;
-    values["q"] = q;
-    values["k"] = k;
-    values["ds"] = region("dr");
+
+  void OfCaptures() {
+    const Graph& gradient = *at_.regions->gradient;
+    for (size_t i = 0; i < operands_.captures(); ++i) {
+      const std::string name = "dc" + std::to_string(i);
+      const Tensor& capture = Operand(operands_.capture(i));
+      if (!gradient.Output(name)) continue;
+      Tensor pairs = Masked(name);
+      if (Contains(capture.axes, at_.axis.Difference())) pairs = interpreter_.AlongDifferences(pairs, at_);
+      results_[operands_.capture(i)] = interpreter_.SumTo(pairs, CaptureCotangentAxes(at_, capture.axes));
+    }
+  }
+
+  /// Of what a term of query and key uses.
+  void ThroughTerm() {
+    const Graph& term = *at_.regions->term_gradient;
+    const AxisList both = Followed(axes_, at_.axes);
+    std::map<std::string, Tensor> values = scores_.values;
+    values["q"] = q_;
+    values["k"] = k_;
+    values["ds"] = Masked("dr");
     const auto summed = [&](const std::string& name, const AxisList& to) {
-      Tensor result = Region(term, name, values, both);
-      const int64_t terms = result.count() / scores.mask.count();
+      Tensor result = interpreter_.Region(term, name, values, both);
+      const int64_t terms = result.count() / scores_.mask.count();
       for (size_t i = 0; i < result.data.size(); ++i)
-        if (scores.mask.data[i / terms] == 0) result.data[i] = 0;
-      return SumTo(result, to);
+        if (scores_.mask.data[i / terms] == 0) result.data[i] = 0;
+      return interpreter_.SumTo(result, to);
     };
-    if (term.Output("dq")) results[operands.kQuery] = summed("dq", q.axes);
-    if (term.Output("dk")) results[operands.kKey] = summed("dk", k.axes);
-    for (size_t i = 0; i < captures; ++i) {
+    if (term.Output("dq")) results_[operands_.kQuery] = summed("dq", q_.axes);
+    if (term.Output("dk")) results_[operands_.kKey] = summed("dk", k_.axes);
+    for (size_t i = 0; i < operands_.captures(); ++i) {
       const std::string name = "dc" + std::to_string(i);
       if (term.Output(name))
-        results[operands.capture(i)] =
-            summed(name, CaptureCotangentAxes(at, operand(operands.capture(i)).axes));
+        results_[operands_.capture(i)] =
+            summed(name, CaptureCotangentAxes(at_, Operand(operands_.capture(i)).axes));
     }
-  } else if (gradient.Output("dr")) {
-    const Tensor dr = region("dr");
-    const AxisList both = Followed(axes, at.axes);
+  }
+
+  /// Of query and key, whose products the region is given.
+  void ThroughProducts() {
+    const Tensor dr = Masked("dr");
+    const AxisList both = Followed(axes_, at_.axes);
     const auto times = [&](const Tensor& other) {
-      Tensor product = Filled(both);
+      Tensor product = interpreter_.Filled(both);
       Walk<4>(product.shape,
-              {StridesAlong(dr, both), StridesAlong(other, both), StridesAlong(scores.mask, both),
+              {StridesAlong(dr, both), StridesAlong(other, both), StridesAlong(scores_.mask, both),
                StridesAlong(product, both)},
               [&](const auto& to) {
-                if (scores.mask.data[to[2]] != 0) product.data[to[3]] = dr.data[to[0]] * other.data[to[1]];
+                if (scores_.mask.data[to[2]] != 0) product.data[to[3]] = dr.data[to[0]] * other.data[to[1]];
               });
       return product;
     };
-    results[operands.kQuery] = SumTo(times(k), q.axes);
-    results[operands.kKey] = SumTo(times(q), k.axes);
+    results_[operands_.kQuery] = interpreter_.SumTo(times(k_), q_.axes);
+    results_[operands_.kKey] = interpreter_.SumTo(times(q_), k_.axes);
   }
-  return results;
+
+  const Interpreter& interpreter_;
+  const Node& node_;
+  const Attributes& at_;
+  const AttentionOperands operands_;
+  AttentionScores scores_;
+  const AxisList& axes_;
+  const Tensor &q_, &k_, &v_, &d_;
+  const AxisList features_;
+  const std::vector<int64_t> feature_shape_;
+  std::vector<Tensor> results_;
+};
+
+std::vector<Tensor> Interpreter::EvaluateAttentionGrad(const Node& node) {
+  AttentionScores scores = Scores(node);
+  HideBeyondLengths(scores.mask);
+  return AttentionScores::Gradient(*this, node, std::move(scores)).Results();
 }
 
 const Tensor& Interpreter::EvaluateFused(const Node& node) {
