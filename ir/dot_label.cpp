@@ -88,73 +88,22 @@ class Labels {
 
   Piece MakeWith(NodeId id, Inline inlined) {
     const Node& node = graph_[id];
-    const Attributes& at = node.attributes;
-    Piece piece;
-    const auto operand = [&](size_t i) -> Piece { return OperandOf(node, i, inlined, piece); };
-    const auto mask = [&] {
-      const NodeId mask = MaskOf(node);
-      return mask ? " | " + operand(node.inputs.size() - 1).text : std::string();
-    };
-    const auto hole = [&](size_t i) {
-      piece.operands.push_back({Source(graph_, node.inputs[i]), Seen(node.inputs[i])});
-    };
-    const std::string name(Info(node.op).name);
     switch (node.op) {
       case OpKind::Const:
-        piece.text =
-            node.type.dtype == DType::Bool ? (at.number != 0 ? "true" : "false") : NumberText(at.number);
-        piece.leaf = true;
-        return piece;
       case OpKind::Positions:
-        piece.text = at.axis.text();
-        piece.leaf = true;
-        return piece;
       case OpKind::Length:
-        piece.text = "|" + at.axis.text() + "|";
-        piece.leaf = true;
-        return piece;
       case OpKind::Input:
-        piece.text = at.name;
-        piece.leaf = at.name.starts_with(kLengthPrefix);
-        if (piece.leaf) piece.text = "|" + at.name.substr(kLengthPrefix.size()) + "|";
-        return piece;
       case OpKind::Param:
-        piece.text = at.name;
-        return piece;
       case OpKind::Keep:
-        piece.text = "dropout " + NumberText(at.number);
-        piece.precedence = 7;
-        piece.leaf = true;
-        return piece;
       case OpKind::Gumbel:
-        piece.text = "chance";
-        piece.leaf = true;
-        return piece;
-      case OpKind::Contract:
-        hole(0);
-        hole(1);
-        piece.text = "@ [" + Text(at.axes) + mask() + "]";
-        return piece;
-      case OpKind::Slice: {
-        hole(0);
-        const Extent& extent = graph_.axes().Of(at.axis);
-        const bool named = at.index < static_cast<int64_t>(extent.enumerators.size());
-        piece.text =
-            at.axis.text() + " = " + (named ? extent.enumerators[at.index] : std::to_string(at.index));
-        return piece;
-      }
+        return Leaf(node);
+      case OpKind::Slice:
       case OpKind::Merge:
-        hole(0);
-        piece.text = Text(at.axes) + " \u2192 " + at.axis.text();
-        return piece;
       case OpKind::Split:
-        hole(0);
-        piece.text = at.axis.text() + " \u2192 " + Text(at.to);
-        return piece;
+        return OtherAxes(node);
+      case OpKind::Contract:
       case OpKind::Gather:
-        hole(0);
-        piece.text = "read [" + at.axis.WithoutFresh().text() + " = " + operand(1).text + "]";
-        return piece;
+        return WithBrackets(node, inlined);
       case OpKind::Attention:
       case OpKind::AttentionGrad:
         return Attention(node);
@@ -165,18 +114,100 @@ class Labels {
       case Family::Pointwise:
         return Pointwise(node, inlined);
       case Family::Reduce:
-        hole(0);
-        piece.text = name + " [" + Text(at.axes) + mask() + "]";
-        return piece;
+        return WithBrackets(node, inlined);
       default:
-        piece.text = name;
-        if (at.axis) piece.text += " [" + at.axis.text() + "]";
-        for (size_t i = 0; i < node.inputs.size(); ++i) {
-          const Piece part = operand(i);
-          if (part.text != kHole) piece.text += " " + part.text;
-        }
+        return Named(node, inlined);
+    }
+  }
+
+  Piece Leaf(const Node& node) {
+    const Attributes& at = node.attributes;
+    Piece piece;
+    piece.leaf = true;
+    switch (node.op) {
+      case OpKind::Const:
+        piece.text =
+            node.type.dtype == DType::Bool ? (at.number != 0 ? "true" : "false") : NumberText(at.number);
+        return piece;
+      case OpKind::Positions:
+        piece.text = at.axis.text();
+        return piece;
+      case OpKind::Length:
+        piece.text = "|" + at.axis.text() + "|";
+        return piece;
+      case OpKind::Input:
+        piece.text = at.name;
+        piece.leaf = at.name.starts_with(kLengthPrefix);
+        if (piece.leaf) piece.text = "|" + at.name.substr(kLengthPrefix.size()) + "|";
+        return piece;
+      case OpKind::Keep:
+        piece.text = "dropout " + NumberText(at.number);
+        piece.precedence = 7;
+        return piece;
+      case OpKind::Gumbel:
+        piece.text = "chance";
+        return piece;
+      default:  // Param
+        piece.text = at.name;
+        piece.leaf = false;
         return piece;
     }
+  }
+
+  /// One element of an axis, or axes for others.
+  Piece OtherAxes(const Node& node) {
+    const Attributes& at = node.attributes;
+    Piece piece;
+    Hole(node, 0, piece);
+    if (node.op == OpKind::Slice) {
+      const Extent& extent = graph_.axes().Of(at.axis);
+      const bool named = at.index < static_cast<int64_t>(extent.enumerators.size());
+      piece.text = at.axis.text() + " = " + (named ? extent.enumerators[at.index] : std::to_string(at.index));
+    } else if (node.op == OpKind::Merge) {
+      piece.text = Text(at.axes) + " \u2192 " + at.axis.text();
+    } else {
+      piece.text = at.axis.text() + " \u2192 " + Text(at.to);
+    }
+    return piece;
+  }
+
+  /// Contractions, reads and reductions: what acts along axes, with a mask or a place as text.
+  Piece WithBrackets(const Node& node, Inline inlined) {
+    const Attributes& at = node.attributes;
+    Piece piece;
+    const auto operand = [&](size_t i) -> Piece { return OperandOf(node, i, inlined, piece); };
+    const auto mask = [&] {
+      const NodeId mask = MaskOf(node);
+      return mask ? " | " + operand(node.inputs.size() - 1).text : std::string();
+    };
+    Hole(node, 0, piece);
+    if (node.op == OpKind::Contract) {
+      Hole(node, 1, piece);
+      piece.text = "@ [" + Text(at.axes) + mask() + "]";
+    } else if (node.op == OpKind::Gather) {
+      piece.text = "read [" + at.axis.WithoutFresh().text() + " = " + operand(1).text + "]";
+    } else {
+      piece.text = std::string(Info(node.op).name) + " [" + Text(at.axes) + mask() + "]";
+    }
+    return piece;
+  }
+
+  /// Any other op: its name, its axis and those operands that are text.
+  Piece Named(const Node& node, Inline inlined) {
+    const Attributes& at = node.attributes;
+    Piece piece;
+    piece.text = Info(node.op).name;
+    if (at.axis) piece.text += " [" + at.axis.text() + "]";
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const Piece part = OperandOf(node, i, inlined, piece);
+      if (part.text != kHole) piece.text += " " + part.text;
+    }
+    return piece;
+  }
+
+  /// An operand that is needed by an edge, whatever it is.
+  void Hole(const Node& node, size_t i, Piece& user) {
+    user.operands.push_back({Source(graph_, node.inputs[i]), Seen(node.inputs[i])});
   }
 
   Piece Pointwise(const Node& node, Inline inlined) {
