@@ -127,6 +127,8 @@ class Parser {
   }
 
  private:
+  using NamedRegions = std::map<std::string, std::shared_ptr<const AttentionRegions>>;
+
   /// Moves to the next line that is not empty; false at the end.
   bool Next() {
     done_ = true;
@@ -194,7 +196,7 @@ class Parser {
   /// Lines up to the closing brace (or the end, at the top).
   void Body(Graph& graph, bool top) {
     std::map<int64_t, NodeId> nodes;
-    std::map<std::string, std::shared_ptr<const AttentionRegions>> regions;
+    NamedRegions regions;
     for (; !done_; Next()) {
       if (line_ == "}" && !top) return;
       Line line(line_);
@@ -252,8 +254,7 @@ class Parser {
   }
 
   template <typename ReadNode>
-  NodeId MakeNode(Graph& graph, Line& line, const ReadNode& node,
-                  const std::map<std::string, std::shared_ptr<const AttentionRegions>>& regions) {
+  NodeId MakeNode(Graph& graph, Line& line, const ReadNode& node, const NamedRegions& regions) {
     const std::string name = line.Word();
     const auto op = OpNamed(name);
     if (!op) throw SyntaxError{"no op: " + name};
@@ -272,61 +273,12 @@ class Parser {
         continue;
       }
       line.Expect("=");
-      if (key == "name") {
-        at.name = line.String();
-      } else if (key == "axes") {
-        at.axes = line.Axes();
-      } else if (key == "to") {
-        at.to = line.Axes();
-      } else if (key == "renames") {
-        line.Expect("[");
-        while (!line.Take("]")) {
-          if (!at.renames.empty()) line.Expect(",");
-          const Axis from(line.Word());
-          line.Expect("->");
-          at.renames.emplace_back(from, Axis(line.Word()));
-        }
-      } else if (key == "axis") {
-        at.axis = Axis(line.Word());
-      } else if (key == "query") {
-        at.query = Axis(line.Word());
-      } else if (key == "indexes") {
-        at.indexes = Axis(line.Word());
-      } else if (key == "dtype") {
-        at.dtype = line.Dtype();
-      } else if (key == "number") {
-        at.number = line.Number<double>();
-      } else if (key == "index") {
-        at.index = line.Number<int64_t>();
-      } else if (key == "captures") {
-        at.captures = line.Number<int64_t>();
-      } else if (key == "regions") {
-        const auto found = regions.find(line.Word());
-        if (found == regions.end()) throw SyntaxError{"no such region"};
-        at.regions = found->second;
-      } else {
-        throw SyntaxError{"no attribute: " + key};
-      }
+      ReadAttribute(line, key, regions, at);
     }
-    Type written;
     const bool typed = !line.AtEnd();
-    if (typed) {
-      written.dtype = line.Dtype();
-      if (line.Take("<")) {
-        written.indexes = Axis(line.Word());
-        line.Expect(">");
-      }
-      written.axes = line.Axes();
-    }
-    std::string_view comment = Trimmed(comment_);
+    const Type written = typed ? WrittenType(line) : Type{};
     graph.origin = {};
-    if (const size_t split = comment.find("@ ");
-        split != comment.npos && (split == 0 || comment[split - 1] == ' ')) {
-      graph.origin = {std::string(Trimmed(comment.substr(0, split))),
-                      Place::Parse(comment.substr(split + 2))};
-    } else {
-      graph.origin.instance = comment;
-    }
+    ReadOrigin(graph);
     const bool outer = std::exchange(graph.adjoint, adjoint);
     const NodeId made = graph.Make(*op, std::move(inputs), std::move(at));
     graph.adjoint = outer;
@@ -334,6 +286,67 @@ class Parser {
     if (typed && graph.type(made) != written)
       throw SyntaxError{"the type is " + Text(graph.type(made)) + ", not " + Text(written)};
     return made;
+  }
+
+  void ReadAttribute(Line& line, const std::string& key, const NamedRegions& regions, Attributes& at) {
+    if (key == "name") {
+      at.name = line.String();
+    } else if (key == "axes") {
+      at.axes = line.Axes();
+    } else if (key == "to") {
+      at.to = line.Axes();
+    } else if (key == "renames") {
+      line.Expect("[");
+      while (!line.Take("]")) {
+        if (!at.renames.empty()) line.Expect(",");
+        const Axis from(line.Word());
+        line.Expect("->");
+        at.renames.emplace_back(from, Axis(line.Word()));
+      }
+    } else if (key == "axis") {
+      at.axis = Axis(line.Word());
+    } else if (key == "query") {
+      at.query = Axis(line.Word());
+    } else if (key == "indexes") {
+      at.indexes = Axis(line.Word());
+    } else if (key == "dtype") {
+      at.dtype = line.Dtype();
+    } else if (key == "number") {
+      at.number = line.Number<double>();
+    } else if (key == "index") {
+      at.index = line.Number<int64_t>();
+    } else if (key == "captures") {
+      at.captures = line.Number<int64_t>();
+    } else if (key == "regions") {
+      const auto found = regions.find(line.Word());
+      if (found == regions.end()) throw SyntaxError{"no such region"};
+      at.regions = found->second;
+    } else {
+      throw SyntaxError{"no attribute: " + key};
+    }
+  }
+
+  static Type WrittenType(Line& line) {
+    Type written;
+    written.dtype = line.Dtype();
+    if (line.Take("<")) {
+      written.indexes = Axis(line.Word());
+      line.Expect(">");
+    }
+    written.axes = line.Axes();
+    return written;
+  }
+
+  /// The origin of the node on this line: its comment, an instance and after "@ " a place.
+  void ReadOrigin(Graph& graph) const {
+    std::string_view comment = Trimmed(comment_);
+    if (const size_t split = comment.find("@ ");
+        split != comment.npos && (split == 0 || comment[split - 1] == ' ')) {
+      graph.origin = {std::string(Trimmed(comment.substr(0, split))),
+                      Place::Parse(comment.substr(split + 2))};
+    } else {
+      graph.origin.instance = comment;
+    }
   }
 
   template <typename ReadNode>
