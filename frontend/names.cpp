@@ -81,12 +81,72 @@ std::string NumberText(double value) {
   return buffer;
 }
 
-std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics) {
-  const auto refuse = [&](const std::string& what) -> std::optional<Number> {
-    diagnostics.Report(DiagnosticKind::NotConstant, expr.loc, what + " is not a number known at compile time")
-        .notes.push_back("numbers, constants, sizes such as |model| and arithmetic on them are");
+namespace {
+
+std::optional<Number> NotConstant(const Expr& expr, const std::string& what, Diagnostics& diagnostics) {
+  diagnostics.Report(DiagnosticKind::NotConstant, expr.loc, what + " is not a number known at compile time")
+      .notes.push_back("numbers, constants, sizes such as |model| and arithmetic on them are");
+  return std::nullopt;
+}
+
+std::optional<Number> EvaluateBinary(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics) {
+  const auto a = EvaluateNumber(*expr.children[0], scope, diagnostics);
+  const auto b = EvaluateNumber(*expr.children[1], scope, diagnostics);
+  if (expr.op.size() != 1 || std::string("+-*/%^").find(expr.op) == std::string::npos)
+    return NotConstant(expr, "`" + expr.op + "`", diagnostics);
+  if (!a || !b) return std::nullopt;
+  const bool whole = a->whole && b->whole;
+  const double x = a->value, y = b->value;
+  switch (expr.op[0]) {
+    case '+':
+      return Number{x + y, whole};
+    case '-':
+      return Number{x - y, whole};
+    case '*':
+      return Number{x * y, whole};
+    case '/':
+      return Number{x / y, false};
+    case '%':
+      return Number{x - y * std::floor(x / y), whole};
+    default:
+      return Number{std::pow(x, y), false};
+  }
+}
+
+std::optional<Number> EvaluateCall(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics) {
+  const Expr& callee = *expr.children[0];
+  if (callee.kind != ExprKind::Name || !expr.items.empty()) return NotConstant(expr, "a call", diagnostics);
+  std::vector<Number> arguments;
+  const std::string& f = callee.name;
+  static const std::map<std::string, double (*)(double)> kUnary = {
+      {"sqrt", [](double x) { return std::sqrt(x); }},
+      {"exp", [](double x) { return std::exp(x); }},
+      {"log", [](double x) { return std::log(x); }},
+      {"floor", [](double x) { return std::floor(x); }},
+      {"abs", [](double x) { return std::fabs(x); }}};
+  const auto unary = kUnary.find(f);
+  if (unary == kUnary.end() && f != "min" && f != "max")
+    return NotConstant(expr, "`" + f + "(...)`", diagnostics);
+  const size_t count = unary == kUnary.end() ? 2 : 1;
+  if (expr.children.size() != count + 1) {
+    diagnostics.Report(
+        DiagnosticKind::WrongArgumentCount, expr.loc,
+        "`" + f + "` takes " + std::to_string(count) + (count == 1 ? " argument" : " arguments"));
     return std::nullopt;
-  };
+  }
+  for (size_t i = 1; i < expr.children.size(); ++i) {
+    const auto x = EvaluateNumber(*expr.children[i], scope, diagnostics);
+    if (!x) return std::nullopt;
+    arguments.push_back(*x);
+  }
+  if (count == 1) return Number{unary->second(arguments[0].value), f == "abs" && arguments[0].whole};
+  const bool first = (f == "min") == (arguments[0].value < arguments[1].value);
+  return first ? arguments[0] : arguments[1];
+}
+
+}  // namespace
+
+std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics) {
   switch (expr.kind) {
     case ExprKind::Number:
       return Number{expr.number, expr.is_whole};
@@ -95,70 +155,22 @@ std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope,
     case ExprKind::Name:
       return scope.value(expr.name, expr.loc);
     case ExprKind::Unary: {
-      if (expr.op != "-") return refuse("`not`");
+      if (expr.op != "-") return NotConstant(expr, "`not`", diagnostics);
       auto x = EvaluateNumber(*expr.children[0], scope, diagnostics);
       if (x) x->value = -x->value;
       return x;
     }
-    case ExprKind::Binary: {
-      const auto a = EvaluateNumber(*expr.children[0], scope, diagnostics);
-      const auto b = EvaluateNumber(*expr.children[1], scope, diagnostics);
-      if (expr.op.size() != 1 || std::string("+-*/%^").find(expr.op) == std::string::npos)
-        return refuse("`" + expr.op + "`");
-      if (!a || !b) return std::nullopt;
-      const bool whole = a->whole && b->whole;
-      const double x = a->value, y = b->value;
-      switch (expr.op[0]) {
-        case '+':
-          return Number{x + y, whole};
-        case '-':
-          return Number{x - y, whole};
-        case '*':
-          return Number{x * y, whole};
-        case '/':
-          return Number{x / y, false};
-        case '%':
-          return Number{x - y * std::floor(x / y), whole};
-        default:
-          return Number{std::pow(x, y), false};
-      }
-    }
-    case ExprKind::Call: {
-      const Expr& callee = *expr.children[0];
-      if (callee.kind != ExprKind::Name || !expr.items.empty()) return refuse("a call");
-      std::vector<Number> arguments;
-      const std::string& f = callee.name;
-      static const std::map<std::string, double (*)(double)> kUnary = {
-          {"sqrt", [](double x) { return std::sqrt(x); }},
-          {"exp", [](double x) { return std::exp(x); }},
-          {"log", [](double x) { return std::log(x); }},
-          {"floor", [](double x) { return std::floor(x); }},
-          {"abs", [](double x) { return std::fabs(x); }}};
-      const auto unary = kUnary.find(f);
-      if (unary == kUnary.end() && f != "min" && f != "max") return refuse("`" + f + "(...)`");
-      const size_t count = unary == kUnary.end() ? 2 : 1;
-      if (expr.children.size() != count + 1) {
-        diagnostics.Report(
-            DiagnosticKind::WrongArgumentCount, expr.loc,
-            "`" + f + "` takes " + std::to_string(count) + (count == 1 ? " argument" : " arguments"));
-        return std::nullopt;
-      }
-      for (size_t i = 1; i < expr.children.size(); ++i) {
-        const auto x = EvaluateNumber(*expr.children[i], scope, diagnostics);
-        if (!x) return std::nullopt;
-        arguments.push_back(*x);
-      }
-      if (count == 1) return Number{unary->second(arguments[0].value), f == "abs" && arguments[0].whole};
-      const bool first = (f == "min") == (arguments[0].value < arguments[1].value);
-      return first ? arguments[0] : arguments[1];
-    }
+    case ExprKind::Binary:
+      return EvaluateBinary(expr, scope, diagnostics);
+    case ExprKind::Call:
+      return EvaluateCall(expr, scope, diagnostics);
     case ExprKind::Bool:
-      return refuse("a truth value");
+      return NotConstant(expr, "a truth value", diagnostics);
     case ExprKind::Contract:
-      return refuse("a contraction");
+      return NotConstant(expr, "a contraction", diagnostics);
     case ExprKind::Rename:
     case ExprKind::Index:
-      return refuse("an expression with brackets");
+      return NotConstant(expr, "an expression with brackets", diagnostics);
   }
   return std::nullopt;
 }
