@@ -99,9 +99,7 @@ class Drawing {
         options_(options),
         prefix_(std::move(prefix)),
         pieces_(Pieces(graph)),
-        stands_for_(graph.size()) {
-    for (uint32_t i = 0; i < graph.size(); ++i) stands_for_[i] = NodeId{i};
-  }
+        stands_for_(Themselves(graph)) {}
 
   /// What stands between the braces of the graph.
   std::string Body() {
@@ -124,6 +122,13 @@ class Drawing {
   }
 
  private:
+  /// Every node by its number.
+  static std::vector<NodeId> Themselves(const Graph& graph) {
+    std::vector<NodeId> nodes(graph.size());
+    for (uint32_t i = 0; i < graph.size(); ++i) nodes[i] = NodeId{i};
+    return nodes;
+  }
+
   NodeId Drawn(NodeId id) const { return stands_for_[id.value]; }
   std::string Name(NodeId id) const { return prefix_ + "n" + std::to_string(id.value); }
 
