@@ -177,8 +177,22 @@ Status Decoder::Add(std::span<const int32_t> ids) {
   return ok;
 }
 
-Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
-                       const OnToken& on_token, Results& results) {
+/// The texts of a batch of requests, chosen greedily or by chance, over the rows of a decoder's session.
+class Decoder::Sampling {
+ public:
+  Sampling(Decoder& decoder, std::span<const DecodeRequest> requests, const DecodeOptions& options,
+           const OnToken& on_token, Results& results)
+      : decoder_(decoder),
+        session_(decoder.session_),
+        requests_(requests),
+        options_(options),
+        on_token_(on_token),
+        results_(results),
+        copies_(options.sample ? std::max<int64_t>(1, options.best) : 1),
+        streams_(on_token && copies_ == 1) {}
+  Status Run();
+
+ private:
   struct Row {
     size_t request;
     int64_t sample;
@@ -187,103 +201,160 @@ Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOpti
     int32_t chosen = -1;
     double chosen_log_probability = 0;
   };
-  const int64_t copies = options.sample ? std::max<int64_t>(1, options.best) : 1;
-  const bool streams = on_token && copies == 1;
-  std::vector<size_t> open;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    results[i].resize(static_cast<size_t>(copies));
-    if (static_cast<int64_t>(requests[i].prefix.size()) < Limit(requests[i], options)) {
-      open.push_back(i);
-    } else {
-      for (Decoded& decoded : results[i]) decoded.ids = requests[i].prefix;
-    }
-  }
-  if (open.empty() || (interrupted && interrupted())) {
-    for (const size_t i : open)
-      for (Decoded& decoded : results[i]) decoded.ids = requests[i].prefix;
+  /// Finds the requests that have place for a new element; the others are their prefixes.
+  void Open();
+  /// A row for every sample of the open requests.
+  void MakeRows();
+  /// Penalties, what is never chosen, and normalizers.
+  void PrepareLogits(size_t logits_rows);
+  void ChooseInRows();
+  /// Adds what was chosen to its rows; those that end give theirs to the last one.
+  Status TakeChosen();
+  /// Adds what was chosen to the row's text; true if that ends it.
+  bool Take(Row& row);
+  void Finish(const Row& row);
+  /// The newest element of every row goes to the session.
+  Status AddNewest();
+  bool Interrupted() const { return decoder_.interrupted && decoder_.interrupted(); }
+
+  Decoder& decoder_;
+  Session& session_;
+  const std::span<const DecodeRequest> requests_;
+  const DecodeOptions& options_;
+  const OnToken& on_token_;
+  Results& results_;
+  const int64_t copies_;
+  const bool streams_;
+  std::vector<size_t> open_;
+  std::vector<Row> rows_;
+  std::vector<char> seen_;
+  bool first_ = true;  // the first choice of every sample is made from the logits of its prompt
+  std::vector<int32_t> next_;
+  std::vector<double> normalizers_;  // of the rows of logits, if scores are wanted
+};
+
+Status Decoder::Sampling::Run() {
+  Open();
+  if (open_.empty() || Interrupted()) {
+    for (const size_t i : open_)
+      for (Decoded& decoded : results_[i]) decoded.ids = requests_[i].prefix;
     return Done{};
   }
-  if (Status ok = Start(requests, open, options, copies); !ok) return ok;
+  if (Status ok = decoder_.Start(requests_, open_, options_, copies_); !ok) return ok;
 
-  std::vector<Row> rows;
-  for (int64_t sample = 0; sample < copies; ++sample)
-    for (const size_t i : open) rows.push_back({i, sample, requests[i].prefix});
-  session_.Resize(static_cast<int64_t>(rows.size()));
-  std::vector<char> seen(static_cast<size_t>(variable_.vocabulary), 0);
-  bool first = true;  // the first choice of every sample is made from the logits of its prompt
-  const auto finish = [&](const Row& row) {
-    const double penalty = LengthPenalty(
-        row.ids.size() - requests[row.request].prefix.size() + (row.chosen >= 0 && Ends(row.chosen) ? 1 : 0),
-        options.alpha);
-    results[row.request][static_cast<size_t>(row.sample)] = {
-        row.ids, options.scores ? row.log_probability / penalty : 0};
-  };
-  std::vector<int32_t> next;
-  std::vector<double> normalizers;  // of the rows of logits, if scores are wanted
+  MakeRows();
   for (;;) {
-    const size_t logits_rows = first ? open.size() : rows.size();
-    normalizers.resize(logits_rows);
-    if (options.repetition_penalty != 1)
-      for (size_t r = 0; r < logits_rows; ++r)
-        PenalizeRepetition(session_.logits(static_cast<int64_t>(r)), rows[r].ids, options.repetition_penalty,
-                           seen);
-    if (options.scores || !excluded_.empty())
-      ParallelFor(engine_->threads(), static_cast<int64_t>(logits_rows), [&](int64_t r) {
-        const std::span<float> logits = session_.logits(r);
-        if (options.scores) normalizers[static_cast<size_t>(r)] = LogSumExp(logits);
-        Exclude(logits);
-      });
-    ParallelFor(engine_->threads(), static_cast<int64_t>(rows.size()), [&](int64_t r) {
-      Row& row = rows[static_cast<size_t>(r)];
-      const int64_t logits_row = first ? r % static_cast<int64_t>(open.size()) : r;
-      const std::span<const float> logits = session_.logits(logits_row);
-      row.chosen = Choose(logits, options, requests[row.request].number, static_cast<int64_t>(row.ids.size()),
-                          row.sample);
-      if (options.scores && row.chosen >= 0)
-        row.chosen_log_probability = LogProbability(logits[static_cast<size_t>(row.chosen)],
-                                                    normalizers[static_cast<size_t>(logits_row)]);
-    });
-    if (first)
-      for (size_t r = open.size(); r < rows.size(); ++r)
-        session_.Copy(static_cast<int64_t>(r % open.size()), static_cast<int64_t>(r));
-    first = false;
-    for (size_t r = 0; r < rows.size();) {
-      Row& row = rows[r];
-      if (row.chosen < 0) return LogitsAreNotNumbers();
-      row.log_probability += row.chosen_log_probability;
-      bool ends = Ends(row.chosen);
-      if (!ends) {
-        row.ids.push_back(row.chosen);
-        if (streams) on_token(row.request, row.ids);
-        ends = static_cast<int64_t>(row.ids.size()) >= Limit(requests[row.request], options);
-      }
-      if (!ends) {
-        ++r;
-        continue;
-      }
-      finish(row);
-      const size_t last = rows.size() - 1;
-      if (r != last) {
-        session_.Copy(static_cast<int64_t>(last), static_cast<int64_t>(r));
-        rows[r] = std::move(rows[last]);
-      }
-      rows.pop_back();
-      session_.Resize(static_cast<int64_t>(last));
-    }
-    if (rows.empty()) break;
-    if (interrupted && interrupted()) {
-      for (Row& row : rows) finish(row);
+    PrepareLogits(first_ ? open_.size() : rows_.size());
+    ChooseInRows();
+    if (first_)
+      for (size_t r = open_.size(); r < rows_.size(); ++r)
+        session_.Copy(static_cast<int64_t>(r % open_.size()), static_cast<int64_t>(r));
+    first_ = false;
+    if (Status ok = TakeChosen(); !ok) return ok;
+    if (rows_.empty()) break;
+    if (Interrupted()) {
+      for (Row& row : rows_) Finish(row);
       break;
     }
-    next.clear();
-    for (const Row& row : rows) next.push_back(row.ids.back());
-    if (Status ok = Add(next); !ok) return ok;
+    if (Status ok = AddNewest(); !ok) return ok;
   }
-  if (copies > 1 && options.scores)
-    for (std::vector<Decoded>& all : results)
+  if (copies_ > 1 && options_.scores)
+    for (std::vector<Decoded>& all : results_)
       std::stable_sort(all.begin(), all.end(),
                        [](const Decoded& a, const Decoded& b) { return a.score > b.score; });
   return Done{};
+}
+
+void Decoder::Sampling::Open() {
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    results_[i].resize(static_cast<size_t>(copies_));
+    if (static_cast<int64_t>(requests_[i].prefix.size()) < decoder_.Limit(requests_[i], options_)) {
+      open_.push_back(i);
+    } else {
+      for (Decoded& decoded : results_[i]) decoded.ids = requests_[i].prefix;
+    }
+  }
+}
+
+void Decoder::Sampling::MakeRows() {
+  for (int64_t sample = 0; sample < copies_; ++sample)
+    for (const size_t i : open_) rows_.push_back({i, sample, requests_[i].prefix});
+  session_.Resize(static_cast<int64_t>(rows_.size()));
+  seen_.assign(static_cast<size_t>(decoder_.variable_.vocabulary), 0);
+}
+
+void Decoder::Sampling::PrepareLogits(size_t logits_rows) {
+  normalizers_.resize(logits_rows);
+  if (options_.repetition_penalty != 1)
+    for (size_t r = 0; r < logits_rows; ++r)
+      PenalizeRepetition(session_.logits(static_cast<int64_t>(r)), rows_[r].ids, options_.repetition_penalty,
+                         seen_);
+  if (options_.scores || !decoder_.excluded_.empty())
+    ParallelFor(decoder_.engine_->threads(), static_cast<int64_t>(logits_rows), [&](int64_t r) {
+      const std::span<float> logits = session_.logits(r);
+      if (options_.scores) normalizers_[static_cast<size_t>(r)] = LogSumExp(logits);
+      decoder_.Exclude(logits);
+    });
+}
+
+void Decoder::Sampling::ChooseInRows() {
+  ParallelFor(decoder_.engine_->threads(), static_cast<int64_t>(rows_.size()), [&](int64_t r) {
+    Row& row = rows_[static_cast<size_t>(r)];
+    const int64_t logits_row = first_ ? r % static_cast<int64_t>(open_.size()) : r;
+    const std::span<const float> logits = session_.logits(logits_row);
+    row.chosen = Choose(logits, options_, requests_[row.request].number, static_cast<int64_t>(row.ids.size()),
+                        row.sample);
+    if (options_.scores && row.chosen >= 0)
+      row.chosen_log_probability = LogProbability(logits[static_cast<size_t>(row.chosen)],
+                                                  normalizers_[static_cast<size_t>(logits_row)]);
+  });
+}
+
+Status Decoder::Sampling::TakeChosen() {
+  for (size_t r = 0; r < rows_.size();) {
+    Row& row = rows_[r];
+    if (row.chosen < 0) return LogitsAreNotNumbers();
+    if (!Take(row)) {
+      ++r;
+      continue;
+    }
+    Finish(row);
+    const size_t last = rows_.size() - 1;
+    if (r != last) {
+      session_.Copy(static_cast<int64_t>(last), static_cast<int64_t>(r));
+      rows_[r] = std::move(rows_[last]);
+    }
+    rows_.pop_back();
+    session_.Resize(static_cast<int64_t>(last));
+  }
+  return Done{};
+}
+
+bool Decoder::Sampling::Take(Row& row) {
+  row.log_probability += row.chosen_log_probability;
+  if (decoder_.Ends(row.chosen)) return true;
+  row.ids.push_back(row.chosen);
+  if (streams_) on_token_(row.request, row.ids);
+  return static_cast<int64_t>(row.ids.size()) >= decoder_.Limit(requests_[row.request], options_);
+}
+
+void Decoder::Sampling::Finish(const Row& row) {
+  const size_t before = requests_[row.request].prefix.size();
+  const bool ended = row.chosen >= 0 && decoder_.Ends(row.chosen);
+  const double penalty = LengthPenalty(row.ids.size() - before + (ended ? 1 : 0), options_.alpha);
+  results_[row.request][static_cast<size_t>(row.sample)] = {
+      row.ids, options_.scores ? row.log_probability / penalty : 0};
+}
+
+Status Decoder::Sampling::AddNewest() {
+  next_.clear();
+  for (const Row& row : rows_) next_.push_back(row.ids.back());
+  return decoder_.Add(next_);
+}
+
+Status Decoder::Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
+                       const OnToken& on_token, Results& results) {
+  return Sampling(*this, requests, options, on_token, results).Run();
 }
 
 }  // namespace heed

@@ -86,6 +86,7 @@ class Decoder {
   Status Sample(std::span<const DecodeRequest> requests, const DecodeOptions& options,
                 const OnToken& on_token, Results& results);
   Status Beam(std::span<const DecodeRequest> requests, const DecodeOptions& options, Results& results);
+  class Sampling;
   class BeamSearch;
 
   const HeedEntry* entry_;
