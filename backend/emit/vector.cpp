@@ -3,6 +3,7 @@
 #include "backend/emit/vector.h"
 
 #include <limits>
+#include <utility>
 
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Intrinsics.h"
@@ -175,39 +176,47 @@ Value* VectorBuilder::FloatPow(Datum a, Datum b) {
   return Math("pow", {a, b});
 }
 
-Datum VectorBuilder::Apply(OpKind op, std::vector<Datum> arguments, DType dtype) {
+namespace {
+
+bool IsComparison(OpKind op) {
+  return op == OpKind::Eq || op == OpKind::Ge || op == OpKind::Gt || op == OpKind::Le || op == OpKind::Lt ||
+         op == OpKind::Ne;
+}
+
+}  // namespace
+
+void VectorBuilder::Unify(std::vector<Datum>& arguments, size_t first, DType as) {
   bool vector = false;
   for (const Datum& argument : arguments) vector |= argument.vector();
-  const auto prepare = [&](size_t first, DType as) {
-    for (size_t i = first; i < arguments.size(); ++i) {
-      arguments[i] = Convert(arguments[i], as);
-      if (vector) arguments[i] = AsVector(arguments[i]);
-    }
-  };
-  switch (op) {
-    case OpKind::Eq:
-    case OpKind::Ge:
-    case OpKind::Gt:
-    case OpKind::Le:
-    case OpKind::Lt:
-    case OpKind::Ne: {
-      DType common = DType::Bool;
-      for (const Datum& argument : arguments) {
-        if (argument.dtype == DType::Float || common == DType::Float)
-          common = DType::Float;
-        else if (argument.dtype == DType::Int)
-          common = DType::Int;
-      }
-      prepare(0, common);
-      return {Compare(op, arguments[0].value, arguments[1].value, common), DType::Bool};
-    }
-    case OpKind::Select:
-      prepare(1, dtype);
-      return Select(Convert(arguments[0], DType::Bool).value, arguments[1], arguments[2]);
-    default:
-      break;
+  for (size_t i = first; i < arguments.size(); ++i) {
+    arguments[i] = Convert(arguments[i], as);
+    if (vector) arguments[i] = AsVector(arguments[i]);
   }
-  prepare(0, dtype);
+}
+
+Datum VectorBuilder::Apply(OpKind op, std::vector<Datum> arguments, DType dtype) {
+  if (IsComparison(op)) return ApplyComparison(op, std::move(arguments));
+  if (op == OpKind::Select) {
+    Unify(arguments, 1, dtype);
+    return Select(Convert(arguments[0], DType::Bool).value, arguments[1], arguments[2]);
+  }
+  Unify(arguments, 0, dtype);
+  return {ApplyUnified(op, arguments, dtype), dtype};
+}
+
+Datum VectorBuilder::ApplyComparison(OpKind op, std::vector<Datum> arguments) {
+  DType common = DType::Bool;
+  for (const Datum& argument : arguments) {
+    if (argument.dtype == DType::Float || common == DType::Float)
+      common = DType::Float;
+    else if (argument.dtype == DType::Int)
+      common = DType::Int;
+  }
+  Unify(arguments, 0, common);
+  return {Compare(op, arguments[0].value, arguments[1].value, common), DType::Bool};
+}
+
+Value* VectorBuilder::ApplyUnified(OpKind op, const std::vector<Datum>& arguments, DType dtype) {
   Value* x = arguments[0].value;
   Value* y = arguments.size() > 1 ? arguments[1].value : nullptr;
   const bool is_float = dtype == DType::Float;
@@ -216,87 +225,76 @@ Datum VectorBuilder::Apply(OpKind op, std::vector<Datum> arguments, DType dtype)
     return is_float ? b_.CreateFCmpOLT(a, b) : b_.CreateICmpSLT(a, b);
   };
   const auto floats = [&](const char* name) { return Math(name, arguments); };
-  Value* result = nullptr;
+  // No default: an op without a lowering does not compile.
   switch (op) {
     case OpKind::Abs:
-      result = is_float ? b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x)
-                        : b_.CreateBinaryIntrinsic(llvm::Intrinsic::abs, x, b_.getFalse());
-      break;
+      return is_float ? b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x)
+                      : b_.CreateBinaryIntrinsic(llvm::Intrinsic::abs, x, b_.getFalse());
     case OpKind::Add:
-      result = is_float ? b_.CreateFAdd(x, y) : b_.CreateAdd(x, y);
-      break;
+      return is_float ? b_.CreateFAdd(x, y) : b_.CreateAdd(x, y);
     case OpKind::And:
-      result = b_.CreateAnd(x, y);
-      break;
+      return b_.CreateAnd(x, y);
     case OpKind::Cast:
     case OpKind::Stop:
     case OpKind::Element:
-      result = x;
-      break;
+      return x;
     case OpKind::Cos:
-      result = floats("cos");
-      break;
+      return floats("cos");
     case OpKind::Div:
-      result = b_.CreateFDiv(x, y);
-      break;
+      return b_.CreateFDiv(x, y);
     case OpKind::Erf:
-      result = floats("erf");
-      break;
+      return floats("erf");
     case OpKind::Exp:
-      result = floats("exp");
-      break;
+      return floats("exp");
     case OpKind::Floor:
-      result = is_float ? b_.CreateUnaryIntrinsic(llvm::Intrinsic::floor, x) : x;
-      break;
+      return is_float ? b_.CreateUnaryIntrinsic(llvm::Intrinsic::floor, x) : x;
     case OpKind::Log:
-      result = floats("log");
-      break;
+      return floats("log");
     case OpKind::Maximum:
-      result = b_.CreateSelect(less(x, y), y, x);
-      break;
+      return b_.CreateSelect(less(x, y), y, x);
     case OpKind::Minimum:
-      result = b_.CreateSelect(less(y, x), y, x);
-      break;
+      return b_.CreateSelect(less(y, x), y, x);
     case OpKind::Mod:
-      result = is_float ? FloatMod(x, y) : IntMod(x, y);
-      break;
+      return is_float ? FloatMod(x, y) : IntMod(x, y);
     case OpKind::Mul:
-      result = is_float ? b_.CreateFMul(x, y) : b_.CreateMul(x, y);
-      break;
+      return is_float ? b_.CreateFMul(x, y) : b_.CreateMul(x, y);
     case OpKind::Neg:
-      result = is_float ? b_.CreateFNeg(x) : b_.CreateNeg(x);
-      break;
+      return is_float ? b_.CreateFNeg(x) : b_.CreateNeg(x);
     case OpKind::Not:
-      result = b_.CreateNot(x);
-      break;
+      return b_.CreateNot(x);
     case OpKind::Or:
-      result = b_.CreateOr(x, y);
-      break;
+      return b_.CreateOr(x, y);
     case OpKind::Pow:
-      result = FloatPow(arguments[0], arguments[1]);
-      break;
+      return FloatPow(arguments[0], arguments[1]);
     case OpKind::Relu:
-      result = b_.CreateSelect(less(x, zero()), zero(), x);
-      break;
+      return b_.CreateSelect(less(x, zero()), zero(), x);
     case OpKind::Sigmoid:
-      result = floats("sigmoid");
-      break;
+      return floats("sigmoid");
     case OpKind::Sin:
-      result = floats("sin");
-      break;
+      return floats("sin");
     case OpKind::Sqrt:
-      result = b_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x);
-      break;
+      return b_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x);
     case OpKind::Sub:
-      result = is_float ? b_.CreateFSub(x, y) : b_.CreateSub(x, y);
-      break;
+      return is_float ? b_.CreateFSub(x, y) : b_.CreateSub(x, y);
     case OpKind::Tanh:
-      result = floats("tanh");
+      return floats("tanh");
+      // clang-format off
+    // Comparisons and selects have their own ways above.
+    case OpKind::Eq: case OpKind::Ge: case OpKind::Gt: case OpKind::Le: case OpKind::Lt: case OpKind::Ne:
+    case OpKind::Select:
+    // What is not pointwise is never asked of a vector.
+    case OpKind::Const: case OpKind::Input: case OpKind::Param: case OpKind::Positions: case OpKind::Length:
+    case OpKind::Argmax: case OpKind::LogSoftmax: case OpKind::Max: case OpKind::Softmax: case OpKind::Sum:
+    case OpKind::Contract:
+    case OpKind::Broadcast: case OpKind::Merge: case OpKind::Rename: case OpKind::Slice: case OpKind::Split:
+    case OpKind::Stack:
+    case OpKind::Gather: case OpKind::Onehot: case OpKind::ScatterAdd: case OpKind::Write:
+    case OpKind::Gumbel: case OpKind::Keep:
+    case OpKind::Attention: case OpKind::AttentionGrad:
+      // clang-format on
       break;
-    default:
-      throw InternalError("an op that is not pointwise inside a loop");
   }
-  return {result, dtype};
+  throw InternalError("an op that is not pointwise inside a loop");
 }
 
 Datum VectorBuilder::Random(const char* name, Datum example, Datum element, Value* site, Value* key,

@@ -76,6 +76,12 @@ class VectorBuilder {
   /// Calls a vector function of random bits with `more` after the site; `off` where `dropout` is 0.
   Datum Random(const char* name, Datum example, Datum element, llvm::Value* site, llvm::Value* key,
                llvm::Value* dropout, std::vector<llvm::Value*> more, double off);
+  /// Makes the arguments from `first` on of one type, and vectors if any argument is one.
+  void Unify(std::vector<Datum>& arguments, size_t first, ir::DType as);
+  /// In the type that all arguments fit in.
+  Datum ApplyComparison(ir::OpKind op, std::vector<Datum> arguments);
+  /// All but comparisons and selects; the arguments are unified in the type of the result.
+  llvm::Value* ApplyUnified(ir::OpKind op, const std::vector<Datum>& arguments, ir::DType dtype);
   llvm::Value* Math(const char* name, const std::vector<Datum>& arguments);
   llvm::Value* Compare(ir::OpKind op, llvm::Value* a, llvm::Value* b, ir::DType dtype);
   llvm::Value* IntMod(llvm::Value* a, llvm::Value* b);
