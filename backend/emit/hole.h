@@ -81,8 +81,14 @@ class HoleEmitter {
 
   MaybeInterval Bound(const Graph& graph, NodeId id);
   MaybeInterval BoundNode(const Graph& graph, NodeId id);
+  Interval BoundPositions(ir::Axis axis);
+  MaybeInterval BoundInput(const ir::Node& node);
   MaybeInterval BoundCapture(int number);
   Interval BoundRun(Value* pointer, Value* count, const Size& stride, DType dtype);
+  /// Of a pointwise op whose inputs have the bounds `x`.
+  MaybeInterval BoundPointwise(const Graph& graph, const ir::Node& node, const std::vector<Interval>& x);
+  MaybeInterval BoundArithmetic(const Graph& graph, const ir::Node& node, const std::vector<Interval>& x);
+  Interval BoundAbs(Interval a, DType dtype);
   MaybeInterval BoundComparison(OpKind op, const ir::Node& node, const Graph& graph, Interval a, Interval b);
   Interval Hull(const std::vector<Value*>& values, DType dtype);
   Value* Apply(OpKind op, Value* a, Value* b, DType dtype) {

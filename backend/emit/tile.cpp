@@ -51,7 +51,6 @@ HoleEmitter::MaybeInterval HoleEmitter::BoundComparison(OpKind op, const ir::Nod
 HoleEmitter::MaybeInterval HoleEmitter::BoundNode(const Graph& graph, NodeId id) {
   const ir::Node& node = graph[id];
   const DType dtype = node.type.dtype;
-  llvm::Type* word = builder_.getInt32Ty();
   const MaybeInterval any_bool = Interval{builder_.getFalse(), builder_.getTrue()};
   const MaybeInterval unknown = dtype == DType::Bool ? any_bool : std::nullopt;
   if (IsIdentity(node.op)) return Bound(graph, node.inputs[0]);
@@ -59,23 +58,10 @@ HoleEmitter::MaybeInterval HoleEmitter::BoundNode(const Graph& graph, NodeId id)
     Value* value = v_.Number(node.attributes.number, dtype).value;
     return Interval{value, value};
   }
-  if (node.op == OpKind::Positions) {
-    const ir::Axis axis = node.attributes.axis;
-    if (axis == step_.key_axis)
-      return Interval{builder_.CreateTrunc(key_, word), builder_.CreateTrunc(key_last_, word)};
-    if (axis == step_.query_axis)
-      return Interval{builder_.CreateTrunc(query_, word), builder_.CreateTrunc(query_last_, word)};
-    Value* value = Position(axis).value;
-    return Interval{value, value};
-  }
+  if (node.op == OpKind::Positions) return BoundPositions(node.attributes.axis);
   if (node.op == OpKind::Input) {
-    if (node.attributes.name == "s") return unknown;
-    const MaybeInterval bound = BoundCapture(CaptureNumber(node.attributes.name));
-    if (!bound) return unknown;
-    const DType from = step_.captures[CaptureNumber(node.attributes.name)].dtype;
-    const auto converted = [&](Value* value) { return v_.Convert({value, from}, dtype).value; };
-    Value* low = converted(bound->low);
-    return Interval{low, bound->point() ? low : converted(bound->high)};
+    const MaybeInterval bound = BoundInput(node);
+    return bound ? bound : unknown;
   }
   if (!ir::IsPointwise(node.op)) return unknown;
 
@@ -91,6 +77,33 @@ HoleEmitter::MaybeInterval HoleEmitter::BoundNode(const Graph& graph, NodeId id)
     Value* value = v_.Apply(node.op, arguments, dtype).value;
     return Interval{value, value};
   }
+  const MaybeInterval bound = BoundPointwise(graph, node, x);
+  return bound ? bound : unknown;
+}
+
+HoleEmitter::Interval HoleEmitter::BoundPositions(ir::Axis axis) {
+  llvm::Type* word = builder_.getInt32Ty();
+  if (axis == step_.key_axis)
+    return Interval{builder_.CreateTrunc(key_, word), builder_.CreateTrunc(key_last_, word)};
+  if (axis == step_.query_axis)
+    return Interval{builder_.CreateTrunc(query_, word), builder_.CreateTrunc(query_last_, word)};
+  Value* value = Position(axis).value;
+  return Interval{value, value};
+}
+
+HoleEmitter::MaybeInterval HoleEmitter::BoundInput(const ir::Node& node) {
+  const DType dtype = node.type.dtype;
+  if (node.attributes.name == "s") return std::nullopt;
+  const MaybeInterval bound = BoundCapture(CaptureNumber(node.attributes.name));
+  if (!bound) return std::nullopt;
+  const DType from = step_.captures[CaptureNumber(node.attributes.name)].dtype;
+  const auto converted = [&](Value* value) { return v_.Convert({value, from}, dtype).value; };
+  Value* low = converted(bound->low);
+  return Interval{low, bound->point() ? low : converted(bound->high)};
+}
+
+HoleEmitter::MaybeInterval HoleEmitter::BoundPointwise(const Graph& graph, const ir::Node& node,
+                                                       const std::vector<Interval>& x) {
   switch (node.op) {
     case OpKind::Eq:
     case OpKind::Ge:
@@ -106,9 +119,14 @@ HoleEmitter::MaybeInterval HoleEmitter::BoundNode(const Graph& graph, NodeId id)
     case OpKind::Not:
       return Interval{builder_.CreateNot(x[0].high), builder_.CreateNot(x[0].low)};
     default:
-      break;
+      return BoundArithmetic(graph, node, x);
   }
+}
+
+HoleEmitter::MaybeInterval HoleEmitter::BoundArithmetic(const Graph& graph, const ir::Node& node,
+                                                        const std::vector<Interval>& x) {
   // Arithmetic, in the type of the result.
+  const DType dtype = node.type.dtype;
   const auto converted = [&](size_t i) {
     const DType from = graph.type(node.inputs[i]).dtype;
     return Interval{v_.Convert({x[i].low, from}, dtype).value, v_.Convert({x[i].high, from}, dtype).value};
@@ -134,17 +152,8 @@ HoleEmitter::MaybeInterval HoleEmitter::BoundNode(const Graph& graph, NodeId id)
       const Interval a = converted(0);
       return Interval{Apply(node.op, a.high, nullptr, dtype), Apply(node.op, a.low, nullptr, dtype)};
     }
-    case OpKind::Abs: {
-      const Interval a = converted(0);
-      Value* zero = v_.Number(0, dtype).value;
-      Interval hull =
-          Hull({Apply(node.op, a.low, nullptr, dtype), Apply(node.op, a.high, nullptr, dtype)}, dtype);
-      const auto at_most = [&](Value* s, Value* t) {
-        return v_.Apply(OpKind::Le, {{s, dtype}, {t, dtype}}, DType::Bool).value;
-      };
-      Value* crosses = builder_.CreateAnd(at_most(a.low, zero), at_most(zero, a.high));
-      return Interval{builder_.CreateSelect(crosses, zero, hull.low), hull.high};
-    }
+    case OpKind::Abs:
+      return BoundAbs(converted(0), dtype);
     case OpKind::Cast:
     case OpKind::Floor:
     case OpKind::Relu: {  // none of them ever falls
@@ -154,12 +163,23 @@ HoleEmitter::MaybeInterval HoleEmitter::BoundNode(const Graph& graph, NodeId id)
     case OpKind::Mod: {
       const Interval b = converted(1);
       const auto* divisor = llvm::dyn_cast<llvm::ConstantInt>(b.low);
-      if (dtype != DType::Int || !b.point() || !divisor || divisor->getSExtValue() <= 0) return unknown;
+      if (dtype != DType::Int || !b.point() || !divisor || divisor->getSExtValue() <= 0) return std::nullopt;
       return Interval{builder_.getInt32(0), builder_.getInt32(divisor->getSExtValue() - 1)};
     }
     default:
-      return unknown;
+      return std::nullopt;
   }
+}
+
+HoleEmitter::Interval HoleEmitter::BoundAbs(Interval a, DType dtype) {
+  Value* zero = v_.Number(0, dtype).value;
+  Interval hull =
+      Hull({Apply(OpKind::Abs, a.low, nullptr, dtype), Apply(OpKind::Abs, a.high, nullptr, dtype)}, dtype);
+  const auto at_most = [&](Value* s, Value* t) {
+    return v_.Apply(OpKind::Le, {{s, dtype}, {t, dtype}}, DType::Bool).value;
+  };
+  Value* crosses = builder_.CreateAnd(at_most(a.low, zero), at_most(zero, a.high));
+  return Interval{builder_.CreateSelect(crosses, zero, hull.low), hull.high};
 }
 
 /// The smallest and largest element of a capture in the tile; of data of whole pairs nothing is known.
