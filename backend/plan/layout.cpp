@@ -252,51 +252,9 @@ AxisList Layout::DefaultOrder(const ir::Type& type) const {
 
 void Layout::ChooseOrders(const OutputOrders& orders) {
   const std::vector<NodeId> order = graph_.Order();
-  std::vector<AxisList> wanted(graph_.size());
-  for (const auto& [name, axes] : orders) {
-    const NodeId value = graph_.Output(name);
-    if (value && wanted[value.value].empty() && ir::SameSet(axes, graph_.axes_of(value)))
-      wanted[value.value] = axes;
-  }
-  for (const auto& [name, value] : graph_.outputs) {
-    // Gradients are stored as their parameters are: the order of the output's own type.
-    if (name.starts_with(kGradientPrefix) && wanted[value.value].empty())
-      wanted[value.value] = graph_.axes_of(value);
-  }
+  std::vector<AxisList> wanted = OrdersOfOutputs(orders);
   // Wishes travel from users to the values they are made of.
-  for (auto it = order.rbegin(); it != order.rend(); ++it) {
-    const Node& node = graph_[*it];
-    const AxisList& own = wanted[it->value];
-    const auto wish = [&](NodeId input, const AxisList& axes) {
-      if (wanted[input.value].empty() && ir::SameSet(axes, graph_.axes_of(input))) wanted[input.value] = axes;
-    };
-    if (node.op == OpKind::Merge) {
-      AxisList base = own.empty() ? DefaultOrder(node.type) : own;
-      AxisList axes;
-      for (Axis axis : base) {
-        if (axis == node.attributes.axis) {
-          axes.insert(axes.end(), node.attributes.axes.begin(), node.attributes.axes.end());
-        } else {
-          axes.push_back(axis);
-        }
-      }
-      wish(node.inputs[0], axes);
-    } else if (node.op == OpKind::Rename && !own.empty()) {
-      AxisList axes;
-      for (Axis axis : own) {
-        for (const auto& [from, to] : node.attributes.renames) {
-          if (to == axis) {
-            axis = from;
-            break;
-          }
-        }
-        axes.push_back(axis);
-      }
-      wish(node.inputs[0], axes);
-    } else if (!own.empty() && (ir::IsPointwise(node.op) || node.op == OpKind::Broadcast)) {
-      for (NodeId input : node.inputs) wish(input, own);
-    }
-  }
+  for (auto it = order.rbegin(); it != order.rend(); ++it) WishFor(*it, wanted);
   const std::vector<std::vector<NodeId>> users = graph_.Users();
   for (NodeId id : order) {
     const Node& node = graph_[id];
@@ -313,41 +271,97 @@ void Layout::ChooseOrders(const OutputOrders& orders) {
       continue;
     }
     chosen = wanted[id.value];
-    if (!chosen.empty() || node.type.axes.empty()) continue;
-    if (ir::IsPointwise(node.op) || ir::IsReduce(node.op)) {
-      // Like the largest input: what was adjacent stays adjacent.
-      for (NodeId input : node.inputs) {
-        if (graph_.type(input).dtype == ir::DType::Float &&
-            ir::ContainsAll(graph_.axes_of(input), node.type.axes)) {
-          for (Axis axis : orders_[input.value]) {
-            if (ir::Contains(node.type.axes, axis)) chosen.push_back(axis);
-          }
+    if (chosen.empty() && !node.type.axes.empty()) chosen = OwnOrder(node);
+  }
+}
+
+std::vector<AxisList> Layout::OrdersOfOutputs(const OutputOrders& orders) const {
+  std::vector<AxisList> wanted(graph_.size());
+  for (const auto& [name, axes] : orders) {
+    const NodeId value = graph_.Output(name);
+    if (value && wanted[value.value].empty() && ir::SameSet(axes, graph_.axes_of(value)))
+      wanted[value.value] = axes;
+  }
+  for (const auto& [name, value] : graph_.outputs) {
+    // Gradients are stored as their parameters are: the order of the output's own type.
+    if (name.starts_with(kGradientPrefix) && wanted[value.value].empty())
+      wanted[value.value] = graph_.axes_of(value);
+  }
+  return wanted;
+}
+
+void Layout::WishFor(NodeId user, std::vector<AxisList>& wanted) const {
+  const Node& node = graph_[user];
+  const AxisList& own = wanted[user.value];
+  const auto wish = [&](NodeId input, const AxisList& axes) {
+    if (wanted[input.value].empty() && ir::SameSet(axes, graph_.axes_of(input))) wanted[input.value] = axes;
+  };
+  if (node.op == OpKind::Merge) {
+    AxisList base = own.empty() ? DefaultOrder(node.type) : own;
+    AxisList axes;
+    for (Axis axis : base) {
+      if (axis == node.attributes.axis) {
+        axes.insert(axes.end(), node.attributes.axes.begin(), node.attributes.axes.end());
+      } else {
+        axes.push_back(axis);
+      }
+    }
+    wish(node.inputs[0], axes);
+  } else if (node.op == OpKind::Rename && !own.empty()) {
+    AxisList axes;
+    for (Axis axis : own) {
+      for (const auto& [from, to] : node.attributes.renames) {
+        if (to == axis) {
+          axis = from;
           break;
         }
       }
-      if (!chosen.empty()) continue;
+      axes.push_back(axis);
     }
-    if (node.op == OpKind::Contract) {
-      // Scores of queries and keys: the second operand's dynamic axis last, so that rows of scores are
-      // adjacent.
-      AxisList dynamic;
-      for (Axis axis : node.type.axes) {
-        if (graph_.axes().IsDynamic(axis)) dynamic.push_back(axis);
-      }
-      if (dynamic.size() == 2) {
-        const AxisList& right = graph_.axes_of(node.inputs[1]);
-        const Axis last = ir::Contains(right, dynamic[1]) ? dynamic[1] : dynamic[0];
-        if (!ir::Contains(graph_.axes_of(node.inputs[0]), last)) {
-          ir::Type rest = node.type;
-          rest.axes = ir::Minus(rest.axes, {last});
-          chosen = DefaultOrder(rest);
-          chosen.push_back(last);
-          continue;
-        }
-      }
-    }
-    chosen = DefaultOrder(node.type);
+    wish(node.inputs[0], axes);
+  } else if (!own.empty() && (ir::IsPointwise(node.op) || node.op == OpKind::Broadcast)) {
+    for (NodeId input : node.inputs) wish(input, own);
   }
+}
+
+AxisList Layout::OwnOrder(const Node& node) const {
+  AxisList chosen;
+  if (ir::IsPointwise(node.op) || ir::IsReduce(node.op)) chosen = OrderOfLargestInput(node);
+  if (node.op == OpKind::Contract) chosen = OrderOfScores(node);
+  return chosen.empty() ? DefaultOrder(node.type) : chosen;
+}
+
+AxisList Layout::OrderOfLargestInput(const Node& node) const {
+  // Like the largest input: what was adjacent stays adjacent.
+  AxisList order;
+  for (NodeId input : node.inputs) {
+    if (graph_.type(input).dtype == ir::DType::Float &&
+        ir::ContainsAll(graph_.axes_of(input), node.type.axes)) {
+      for (Axis axis : orders_[input.value]) {
+        if (ir::Contains(node.type.axes, axis)) order.push_back(axis);
+      }
+      break;
+    }
+  }
+  return order;
+}
+
+AxisList Layout::OrderOfScores(const Node& node) const {
+  // Scores of queries and keys: the second operand's dynamic axis last, so that rows of scores are
+  // adjacent.
+  AxisList dynamic;
+  for (Axis axis : node.type.axes) {
+    if (graph_.axes().IsDynamic(axis)) dynamic.push_back(axis);
+  }
+  if (dynamic.size() != 2) return {};
+  const AxisList& right = graph_.axes_of(node.inputs[1]);
+  const Axis last = ir::Contains(right, dynamic[1]) ? dynamic[1] : dynamic[0];
+  if (ir::Contains(graph_.axes_of(node.inputs[0]), last)) return {};
+  ir::Type rest = node.type;
+  rest.axes = ir::Minus(rest.axes, {last});
+  AxisList order = DefaultOrder(rest);
+  order.push_back(last);
+  return order;
 }
 
 View Layout::MakeView(int buffer, const AxisList& order, bool cache) const {

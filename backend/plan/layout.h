@@ -68,6 +68,14 @@ class Layout {
 
  private:
   void ChooseOrders(const OutputOrders& orders);
+  /// The orders in which outputs are wanted, by value; empty for all others.
+  std::vector<ir::AxisList> OrdersOfOutputs(const OutputOrders& orders) const;
+  /// The order that a value is wanted in asks its inputs for theirs, unless they are asked already.
+  void WishFor(ir::NodeId user, std::vector<ir::AxisList>& wanted) const;
+  /// The order of a value of which nobody wants one.
+  ir::AxisList OwnOrder(const ir::Node& node) const;
+  ir::AxisList OrderOfLargestInput(const ir::Node& node) const;  ///< empty where none has all axes
+  ir::AxisList OrderOfScores(const ir::Node& product) const;     ///< empty where it is none of scores
   ir::AxisList DefaultOrder(const ir::Type& type) const;
   View MakeView(int buffer, const ir::AxisList& order, bool cache = false) const;
   /// How far the memory of a cache reaches along an axis.
