@@ -45,86 +45,100 @@ bool IsViewOp(const Graph& graph, NodeId id) {
   }
 }
 
+namespace {
+
+bool IsCache(const std::string& name) { return name.starts_with(kCachePrefix); }
+
+}  // namespace
+
 Layout::Layout(const Graph& graph, Plan& plan, const OutputOrders& orders)
     : graph_(graph), plan_(plan), orders_(graph.size()), views_(graph.size()) {
   plan.axes = graph.shared_axes();
+  const std::vector<NodeId> order = graph.Order();
+  NumberExtents(order);
+  ChooseOrders(orders);
+  for (NodeId id : order)
+    if (graph.op(id) == OpKind::Input || graph.op(id) == OpKind::Param) DeclareGiven(id);
+  for (const auto& [name, value] : graph.outputs) DeclareOutput(name, value, orders);
+  output_bound_.assign(plan.outputs.size(), false);
+}
+
+void Layout::NumberExtents(const std::vector<NodeId>& order) {
   // Extents: roots in alphabetical order, lifted ones first, so that equal graphs give equal plans.
   std::set<std::pair<bool, Axis>> roots;
   const auto visit = [&](Axis axis) {
-    if (graph.axes().IsLifted(axis) || graph.axes().IsDynamic(axis.difference() ? axis.root() : axis)) {
-      roots.insert({!graph.axes().IsLifted(axis), axis.root()});
+    if (graph_.axes().IsLifted(axis) || graph_.axes().IsDynamic(axis.difference() ? axis.root() : axis)) {
+      roots.insert({!graph_.axes().IsLifted(axis), axis.root()});
     }
   };
-  const std::vector<NodeId> order = graph.Order();
   for (NodeId id : order) {
-    for (Axis axis : graph.axes_of(id)) visit(axis);
-    if (graph.op(id) == OpKind::Positions || graph.op(id) == OpKind::Length) visit(graph[id].attributes.axis);
+    for (Axis axis : graph_.axes_of(id)) visit(axis);
+    if (graph_.op(id) == OpKind::Positions || graph_.op(id) == OpKind::Length)
+      visit(graph_[id].attributes.axis);
   }
-  const auto is_cache = [](const std::string& name) { return name.starts_with(kCachePrefix); };
   for (NodeId id : order) {
-    const Node& node = graph[id];
-    if (node.op != OpKind::Input || !is_cache(node.attributes.name)) continue;
+    const Node& node = graph_[id];
+    if (node.op != OpKind::Input || !IsCache(node.attributes.name)) continue;
     steps_ = true;
     for (Axis axis : node.type.axes)
       if (IsGrowing(axis)) roots.insert({true, axis.root().Stored()});
   }
-  for (const auto& [name, value] : graph.outputs)
-    for (Axis axis : graph.axes_of(value))
-      if (is_cache(name) && IsGrowing(axis)) roots.insert({true, axis.root().Stored()});
+  for (const auto& [name, value] : graph_.outputs)
+    for (Axis axis : graph_.axes_of(value))
+      if (IsCache(name) && IsGrowing(axis)) roots.insert({true, axis.root().Stored()});
   for (const auto& [dynamic, root] : roots) {
-    extent_index_[root] = static_cast<int>(plan.extents.size());
-    plan.extents.push_back(root);
+    extent_index_[root] = static_cast<int>(plan_.extents.size());
+    plan_.extents.push_back(root);
   }
-  ChooseOrders(orders);
-  for (NodeId id : order) {
-    const Node& node = graph[id];
-    if (node.op != OpKind::Input && node.op != OpKind::Param) continue;
-    Buffer buffer;
-    buffer.dtype = node.type.dtype;
-    const AxisList& axes = orders_[id.value];
-    const bool cache = node.op == OpKind::Input && is_cache(node.attributes.name);
-    for (Axis axis : axes) buffer.elements = buffer.elements * (cache ? RoomOf(axis) : ExtentOf(axis));
-    if (node.op == OpKind::Input) {
-      buffer.kind = BufferKind::Input;
-      buffer.index = static_cast<int>(plan.inputs.size());
-      TensorInfo info{node.attributes.name, node.type.dtype, axes, {}};
-      for (Axis axis : axes) info.extents.push_back(cache ? RoomOf(axis) : ExtentOf(axis));
-      plan.inputs.push_back(std::move(info));
-    } else {
-      buffer.kind = BufferKind::Param;
-      buffer.index = static_cast<int>(plan.param_names.size());
-      plan.param_names.push_back(node.attributes.name);
-    }
-    plan.buffers.push_back(buffer);
-    views_[id.value] = MakeView(static_cast<int>(plan.buffers.size()) - 1, axes, cache);
-    views_[id.value]->dtype = node.type.dtype;
+}
+
+void Layout::DeclareGiven(NodeId id) {
+  const Node& node = graph_[id];
+  Buffer buffer;
+  buffer.dtype = node.type.dtype;
+  const AxisList& axes = orders_[id.value];
+  const bool cache = node.op == OpKind::Input && IsCache(node.attributes.name);
+  for (Axis axis : axes) buffer.elements = buffer.elements * (cache ? RoomOf(axis) : ExtentOf(axis));
+  if (node.op == OpKind::Input) {
+    buffer.kind = BufferKind::Input;
+    buffer.index = static_cast<int>(plan_.inputs.size());
+    TensorInfo info{node.attributes.name, node.type.dtype, axes, {}};
+    for (Axis axis : axes) info.extents.push_back(cache ? RoomOf(axis) : ExtentOf(axis));
+    plan_.inputs.push_back(std::move(info));
+  } else {
+    buffer.kind = BufferKind::Param;
+    buffer.index = static_cast<int>(plan_.param_names.size());
+    plan_.param_names.push_back(node.attributes.name);
   }
-  for (const auto& [name, value] : graph.outputs) {
-    AxisList axes;
-    for (const auto& [wanted, order] : orders) {
-      if (wanted == name) axes = order;
-    }
-    if (!ir::SameSet(axes, graph.axes_of(value))) axes = orders_[value.value];
-    if (graph.op(value) == OpKind::Write) {  // in place: the memory of its cache
-      const NodeId cache = graph[value].inputs[0];
-      views_[value.value] = views_[cache.value];
-      plan.updated.push_back(plan.buffers[views_[cache.value]->base.buffer].index);
-      continue;
-    }
-    TensorInfo info{name, graph.type(value).dtype, axes, {}};
-    Buffer buffer;
-    for (Axis axis : axes) {
-      info.extents.push_back(is_cache(name) ? RoomOf(axis) : ExtentOf(axis));
-      buffer.elements = buffer.elements * info.extents.back();
-    }
-    buffer.kind = BufferKind::Output;
-    buffer.index = static_cast<int>(plan.outputs.size());
-    buffer.dtype = info.dtype;
-    output_index_[name] = buffer.index;
-    plan.outputs.push_back(std::move(info));
-    plan.buffers.push_back(buffer);
+  plan_.buffers.push_back(buffer);
+  views_[id.value] = MakeView(static_cast<int>(plan_.buffers.size()) - 1, axes, cache);
+  views_[id.value]->dtype = node.type.dtype;
+}
+
+void Layout::DeclareOutput(const std::string& name, NodeId value, const OutputOrders& orders) {
+  AxisList axes;
+  for (const auto& [wanted, order] : orders) {
+    if (wanted == name) axes = order;
   }
-  output_bound_.assign(plan.outputs.size(), false);
+  if (!ir::SameSet(axes, graph_.axes_of(value))) axes = orders_[value.value];
+  if (graph_.op(value) == OpKind::Write) {  // in place: the memory of its cache
+    const NodeId cache = graph_[value].inputs[0];
+    views_[value.value] = views_[cache.value];
+    plan_.updated.push_back(plan_.buffers[views_[cache.value]->base.buffer].index);
+    return;
+  }
+  TensorInfo info{name, graph_.type(value).dtype, axes, {}};
+  Buffer buffer;
+  for (Axis axis : axes) {
+    info.extents.push_back(IsCache(name) ? RoomOf(axis) : ExtentOf(axis));
+    buffer.elements = buffer.elements * info.extents.back();
+  }
+  buffer.kind = BufferKind::Output;
+  buffer.index = static_cast<int>(plan_.outputs.size());
+  buffer.dtype = info.dtype;
+  output_index_[name] = buffer.index;
+  plan_.outputs.push_back(std::move(info));
+  plan_.buffers.push_back(buffer);
 }
 
 Size Layout::ExtentOf(Axis axis) const {

@@ -67,6 +67,11 @@ class Layout {
   View OutputView(int index);
 
  private:
+  /// Numbers the roots of the axes whose extents are known at run time only.
+  void NumberExtents(const std::vector<ir::NodeId>& order);
+  /// The buffer of an input or param.
+  void DeclareGiven(ir::NodeId id);
+  void DeclareOutput(const std::string& name, ir::NodeId value, const OutputOrders& orders);
   void ChooseOrders(const OutputOrders& orders);
   /// The orders in which outputs are wanted, by value; empty for all others.
   std::vector<ir::AxisList> OrdersOfOutputs(const OutputOrders& orders) const;
