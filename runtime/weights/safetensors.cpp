@@ -33,6 +33,98 @@ std::string OtherFormat(std::string_view bytes) {
   return "is it of another format?";
 }
 
+/// Where the header and the data of a file lie. What is wrong with a file is said in these functions without
+/// its name.
+struct Parts {
+  std::string_view header;
+  const uint8_t* data;
+  int64_t data_bytes;
+};
+
+Result<Parts> FindParts(const uint8_t* bytes, int64_t size) {
+  if (size < 8) return Error{"it has only " + std::to_string(size) + " bytes"};
+  uint64_t header_bytes = 0;
+  for (int i = 0; i < 8; ++i) header_bytes |= uint64_t{bytes[i]} << (8 * i);
+  if (header_bytes > kLargestHeader) {
+    return Error{"its header claims to have " + std::to_string(header_bytes) + " bytes (" +
+                 OtherFormat({reinterpret_cast<const char*>(bytes), 8}) + ")"};
+  }
+  if (static_cast<int64_t>(header_bytes) > size - 8) {
+    return Error{"the header has " + std::to_string(header_bytes) + " bytes, but the file ends after " +
+                 std::to_string(size - 8) + " of them (a partial download?)"};
+  }
+  const uint8_t* const begin = bytes + 8;
+  if (header_bytes == 0 || *begin != '{') return Error{"the header does not begin with '{'"};
+  return Parts{{reinterpret_cast<const char*>(begin), header_bytes},
+               begin + header_bytes,
+               size - 8 - static_cast<int64_t>(header_bytes)};
+}
+
+Status ReadMetadata(const Json& value, std::map<std::string, std::string>& metadata) {
+  if (value.is_null()) return Done{};  // an optional field of the reference implementation: the same as none
+  if (!value.is_object()) return Error{"__metadata__ is not an object"};
+  for (const auto& [key, text] : value.items()) {
+    if (!text.is_string()) return Error{"__metadata__ has `" + key + "`, which is not a string"};
+    metadata[key] = text.get<std::string>();
+  }
+  return Done{};
+}
+
+/// A tensor from its record in the header.
+Result<SafetensorsFile::Entry> ReadEntry(const std::string& name, const Json& value, const Parts& parts) {
+  if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") ||
+      !value.contains("data_offsets") || !value["dtype"].is_string() || !value["shape"].is_array() ||
+      !value["data_offsets"].is_array() || value["data_offsets"].size() != 2) {
+    return Error{"the header of tensor `" + name + "` lacks a dtype, shape or data_offsets"};
+  }
+  SafetensorsFile::Entry entry;
+  entry.dtype = value["dtype"].get<std::string>();
+  int64_t count = 1;
+  for (const Json& dimension : value["shape"]) {
+    int64_t extent = 0;
+    if (!ReadNumber(dimension, &extent))
+      return Error{"tensor `" + name + "` has a shape that is not of whole numbers"};
+    entry.shape.push_back(extent);
+    if (__builtin_mul_overflow(count, extent, &count))
+      return Error{"the shape of tensor `" + name + "` overflows"};
+  }
+  int64_t from = 0, to = 0;
+  if (!ReadNumber(value["data_offsets"][0], &from) || !ReadNumber(value["data_offsets"][1], &to) ||
+      from > to) {
+    return Error{"tensor `" + name + "` has bad data_offsets"};
+  }
+  if (to > parts.data_bytes) {
+    return Error{"tensor `" + name + "` ends at byte " + std::to_string(to) + " of the data, which has " +
+                 std::to_string(parts.data_bytes) + " (a partial download?)"};
+  }
+  entry.data = parts.data + from;
+  entry.bytes = to - from;
+  if (const int64_t element = ElementBytes(entry.dtype)) {
+    int64_t wanted = 0;
+    if (__builtin_mul_overflow(count, element, &wanted) || wanted != entry.bytes) {
+      return Error{"tensor `" + name + "` of " + entry.dtype + " " + ShapeText(entry.shape) + " has " +
+                   std::to_string(entry.bytes) + " bytes"};
+    }
+  }
+  return entry;
+}
+
+/// Whether tensors from and to these bytes fill the data without gaps.
+Status CheckRanges(std::vector<std::pair<int64_t, int64_t>> ranges, int64_t data_bytes) {
+  std::sort(ranges.begin(), ranges.end());
+  int64_t end = 0;
+  for (const auto& [from, to] : ranges) {
+    if (from < end) return Error{"tensors overlap at byte " + std::to_string(from) + " of the data"};
+    if (from > end)
+      return Error{"no tensor has bytes " + std::to_string(end) + " to " + std::to_string(from) +
+                   " of the data"};
+    end = to;
+  }
+  if (end != data_bytes)
+    return Error{std::to_string(data_bytes - end) + " bytes follow after the last tensor"};
+  return Done{};
+}
+
 }  // namespace
 
 Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
@@ -46,23 +138,9 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
     return Error{path + " is not a usable safetensors file: " + why};
   };
 
-  if (size < 8) return fail("it has only " + std::to_string(size) + " bytes");
-  uint64_t header_bytes = 0;
-  for (int i = 0; i < 8; ++i) header_bytes |= uint64_t{bytes[i]} << (8 * i);
-  if (header_bytes > kLargestHeader) {
-    return fail("its header claims to have " + std::to_string(header_bytes) + " bytes (" +
-                OtherFormat({reinterpret_cast<const char*>(bytes), 8}) + ")");
-  }
-  if (static_cast<int64_t>(header_bytes) > size - 8) {
-    return fail("the header has " + std::to_string(header_bytes) + " bytes, but the file ends after " +
-                std::to_string(size - 8) + " of them (a partial download?)");
-  }
-  const uint8_t* const begin = bytes + 8;
-  const uint8_t* const data = begin + header_bytes;
-  const int64_t data_bytes = size - 8 - static_cast<int64_t>(header_bytes);
-  if (header_bytes == 0 || *begin != '{') return fail("the header does not begin with '{'");
-
-  const JsonInput input = ParseJson({reinterpret_cast<const char*>(begin), header_bytes}, 1);
+  const Result<Parts> parts = FindParts(bytes, size);
+  if (!parts) return fail(parts.error().message);
+  const JsonInput input = ParseJson(parts->header, 1);
   const Json& header = input.json;
   if (header.is_discarded() || !header.is_object()) return fail("the header is not a JSON object");
   if (!input.twice.empty()) return fail("the header has `" + input.twice + "` twice");
@@ -70,63 +148,17 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   std::vector<std::pair<int64_t, int64_t>> ranges;
   for (const auto& [name, value] : header.items()) {
     if (name == kMetadata) {
-      if (value.is_null()) continue;  // an optional field of the reference implementation: the same as none
-      if (!value.is_object()) return fail("__metadata__ is not an object");
-      for (const auto& [key, text] : value.items()) {
-        if (!text.is_string()) return fail("__metadata__ has `" + key + "`, which is not a string");
-        file.metadata_[key] = text.get<std::string>();
-      }
+      if (Status read = ReadMetadata(value, file.metadata_); !read) return fail(read.error().message);
       continue;
     }
-    if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") ||
-        !value.contains("data_offsets") || !value["dtype"].is_string() || !value["shape"].is_array() ||
-        !value["data_offsets"].is_array() || value["data_offsets"].size() != 2) {
-      return fail("the header of tensor `" + name + "` lacks a dtype, shape or data_offsets");
-    }
-    Entry entry;
-    entry.dtype = value["dtype"].get<std::string>();
-    int64_t count = 1;
-    for (const Json& dimension : value["shape"]) {
-      int64_t extent = 0;
-      if (!ReadNumber(dimension, &extent))
-        return fail("tensor `" + name + "` has a shape that is not of whole numbers");
-      entry.shape.push_back(extent);
-      if (__builtin_mul_overflow(count, extent, &count))
-        return fail("the shape of tensor `" + name + "` overflows");
-    }
-    int64_t from = 0, to = 0;
-    if (!ReadNumber(value["data_offsets"][0], &from) || !ReadNumber(value["data_offsets"][1], &to) ||
-        from > to) {
-      return fail("tensor `" + name + "` has bad data_offsets");
-    }
-    if (to > data_bytes) {
-      return fail("tensor `" + name + "` ends at byte " + std::to_string(to) + " of the data, which has " +
-                  std::to_string(data_bytes) + " (a partial download?)");
-    }
-    entry.data = data + from;
-    entry.bytes = to - from;
-    if (const int64_t element = ElementBytes(entry.dtype)) {
-      int64_t wanted = 0;
-      if (__builtin_mul_overflow(count, element, &wanted) || wanted != entry.bytes) {
-        return fail("tensor `" + name + "` of " + entry.dtype + " " + ShapeText(entry.shape) + " has " +
-                    std::to_string(entry.bytes) + " bytes");
-      }
-    }
-    ranges.emplace_back(from, to);
-    file.tensors_[name] = std::move(entry);
+    Result<Entry> entry = ReadEntry(name, value, *parts);
+    if (!entry) return fail(entry.error().message);
+    const int64_t from = entry->data - parts->data;
+    ranges.emplace_back(from, from + entry->bytes);
+    file.tensors_[name] = std::move(*entry);
   }
-  std::sort(ranges.begin(), ranges.end());
-  int64_t end = 0;
-  for (const auto& [from, to] : ranges) {
-    if (from < end) return fail("tensors overlap at byte " + std::to_string(from) + " of the data");
-    if (from > end)
-      return fail("no tensor has bytes " + std::to_string(end) + " to " + std::to_string(from) +
-                  " of the data");
-    end = to;
-  }
-  if (end != data_bytes) {
-    return fail(std::to_string(data_bytes - end) + " bytes follow after the last tensor");
-  }
+  if (Status filled = CheckRanges(std::move(ranges), parts->data_bytes); !filled)
+    return fail(filled.error().message);
   return file;
 }
 
