@@ -158,11 +158,8 @@ std::string Concatenated(const std::vector<ModuleJob>& jobs, const std::vector<s
   return all;
 }
 
-Status CompileFor(const ProgramSpec& program, const CompileOptions& options, const Target& target,
-                  const std::string& output) {
-  Phases phases(options.times);
+std::vector<CompiledEntry> PlanFunctions(const ProgramSpec& program) {
   std::vector<CompiledEntry> entries;
-  std::vector<const CompiledFunction*> functions;
   FunctionMaker maker(program);
   for (const EntrySpec& entry : program.entries) {
     using ir::Variant;
@@ -181,13 +178,62 @@ Status CompileFor(const ProgramSpec& program, const CompileOptions& options, con
     }
     compiled[Variant::Weights] = maker.Make(entry, Variant::Weights);
   }
+  return entries;
+}
+
+std::vector<const CompiledFunction*> FunctionsOf(const std::vector<CompiledEntry>& entries) {
+  std::vector<const CompiledFunction*> functions;
   for (const CompiledEntry& entry : entries)
     for (const std::optional<CompiledFunction>& function : entry)
       if (function) functions.push_back(&*function);
+  return functions;
+}
+
+/// The module with the functions' orchestration and the program's tables; it fills `table`. All that is
+/// given must outlive the job.
+ModuleJob OrchestrationJob(const ProgramSpec& program, const std::vector<CompiledEntry>& entries,
+                           const Target& target, KernelTable& table) {
+  return {"program", Effort::Little, [&](llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
+            auto module = std::make_unique<llvm::Module>("program", context);
+            module->setTargetTriple(target.triple);
+            module->setDataLayout(machine.createDataLayout());
+            for (const CompiledFunction* function : FunctionsOf(entries))
+              EmitFunction(*module, function->symbol, function->plan, target, table);
+            EmitBundle(*module, program, entries, target);
+            SetTargetAttributes(*module, target);
+            std::string complaint;
+            llvm::raw_string_ostream out(complaint);
+            if (llvm::verifyModule(*module, &out))
+              throw ir::InternalError("malformed orchestration: " + complaint);
+            return module;
+          }};
+}
+
+/// The file asked for, from the modules' jobs and what they became.
+Status WriteCompiled(Emit emit, const std::vector<ModuleJob>& jobs, const std::vector<std::string>& results,
+                     const std::string& runtime, const std::string& output) {
+  switch (emit) {
+    case Emit::Llvm:
+      return WriteFile(output, Concatenated(jobs, results, ";"));
+    case Emit::Assembly:
+      return WriteFile(output, Concatenated(jobs, results, "#"));
+    case Emit::Shared:
+      return Link(results, LinkKind::Shared, "", output);
+    case Emit::Object:
+      return Link(results, LinkKind::Object, "", output);
+    default:
+      return Link(results, LinkKind::Executable, runtime, output);
+  }
+}
+
+Status CompileFor(const ProgramSpec& program, const CompileOptions& options, const Target& target,
+                  const std::string& output) {
+  Phases phases(options.times);
+  const std::vector<CompiledEntry> entries = PlanFunctions(program);
   phases.Done("plan");
   if (options.emit == Emit::Plan) {
     std::string text;
-    for (const CompiledFunction* function : functions) text += Print(function->plan) + "\n";
+    for (const CompiledFunction* function : FunctionsOf(entries)) text += Print(function->plan) + "\n";
     return WriteFile(output, text);
   }
 
@@ -203,21 +249,7 @@ Status CompileFor(const ProgramSpec& program, const CompileOptions& options, con
                                                            : ModuleForm::Object;
   // The orchestration goes first: it says which kernels there are.
   KernelTable table;
-  std::vector<ModuleJob> first = {
-      {"program", Effort::Little, [&](llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
-         auto module = std::make_unique<llvm::Module>("program", context);
-         module->setTargetTriple(target.triple);
-         module->setDataLayout(machine.createDataLayout());
-         for (const CompiledFunction* function : functions)
-           EmitFunction(*module, function->symbol, function->plan, target, table);
-         EmitBundle(*module, program, entries, target);
-         SetTargetAttributes(*module, target);
-         std::string complaint;
-         llvm::raw_string_ostream out(complaint);
-         if (llvm::verifyModule(*module, &out))
-           throw ir::InternalError("malformed orchestration: " + complaint);
-         return module;
-       }}};
+  std::vector<ModuleJob> first = {OrchestrationJob(program, entries, target, table)};
   std::vector<std::string> results = CompileModules(first, target, form, 1);
   phases.Done("orchestration");
   const Result<KernelLibrary> library = KernelLibrary::Open(folder, target, table);
@@ -228,24 +260,7 @@ Status CompileFor(const ProgramSpec& program, const CompileOptions& options, con
   jobs.insert(jobs.begin(), first[0]);
   phases.Done("kernels");
 
-  Status written = Done{};
-  switch (options.emit) {
-    case Emit::Llvm:
-      written = WriteFile(output, Concatenated(jobs, results, ";"));
-      break;
-    case Emit::Assembly:
-      written = WriteFile(output, Concatenated(jobs, results, "#"));
-      break;
-    case Emit::Shared:
-      written = Link(results, LinkKind::Shared, "", output);
-      break;
-    case Emit::Object:
-      written = Link(results, LinkKind::Object, "", output);
-      break;
-    default:
-      written = Link(results, LinkKind::Executable, runtime, output);
-      break;
-  }
+  Status written = WriteCompiled(options.emit, jobs, results, runtime, output);
   phases.Done("link");
   return written;
 }
