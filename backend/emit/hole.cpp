@@ -167,8 +167,8 @@ void HoleEmitter::Mask() {
   Return(score);
 }
 
-/// Few operations and no dear ones: repeating them for every vector of a register tile costs no more than a
-/// loop would.
+/// Few operations and no expensive ones: repeating them for every vector of a register tile costs no more
+/// than a loop would.
 void HoleEmitter::ScoreIsShort() {
   const Graph& graph = *step_.regions->score;
   const NodeId roots[] = {graph.Output("score")};

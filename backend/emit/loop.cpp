@@ -25,7 +25,7 @@ using llvm::Value;
 namespace {
 
 constexpr int64_t kChunk = 2048;    // elements of a row without reductions that are one unit of work
-constexpr int kUnrollRowCost = 40;  // dearer rows are not unrolled
+constexpr int kUnrollRowCost = 40;  // more expensive rows are not unrolled
 constexpr int kUnrollSimpleCost = 12;
 constexpr int kUnrollColumnCost = 48;
 

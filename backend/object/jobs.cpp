@@ -1,4 +1,4 @@
-// Kernels -> modules. The dearest come first, so that threads finish together.
+// Kernels -> modules. The most expensive come first, so that threads finish together.
 #include "backend/object/jobs.h"
 
 #include "llvm/IR/LLVMContext.h"

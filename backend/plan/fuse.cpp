@@ -373,7 +373,7 @@ class Fuser {
     return memo[id] = std::min(cost, 1e6);
   }
 
-  /// Makes roots of virtual values that are too dear to compute again. True if there were any.
+  /// Makes roots of virtual values that are too expensive to compute again. True if there were any.
   bool PromoteVirtuals() {
     struct Use {
       int item = -1;

@@ -98,12 +98,12 @@ void Layout::DeclareGiven(NodeId id) {
   buffer.dtype = node.type.dtype;
   const AxisList& axes = orders_[id.value];
   const bool cache = node.op == OpKind::Input && IsCache(node.attributes.name);
-  for (Axis axis : axes) buffer.elements = buffer.elements * (cache ? RoomOf(axis) : ExtentOf(axis));
+  for (Axis axis : axes) buffer.elements = buffer.elements * (cache ? CapacityOf(axis) : ExtentOf(axis));
   if (node.op == OpKind::Input) {
     buffer.kind = BufferKind::Input;
     buffer.index = static_cast<int>(plan_.inputs.size());
     TensorInfo info{node.attributes.name, node.type.dtype, axes, {}};
-    for (Axis axis : axes) info.extents.push_back(cache ? RoomOf(axis) : ExtentOf(axis));
+    for (Axis axis : axes) info.extents.push_back(cache ? CapacityOf(axis) : ExtentOf(axis));
     plan_.inputs.push_back(std::move(info));
   } else {
     buffer.kind = BufferKind::Param;
@@ -130,7 +130,7 @@ void Layout::DeclareOutput(const std::string& name, NodeId value, const OutputOr
   TensorInfo info{name, graph_.type(value).dtype, axes, {}};
   Buffer buffer;
   for (Axis axis : axes) {
-    info.extents.push_back(IsCache(name) ? RoomOf(axis) : ExtentOf(axis));
+    info.extents.push_back(IsCache(name) ? CapacityOf(axis) : ExtentOf(axis));
     buffer.elements = buffer.elements * info.extents.back();
   }
   buffer.kind = BufferKind::Output;
@@ -154,7 +154,7 @@ bool Layout::IsGrowing(Axis axis) const {
   return graph_.generate && axis.root() == graph_.generate->axis.root() && graph_.axes().IsDynamic(axis);
 }
 
-Size Layout::RoomOf(Axis axis) const {
+Size Layout::CapacityOf(Axis axis) const {
   return IsGrowing(axis) ? Size{.factor = 1, .terms = {extent_index_.at(axis.root().Stored())}}
                          : ExtentOf(axis);
 }
@@ -385,7 +385,7 @@ View Layout::MakeView(int buffer, const AxisList& order, bool cache) const {
   Size stride;
   for (auto it = order.rbegin(); it != order.rend(); ++it) {
     view.strides.insert(view.strides.begin(), {*it, stride});
-    stride = stride * (cache ? RoomOf(*it) : ExtentOf(*it));
+    stride = stride * (cache ? CapacityOf(*it) : ExtentOf(*it));
   }
   return view;
 }

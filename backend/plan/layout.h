@@ -6,7 +6,7 @@
 // value that is merged keeps the merged axes adjacent; outputs follow the order asked for, and so do the
 // pointwise chains that lead to them. What a step of decoding keeps lies as the step reads it, rows
 // outermost; the memory of a cache reaches further along its growing axis than the step has positions, to its
-// room. Which values get memory at all is decided in fuse.cpp.
+// capacity. Which values get memory at all is decided in fuse.cpp.
 #pragma once
 
 #include <map>
@@ -84,7 +84,7 @@ class Layout {
   ir::AxisList DefaultOrder(const ir::Type& type) const;
   View MakeView(int buffer, const ir::AxisList& order, bool cache = false) const;
   /// How far the memory of a cache reaches along an axis.
-  Size RoomOf(ir::Axis axis) const;
+  Size CapacityOf(ir::Axis axis) const;
   bool IsGrowing(ir::Axis axis) const;
   ir::AxisList OrderOfKept(ir::NodeId input, const std::vector<std::vector<ir::NodeId>>& users) const;
   int NewArenaBuffer(ir::DType dtype, const ir::AxisList& axes);

@@ -263,7 +263,7 @@ struct LookupStep {
 
 struct Step {
   using Work = std::variant<LoopKernel, MatmulStep, AttentionStep, ScatterStep, LookupStep>;
-  std::string origin;  ///< instance path and op names, for --emit plan
+  std::string origin;  ///< of each node its op, instance path and place in the source, for --emit plan
   Work work;
   std::vector<const Base*> Bases() const {
     return std::visit([](const auto& kind) { return kind.Bases(); }, work);
@@ -280,7 +280,7 @@ struct TensorInfo {  ///< an input or output: dense, row-major in `axes`
 struct Plan {
   std::string name;                  ///< "train/Train"
   std::vector<std::string> remarks;  ///< of the passes: which attentions are fused, and why others are not
-  /// Roots of dynamic and lifted axes; `seq^` is the room that caches over seq have.
+  /// Roots of dynamic and lifted axes; `seq^` is the capacity of caches over seq.
   std::vector<ir::Axis> extents;
   std::vector<TensorInfo> inputs, outputs;
   std::vector<ir::Check> checks;  ///< outputs that must be minus infinity

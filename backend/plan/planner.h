@@ -88,7 +88,7 @@ class Planner {
   /// One stride for a nest of axes that lies adjacent in `view`.
   Size OneStride(const View& view, const ir::AxisList& axes, ir::NodeId id) const;
   /// Memory in which the value lies exactly as in `view`, copied there if it does not: kernels walk both
-  /// alike.
+  /// the same way.
   Base LyingLike(const View& view, ir::NodeId id);
   /// Copies the value to new memory, walked as `to` says, which learns where it is.
   void CopyTo(View& to, ir::NodeId id);

@@ -16,8 +16,8 @@ class SumOrders {
     bool column = false;  ///< a reduction of a loop in column mode
     ir::AxisList inner;   ///< the summed axes, outermost first; rings stand for their axes
   };
-  /// Of the reduction or product `id`; null if none like it was met. Alike are sums of one place of the
-  /// program over the same axes.
+  /// Of the reduction or product `id`; null if none like it was met. Sums of one place of the program over
+  /// the same axes are alike.
   const Order* Find(const ir::Graph& graph, ir::NodeId id) const;
   /// Kept if it is the first of its kind.
   void Keep(const ir::Graph& graph, ir::NodeId id, bool column, const ir::AxisList& inner);

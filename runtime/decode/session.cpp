@@ -10,13 +10,13 @@
 namespace heed {
 namespace {
 
-/// Room is an odd number of cache lines along what lies adjacent, so that rows of a cache do not compete for
-/// the same sets of the first-level cache.
+/// Capacity is an odd number of cache lines along what lies adjacent, so that rows of a cache do not compete
+/// for the same sets of the first-level cache.
 constexpr int64_t kLine = 16;  // floats
 /// Positions that a text is expected to grow by: where nobody says, and at most, since texts end earlier.
-constexpr int64_t kFirstRoom = 256, kMostFirstRoom = 4096;
+constexpr int64_t kFirstCapacity = 256, kMostFirstCapacity = 4096;
 
-int64_t RoundRoom(int64_t positions) {
+int64_t RoundCapacity(int64_t positions) {
   const int64_t lines = (positions + kLine - 1) / kLine;
   return (lines | 1) * kLine;
 }
@@ -53,7 +53,7 @@ Status Session::Prepare() {
   const HeedFunction& step = step_.function();
   batch_extent_ = step_.ExtentNumber("batch");
   axis_extent_ = step_.ExtentNumber(axis);
-  room_extent_ = step_.ExtentNumber(axis + "^");
+  capacity_extent_ = step_.ExtentNumber(axis + "^");
   for (const BoundCall* call : {&prefill_, &step_}) {
     const int64_t number = call->OutputNumber(std::string(kLogitsOutput));
     if (number < 0) return DoesNotFit(*entry_, "it gives no logits");
@@ -73,7 +73,7 @@ Status Session::Prepare() {
     memory.slots = kept.slots;
     memory.ring_step = kept.ring_step;
     bound[static_cast<size_t>(kept.input)] = true;
-    has_room_ |= kept.growing >= 0 && kept.slots == 0;
+    grows_ |= kept.growing >= 0 && kept.slots == 0;
   }
   for (int64_t i = 0; i < step.input_count; ++i) {
     const std::string name = step.inputs[i].name;
@@ -96,7 +96,7 @@ Status Session::Prepare() {
 void Session::SetExtents(std::vector<int64_t>& extents, int64_t rows, int64_t longest) const {
   if (batch_extent_ >= 0) extents[static_cast<size_t>(batch_extent_)] = rows;
   if (axis_extent_ >= 0) extents[static_cast<size_t>(axis_extent_)] = longest;
-  if (room_extent_ >= 0) extents[static_cast<size_t>(room_extent_)] = room_;
+  if (capacity_extent_ >= 0) extents[static_cast<size_t>(capacity_extent_)] = capacity_;
 }
 
 Status Session::Start(const std::map<std::string, HostTensor>& inputs, int64_t rows, int64_t longest) {
@@ -109,10 +109,11 @@ Status Session::Start(const std::map<std::string, HostTensor>& inputs, int64_t r
   int64_t prompt = 1;
   if (text != inputs.end() && text->second.shape().size() == 2) prompt = text->second.shape()[1];
   const int64_t bound = entry_->bound > 0 ? entry_->bound : INT64_MAX;
-  const int64_t expected = longest > 0 ? std::min(longest, prompt + kMostFirstRoom) : prompt + kFirstRoom;
-  room_ = RoundRoom(std::max(prompt, std::min(bound, expected)));
+  const int64_t expected =
+      longest > 0 ? std::min(longest, prompt + kMostFirstCapacity) : prompt + kFirstCapacity;
+  capacity_ = RoundCapacity(std::max(prompt, std::min(bound, expected)));
   const Result<CheckedInputs> checked =
-      CheckInputs(engine_->program(), prefill, inputs, {{axis + "^", room_}});
+      CheckInputs(engine_->program(), prefill, inputs, {{axis + "^", capacity_}});
   if (!checked) return checked.error();
   if (Status ok = Measure(*checked, rows); !ok) return ok;
   if (Status ok = prefill_.Reserve(checked->extents); !ok) return ok;
@@ -140,12 +141,12 @@ Status Session::Measure(const CheckedInputs& checked, int64_t rows) {
   most_rows_ = std::max(rows, rows_);
   extents_.assign(static_cast<size_t>(step.extent_count), 1);
   for (int64_t i = 0; i < step.extent_count; ++i) {
-    if (i == batch_extent_ || i == axis_extent_ || i == room_extent_) continue;
+    if (i == batch_extent_ || i == axis_extent_ || i == capacity_extent_) continue;
     const int64_t extent = extent_of(step.extents[i]);
     if (extent < 0) return DoesNotFit(*entry_, "its step varies along " + std::string(step.extents[i]));
     extents_[static_cast<size_t>(i)] = extent;
   }
-  SetExtents(extents_, rows_, room_);
+  SetExtents(extents_, rows_, capacity_);
   for (Kept& memory : kept_) {
     const HeedTensorInfo& info = step.inputs[memory.input];
     memory.outer = memory.count = memory.inner = 1;
@@ -183,7 +184,7 @@ void Session::Bind(const CheckedInputs& checked) {
     call->SetOutput(call->OutputNumber(std::string(kLogitsOutput)), logits_.data());
   prefill_checks_ = CheckOutputs(prefill_, checked.extents);
   std::vector<int64_t> most = extents_;
-  SetExtents(most, most_rows_, room_);
+  SetExtents(most, most_rows_, capacity_);
   step_checks_ = CheckOutputs(step_, most);
 }
 
@@ -195,7 +196,7 @@ Status Session::CheckMemory() const {
     needed += static_cast<double>(memory.RowBytes()) * (memory.by_row ? static_cast<double>(most_rows_) : 1);
   if (needed <= static_cast<double>(available)) return Done{};
   return Error{std::to_string(most_rows_) + (most_rows_ == 1 ? " text of " : " texts of ") +
-               std::to_string(room_) + " tokens at once need " +
+               std::to_string(capacity_) + " tokens at once need " +
                BytesText(static_cast<int64_t>(std::min(needed, 9e18))) +
                " beside the weights, but there is " + BytesText(available) +
                "; decode fewer at once (--batch, --beam, --n-best) or shorter ones (--max-length)"};
@@ -203,7 +204,7 @@ Status Session::CheckMemory() const {
 
 Status Session::Reserve() {
   std::vector<int64_t> most = extents_;
-  SetExtents(most, most_rows_, room_);
+  SetExtents(most, most_rows_, capacity_);
   return step_.Reserve(most);
 }
 
@@ -220,29 +221,30 @@ Status Session::Add(std::span<const int32_t> ids) {
     longest = std::max<int64_t>(longest, ++length);
     MoveRingsOn(row);
   }
-  if (has_room_ && longest > room_) Grow(longest);
+  if (grows_ && longest > capacity_) Grow(longest);
   SetExtents(extents_, rows_, longest);
   step_.Run(extents_);
   return step_checks_.Outcome(rows_);
 }
 
-/// More room in every cache that grows with the text, one after the other, so that only one exists twice.
+/// More capacity for every cache that grows with the text, one after the other, so that only one exists
+/// twice.
 void Session::Grow(int64_t positions) {
   const int64_t bound = entry_->bound > 0 ? entry_->bound : INT64_MAX;
-  const int64_t old_room = room_;
-  room_ = RoundRoom(std::max(positions, std::min(bound, room_ + room_ / 2)));
+  const int64_t old_capacity = capacity_;
+  capacity_ = RoundCapacity(std::max(positions, std::min(bound, capacity_ + capacity_ / 2)));
   int64_t more = 0, largest = 0;
   for (const Kept& memory : kept_) {
     if (memory.growing < 0 || memory.slots > 0) continue;
     const int64_t bytes = memory.RowBytes() / memory.count * most_rows_;  // a position of all rows
-    more += bytes * (room_ - old_room);
-    largest = std::max(largest, bytes * old_room);
+    more += bytes * (capacity_ - old_capacity);
+    largest = std::max(largest, bytes * old_capacity);
   }
   if (more + largest > AvailableBytes()) OutOfMemory();
   for (Kept& memory : kept_) {
     if (memory.growing < 0 || memory.slots > 0) continue;
     Kept larger = memory;
-    larger.count = room_;
+    larger.count = capacity_;
     larger.data = NewMemory(larger.RowBytes() * most_rows_);
     const auto filled = static_cast<size_t>((positions - 1) * memory.inner * memory.element);
     for (int64_t row = 0; row < rows_; ++row) {

@@ -1,7 +1,7 @@
 // The state of decoding: texts that grow by one element a step, and what the compiled step keeps of them.
 //
 // Rows are texts, whoever they belong to; what a row holds does not depend on its place or on its neighbours.
-// A row takes as much memory as its caches have room for: as many positions as it is said to reach, or more
+// A row takes as much memory as the capacity of its caches: as many positions as it is said to reach, or more
 // by and by. Knows nothing of how the next element is chosen.
 #pragma once
 
@@ -59,7 +59,7 @@ class Session {
   Status Prepare();
   Status Measure(const CheckedInputs& checked, int64_t rows);
   void Bind(const CheckedInputs& checked);
-  /// Extents of the step: rows, the longest text, room.
+  /// Extents of the step: rows, the longest text, capacity of caches.
   void SetExtents(std::vector<int64_t>& extents, int64_t rows, int64_t longest) const;
   Status Reserve();
   /// An error if the machine does not have what is about to be used.
@@ -73,10 +73,10 @@ class Session {
   CheckOutputs prefill_checks_, step_checks_;
   std::vector<Kept> kept_;
   int64_t vocabulary_ = 0;
-  int64_t rows_ = 0, most_rows_ = 0, room_ = 0;
+  int64_t rows_ = 0, most_rows_ = 0, capacity_ = 0;
   std::vector<int64_t> extents_;  ///< of the step; those of other axes stay
-  int64_t batch_extent_ = -1, axis_extent_ = -1, room_extent_ = -1;
-  bool has_room_ = false;  ///< some cache grows with the text
+  int64_t batch_extent_ = -1, axis_extent_ = -1, capacity_extent_ = -1;
+  bool grows_ = false;  ///< some cache grows with the text
   HostTensor logits_, ids_, lengths_;
   std::vector<int64_t> origins_;  ///< of each row: the prompt it goes on from
 };
