@@ -1,5 +1,5 @@
 // Code of one hole of the attention kernel, from the region graphs of a step. Elements (scores, weights and
-// their gradients) are emit_hole.cpp's affair, classes of tiles emit_tile.cpp's. Private to the back end.
+// their gradients) are hole.cpp's affair, classes of tiles tile.cpp's. Private to the back end.
 #pragma once
 
 #include <map>

@@ -5,7 +5,7 @@
 // element i of a row (Row mode) goes to lane i % lanes of accumulator (i / lanes) % 4, whatever is unrolled
 // or missing, so that a sum depends neither on padding nor on what else was fused; the four are added as (0 +
 // 1) + (2 + 3), then the lanes in a tree. What this file leaves alone: which loops there are (plan.h) and
-// where operands lie (emit_function.cpp).
+// where operands lie (function.cpp).
 #include "backend/emit/loop.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// How one fused loop is turned into LLVM; private to emit_loop*.cpp. The parts: emit_loop.cpp (units of work,
-// nests), emit_loop_values.cpp (values and memory), emit_loop_reductions.cpp (accumulators).
+// How one fused loop is turned into LLVM; private to loop*.cpp. The parts: loop.cpp (units of work,
+// nests), loop_values.cpp (values and memory), loop_reductions.cpp (accumulators).
 #pragma once
 
 #include <functional>

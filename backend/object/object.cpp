@@ -1,5 +1,5 @@
 // Optimisation and code generation. Kernels come unrolled and vectorised from their templates and from
-// emit_loop.cpp, so those passes of LLVM are off: they cost time and undo register blocking.
+// emit/loop.cpp, so those passes of LLVM are off: they cost time and undo register blocking.
 #include "backend/object/object.h"
 
 #include <atomic>

@@ -1,5 +1,5 @@
 // `call`: an entry on raw tensors, for tests; and the entries that no other command serves, by their own
-// names, which take the same files. What a call computes is raw_call.cpp's business.
+// names, which take the same files. What a call computes is tensor_call.cpp's business.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <optional>

@@ -1,5 +1,5 @@
 // The command line of a generated program: registration, parsing (CLI11), exit codes, messages, Ctrl-C. What
-// a command does is in command_NAME.cpp.
+// a command does is in NAME.cpp.
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>

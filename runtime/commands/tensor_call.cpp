@@ -1,4 +1,4 @@
-// See raw_call.h. Nothing here is fast: it serves tests and small experiments.
+// See tensor_call.h. Nothing here is fast: it serves tests and small experiments.
 #include "runtime/commands/tensor_call.h"
 
 #include <algorithm>

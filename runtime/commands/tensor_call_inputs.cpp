@@ -1,5 +1,5 @@
-// The arguments of a call, read from a file (see raw_call.h): names, shapes, lengths, then numbers. What lies
-// after an example's length is nobody's: it is not looked at, and becomes 0.
+// The arguments of a call, read from a file (see tensor_call.h): names, shapes, lengths, then numbers. What
+// lies after an example's length is nobody's: it is not looked at, and becomes 0.
 #include <algorithm>
 #include <cstring>
 #include <limits>

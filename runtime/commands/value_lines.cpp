@@ -1,4 +1,4 @@
-// See text_entry.h. Lines are taken in order, a few at a time; results do not depend on how many.
+// See value_lines.h. Lines are taken in order, a few at a time; results do not depend on how many.
 #include "runtime/commands/value_lines.h"
 
 #include <fcntl.h>

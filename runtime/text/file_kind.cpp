@@ -1,4 +1,4 @@
-// See text_kind.h.
+// See file_kind.h.
 #include "runtime/text/file_kind.h"
 
 #include <algorithm>

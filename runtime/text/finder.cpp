@@ -1,4 +1,4 @@
-// See text_finder.h. A trie, with its edges in one map.
+// See finder.h. A trie, with its edges in one map.
 #include "runtime/text/finder.h"
 
 namespace heed {

@@ -1,4 +1,4 @@
-// See text_stages.h. The meaning of each stage is that of the library that writes tokenizer.json files.
+// See stages.h. The meaning of each stage is that of the library that writes tokenizer.json files.
 #include "runtime/text/stages.h"
 
 #include <algorithm>

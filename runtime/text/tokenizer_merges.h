@@ -1,5 +1,5 @@
 // Byte-pair encoding by a list of merges in order of rank, as published vocabularies have it (Sennrich et
-// al., 2016). Words come from text_stages.h; PieceTokenizer's merging, by scores of pieces, is another.
+// al., 2016). Words come from stages.h; PieceTokenizer's merging, by scores of pieces, is another.
 #pragma once
 
 #include <cstdint>

@@ -17,8 +17,8 @@ enum class ConfigRule {
   Window,     ///< attention to the nearest positions only, with the fields that say in which layers
   Rotary,     ///< how rotary frequencies are made: objects with fields of their own
   Tied,       ///< whether the embedding is the output matrix
-  Tokens,     ///< numbers of special tokens, see generation_config.h
-  Choice,     ///< how tokens are chosen when generating, see generation_config.h
+  Tokens,     ///< numbers of special tokens, see model_config.h
+  Choice,     ///< how tokens are chosen when generating, see model_config.h
   Never,      ///< cannot change results: names, versions, dropout, what other heads or training do
 };
 

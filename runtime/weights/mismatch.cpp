@@ -1,4 +1,4 @@
-// See weights_mismatch.h. Text only; nothing is decided here.
+// See mismatch.h. Text only; nothing is decided here.
 #include "runtime/weights/mismatch.h"
 
 #include <algorithm>

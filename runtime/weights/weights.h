@@ -1,7 +1,6 @@
 // Where a program's parameters lie in a checkpoint: found by name, checked shape by shape, read part by part.
 // A consumer that keeps weights in another form (packed, quantised) reads them through this and never needs a
-// copy of all of them in f32. What to say about a checkpoint that does not fit is weights_mismatch.cpp's
-// business.
+// copy of all of them in f32. What to say about a checkpoint that does not fit is mismatch.cpp's business.
 #pragma once
 
 #include <optional>
