@@ -9,7 +9,6 @@
 
 #include "runtime/abi_names.h"
 #include "runtime/base/names.h"
-#include "runtime/data/batch_tensors.h"
 #include "runtime/weights/config_notes.h"
 #include "runtime/weights/mismatch.h"
 #include "runtime/weights/output_matrix.h"
