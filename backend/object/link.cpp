@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "runtime/base/child.h"
 #include "runtime/base/file_writer.h"
@@ -13,13 +14,17 @@ namespace heed::backend {
 namespace fs = std::filesystem;
 namespace {
 
-std::string FirstThatExists(const std::vector<std::string>& paths) {
+/// Of those that `fit`.
+std::string FirstThatExists(
+    const std::vector<std::string>& paths,
+    const std::function<bool(const fs::path&)>& fits = [](const fs::path&) { return true; }) {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   if (error) return "";
   for (const std::string& path : paths) {
     const fs::path candidate = self.parent_path() / path;
-    if (fs::exists(candidate, error)) return fs::weakly_canonical(candidate, error).string();
+    if (fs::exists(candidate, error) && fits(candidate))
+      return fs::weakly_canonical(candidate, error).string();
   }
   return "";
 }
@@ -42,7 +47,14 @@ Status CopyTo(const std::string& from, const std::string& output, bool executabl
 
 }  // namespace
 
-std::string FindKernels() { return FirstThatExists({"kernels", "../kernels", "../lib/heed/kernels"}); }
+std::string FindKernels() {
+  return FirstThatExists({"kernels", "../kernels", "../lib/heed/kernels"}, [](const fs::path& folder) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder, error))
+      if (entry.path().extension() == ".bc") return true;
+    return false;
+  });
+}
 
 std::string FindRuntime() {
   return FirstThatExists(
