@@ -67,7 +67,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (app.get_subcommands().empty()) {
-    std::cerr << app.help() << "heed: a command is missing\n";
+    std::cerr << "heed: a command is missing\nsee heed --help\n";
     return 2;
   }
   for (const auto& command : commands) {

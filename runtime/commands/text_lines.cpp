@@ -313,7 +313,10 @@ bool LineReader::Fill(bool wait) {
   buffer_.append(block, static_cast<size_t>(count));
   if (!looked_) {
     looked_ = true;
-    other_ = OtherThanText(buffer_);
+    // A few NUL bytes may stand in a short line; what is binary throughout is longer.
+    constexpr size_t kTelling = 256;
+    if (buffer_.size() >= kTelling || buffer_.find('\0') == std::string::npos)
+      other_ = OtherThanText(buffer_);
     if (warn_of_json && other_.empty() && IsJson(buffer_)) WarnOfJson(name_);
   }
   return true;

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -48,10 +49,21 @@ std::string Hexadecimal(double x) {
   return text;
 }
 
+/// The mean and the mean square of Adam are called optim.NAME.0 and .1 today, and were optim.m.NAME and
+/// optim.v.NAME.
+std::string EarlierName(const std::string& name) {
+  const std::string prefix = "optim.";
+  if (!name.starts_with(prefix)) return name;
+  const std::string parameter = name.substr(prefix.size(), name.size() - prefix.size() - 2);
+  return prefix + (name.ends_with(".0") ? "m." : "v.") + parameter;
+}
+
 /// Name and shape of every tensor; its elements, or of many the first and a sum of their bits.
 std::string ListNumbers(const std::string& path) {
   std::string text;
-  for (const auto& [name, numbers] : ReadTensors(path)) {
+  std::map<std::string, Numbers> tensors;
+  for (const auto& [name, numbers] : ReadTensors(path)) tensors.emplace(EarlierName(name), numbers);
+  for (const auto& [name, numbers] : tensors) {
     text += name + " [";
     for (size_t i = 0; i < numbers.shape.size(); ++i)
       text += (i ? ", " : "") + std::to_string(numbers.shape[i]);
