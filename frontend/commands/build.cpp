@@ -38,6 +38,12 @@ constexpr EmitName kEmits[] = {
     {"plan", ".plan", backend::Emit::Plan},  {"llvm", ".ll", backend::Emit::Llvm},
     {"asm", ".s", backend::Emit::Assembly}};
 
+std::string CheckPrecision(const std::string& name) {
+  return name == "f32" ? ""
+                       : "training is in f32, not " + name +
+                             "; what is built takes weights of smaller types with --weights-type";
+}
+
 class Build : public Command {
  public:
   std::string Name() const override { return "build"; }
@@ -54,7 +60,7 @@ class Build : public Command {
 
   ProgramOptions program_;
   PassFlags passes_;
-  std::string output_, cpu_ = "native", emit_ = "exe", attention_;
+  std::string output_, cpu_ = "native", precision_ = "f32", emit_ = "exe", attention_;
   int jobs_ = 0;
   bool quiet_ = false;
   Timer timer_;
@@ -74,6 +80,9 @@ void Build::Declare(CLI::App& app) {
           },
           "", ""))
       ->capture_default_str();
+  app.add_option("--precision", precision_, "of training; only f32")
+      ->type_name("f32")
+      ->check(CLI::Validator(CheckPrecision, "", ""));
   std::vector<std::string> emits;
   for (const EmitName& each : kEmits) emits.emplace_back(each.name);
   app.add_option("--emit", emit_, "what to make")->check(CLI::IsMember(emits))->capture_default_str();
