@@ -55,6 +55,24 @@ int Start(const std::vector<std::string>& command, const Pipe& in, const Pipe& o
   return failure;
 }
 
+/// Writes to a pipe; where nobody reads it any more EPIPE, without the signal that ends a process.
+ssize_t WriteQuietly(int descriptor, const char* data, size_t size) {
+  sigset_t pipe, before, pending;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const ssize_t count = write(descriptor, data, size);
+  const int failure = errno;
+  if (count < 0 && failure == EPIPE && !sigismember(&pending, SIGPIPE)) {
+    const timespec now{};
+    sigtimedwait(&pipe, nullptr, &now);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = failure;
+  return count;
+}
+
 /// Feeds `input` and collects the output until the program has closed it.
 void Exchange(Pipe& in, Pipe& out, std::string_view input, std::string* output) {
   fcntl(in.ends[1], F_SETFL, O_NONBLOCK);
@@ -63,7 +81,7 @@ void Exchange(Pipe& in, Pipe& out, std::string_view input, std::string* output) 
     pollfd ready[2] = {{out.ends[0], POLLIN, 0}, {in.ends[1], POLLOUT, 0}};
     if (poll(ready, 2, -1) < 0 && errno != EINTR) return;
     if (ready[1].revents != 0) {
-      const ssize_t count = write(in.ends[1], input.data(), input.size());
+      const ssize_t count = WriteQuietly(in.ends[1], input.data(), input.size());
       if (count >= 0) input.remove_prefix(static_cast<size_t>(count));
       if (count < 0 && errno != EAGAIN && errno != EINTR) input = {};  // it does not want more
     }
