@@ -129,8 +129,10 @@ std::string Fish(const CLI::App& app) {
 
 std::string ManualPage(const CLI::App& app) {
   std::ostringstream page;
+  std::string what = app.get_description();  // "heed: a compiler"
+  if (what.starts_with(app.get_name() + ": ")) what.erase(0, app.get_name().size() + 2);
   page << ".TH " << app.get_name() << " 1\n.SH NAME\n"
-       << app.get_name() << " \\- " << Troff(app.get_description()) << "\n.SH SYNOPSIS\n.B " << app.get_name()
+       << app.get_name() << " \\- " << Troff(what) << "\n.SH SYNOPSIS\n.B " << app.get_name()
        << "\n\\fICOMMAND\\fR [\\fIoptions\\fR]\n.SH COMMANDS\n";
   for (const CLI::App* command : Listed(app)) ManualOf(*command, page);
   page << ".SH EXIT STATUS\n0: done; 1: something is wrong with a program or file; 2: wrong command line.\n";
