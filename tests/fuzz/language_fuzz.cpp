@@ -16,7 +16,8 @@ using fuzz::Require;
 
 /// The one file that texts can import, for what they read must not hang on the disk.
 Result<std::string> Library(const std::string& name) {
-  if (name == "l.heed") return std::string("import \"fuzz.heed\"\naxis n = 2, seq <= 4\nmodule L[a](x[a]) -> [a] { x }\n");
+  if (name == "l.heed")
+    return std::string("import \"fuzz.heed\"\naxis n = 2, seq <= 4\nmodule L[a](x[a]) -> [a] { x }\n");
   if (name == "m.heed")
     return std::string("axis n = 3\nconst c = 1\ndef g(x[n]) -> [] = sum[n](x)\nentry e(x[n]) = g(x)\n");
   return Error{name + ": no such file"};

@@ -1,4 +1,5 @@
-// The installed compiler: it finds what belongs to it wherever it is moved to, and what it needs is all there.
+// The installed compiler: it finds what belongs to it wherever it is moved to, and what it needs is all
+// there.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
