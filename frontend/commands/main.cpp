@@ -24,6 +24,9 @@ constexpr const char* kNotices =
     ;
 
 int Main(int argc, char** argv) {
+  // As --help lists them; opt, the last, is not listed.
+  std::unique_ptr<Command> commands[] = {MakeBuild(),  MakeCheck(), MakeFmt(), MakeGraph(),
+                                         MakePasses(), MakeOps(),   MakeOpt()};
   CLI::App app{"heed: a compiler for Transformers", "heed"};
   app.set_version_flag("--version", [] {
     std::string levels;
@@ -46,15 +49,15 @@ int Main(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.failure_message([&](const CLI::App* failed, const CLI::Error& error) {
     if (failed == &app && argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
-      return "heed: no command `" + std::string(argv[1]) +
-             "`; there are build, check, fmt, graph, passes and ops\nsee heed --help\n";
+      std::string names;
+      for (size_t i = 0; i + 1 < std::size(commands); ++i)
+        names += (i == 0 ? "" : ", ") + commands[i]->Name();
+      return "heed: no command `" + std::string(argv[1]) + "`; there are " + names + "\nsee heed --help\n";
     }
     std::string command;
     for (const CLI::App* used : app.get_subcommands()) command = used->get_name() + " ";
     return "heed: " + std::string(error.what()) + "\nsee heed " + command + "--help\n";
   });
-  std::unique_ptr<Command> commands[] = {MakeBuild(),  MakeCheck(), MakeFmt(), MakeGraph(),
-                                         MakePasses(), MakeOps(),   MakeOpt()};
   for (const auto& command : commands)
     command->Declare(*app.add_subcommand(command->Name(), command->Summary()));
   try {
