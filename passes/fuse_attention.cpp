@@ -14,6 +14,7 @@
 #include "passes/attention_site.h"
 #include "passes/attention_tables.h"
 #include "passes/context.h"
+#include "passes/depend.h"
 #include "passes/grad.h"
 #include "passes/mask.h"
 
@@ -268,6 +269,32 @@ std::string Verdict(const Graph& graph, const Site& site) {
   return text + (site.factor ? "; with a weight" : "");
 }
 
+/// Of one example's graph of a generate entry: what a step of decoding does not compute but is given by the
+/// prefill.
+class HandedOver {
+ public:
+  explicit HandedOver(const Graph& graph) : graph_(graph) {
+    if (graph.generate) dependence_ = AnalyzeCausality(graph).dependence;
+  }
+  /// The step would be given the score and make the sum itself: half an attention, that adds in another
+  /// order.
+  bool Splits(const Site& site) const {
+    return !dependence_.empty() && IsGiven(site.dot) && !IsGiven(site.sum);
+  }
+
+ private:
+  bool IsGiven(NodeId id) const {
+    const Axis growing = graph_.generate->axis.root();
+    return dependence_[id.value] == Dependence::None &&
+           std::ranges::none_of(graph_.axes_of(id), [&](Axis axis) {
+             return axis.root() == growing && graph_.axes().IsDynamic(axis);
+           });
+  }
+
+  const Graph& graph_;
+  std::vector<Dependence> dependence_;
+};
+
 }  // namespace
 
 Graph DecideSites(const Graph& graph, Context& context) {
@@ -275,6 +302,7 @@ Graph DecideSites(const Graph& graph, Context& context) {
   Context scratch{.variant = context.variant, .options = plain};
   const Graph canonical = Canonicalize(graph, scratch);
   const SiteFinder finder(canonical);
+  const HandedOver handed_over(canonical);
   std::map<ir::Origin, SiteKind> fused;
   std::set<ir::Origin> refused;
   for (NodeId id : canonical.Order()) {
@@ -284,8 +312,12 @@ Graph DecideSites(const Graph& graph, Context& context) {
       continue;
     }
     std::string why;
-    const std::optional<Site> site = finder.Match(id, {}, why);
+    std::optional<Site> site = finder.Match(id, {}, why);
     const Node& node = canonical[id];
+    if (site && handed_over.Splits(*site)) {
+      why = "a step of decoding is given its weights, which do not grow, and makes the sum of what does";
+      site.reset();
+    }
     if (site)
       fused.emplace(node.origin, site->term ? SiteKind::kTerm : SiteKind::kProduct);
     else

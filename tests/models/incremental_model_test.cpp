@@ -24,6 +24,34 @@ TEST(IncrementalNative, RandomPrograms) {
   }
 }
 
+/// Weights that depend on the source alone, of values that see the text: a step is given them.
+TEST(IncrementalNative, WeightsThatDoNotGrow) {
+  const auto program = CompileText("given.heed", R"(
+axis vocab = 11, model = 6, seq <= 9, src <= 8
+
+module Net(x: vocab[src], y: vocab[seq]) -> [seq, vocab] {
+  param S[vocab, model] ~ normal(0, 1), E[vocab, model] ~ normal(0, 1)
+  part own = Reader
+  s = S[x]
+  t = E[y]
+  both[seq, src, model] = t * s
+  seen[seq, src] = max[src', model | src' != src](both[src -> src'])
+  r[src, seq] = softmax[src'](s @model (s / sqrt(|model|))[src -> src']) @src' seen[src -> src']
+  E @model own(s, s[src -> src']) + sum[src](r) * E @model t
+}
+
+module Reader(q[src, model], k[src', model]) -> [model] {
+  sum[src](attention[src', model](q, k, k))
+}
+
+part net = Net
+
+entry translate(x: vocab[src]) = generate y: vocab[seq] from 1 until 2 by net(x, y)
+)");
+  ASSERT_TRUE(program);
+  ExpectStepsToEqualTheWhole(*program);
+}
+
 /// Long enough for several tiles of keys, blocks of a product and moves of a ring; attention with a window
 /// and without, attention that is not fused, running sums, a window without attention.
 constexpr const char* kLong = R"(
