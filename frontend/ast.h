@@ -136,6 +136,8 @@ struct EntryDecl {
   Name name;
   std::vector<ParamDecl> params;
   std::optional<TypeExpr> result;  ///< Value: type and axes, in the order of files
+  bool has_body = false;           ///< written in braces; else `= result`
+  std::vector<Stmt> body;          ///< the last one, a Result without a value, stands for what follows here
   ExprPtr value;                   ///< Value: the result; Minimize: the loss; Generate: the logits (`by`)
   ExprPtr per;                     ///< Minimize; may be null
   Name variable;                   ///< Generate
@@ -143,6 +145,8 @@ struct EntryDecl {
   ExprPtr from;
   std::vector<ExprPtr> until;  ///< a set; one is written without braces
   std::vector<Option> options;
+  std::string open_comment;                 ///< after the {
+  std::vector<std::string> final_comments;  ///< before the }
 };
 
 enum class DeclKind { Import, Axis, Const, Function, Part, Entry };

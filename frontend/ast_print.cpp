@@ -202,8 +202,19 @@ class Printer {
       head.Space(kDefinition);
       Type(head, *entry.result);
     }
-    head << " =";
-    Write(head, 0, "");
+    if (!entry.has_body) {
+      head << " =";
+      Write(head, 0, "");
+      return EntryResult(entry, trailing);
+    }
+    head << " {";
+    Write(head, 0, entry.open_comment);
+    Body(entry.body, 2, &entry);
+    Comments(entry.final_comments, 2);
+    out_ += "}";
+    EndLine(trailing);
+  }
+  void EntryResult(const EntryDecl& entry, const std::string& trailing) {
     Line line;
     const auto clause = [&](TokenKind keyword, const ExprPtr& value) {
       if (value == nullptr) return;
@@ -288,11 +299,15 @@ class Printer {
   }
 
   // ---- Statements
-  void Body(const std::vector<Stmt>& body, int indent) {
+  /// `entry`: whose result the last statement stands for.
+  void Body(const std::vector<Stmt>& body, int indent, const EntryDecl* entry = nullptr) {
     for (size_t i = 0; i < body.size(); ++i) {
       if (body[i].blank_before && i > 0) out_ += "\n";
       Comments(body[i].comments, indent);
-      Statement(body[i], indent);
+      if (entry != nullptr && body[i].kind == StmtKind::Result)
+        EntryResult(*entry, body[i].trailing_comment);
+      else
+        Statement(body[i], indent);
     }
   }
   void Statement(const Stmt& stmt, int indent) {

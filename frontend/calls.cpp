@@ -6,17 +6,29 @@
 namespace heed::frontend {
 namespace {
 
+/// The part of the top level that a call in a function means; null: none.
+const PartBind* RootPartOf(const Declarations& declarations, const Expr& call) {
+  const Expr& callee = *call.children[0];
+  const bool indexed = callee.kind == ExprKind::Index;
+  const Expr& base = indexed ? *callee.children[0] : callee;
+  if (base.kind != ExprKind::Name) return nullptr;
+  if (!indexed && (FindBuiltin(base.name) || declarations.Find(base.name, false))) return nullptr;
+  return declarations.FindPart(base.name);
+}
+
 /// Functions that a text of the user, or of the prelude, calls or has parts of.
 class Callees {
  public:
   Callees(const Declarations& declarations, bool prelude) : declarations_(declarations), prelude_(prelude) {}
 
   void Body(const FunctionDecl& decl) {
+    sees_parts_ = !decl.is_module && !prelude_;
     Expressions(decl.body);
     for (const ParamDecl& param : decl.params) Expression(param.default_value);
     Parts(decl.body);
   }
   void Entry(const EntryDecl& entry) {
+    Expressions(entry.body);
     for (const ExprPtr* expr : {&entry.value, &entry.per, &entry.from}) Expression(*expr);
     for (const ExprPtr& end : entry.until) Expression(end);
     for (const Option& option : entry.options) Expression(option.value);
@@ -29,7 +41,10 @@ class Callees {
 
  private:
   void Visit(const Expr& expr) {
-    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name) Add(expr.children[0]->name);
+    if (expr.kind != ExprKind::Call) return;
+    if (expr.children[0]->kind == ExprKind::Name) Add(expr.children[0]->name);
+    if (const PartBind* part = sees_parts_ ? RootPartOf(declarations_, expr) : nullptr)
+      Add(part->module.text);
   }
   void Expression(const ExprPtr& expr) {
     if (expr) ForEachExpr(*expr, [this](const Expr& each) { Visit(each); });
@@ -46,6 +61,7 @@ class Callees {
 
   const Declarations& declarations_;
   bool prelude_;
+  bool sees_parts_ = false;
   std::vector<Function*> found_;
 };
 
@@ -143,8 +159,13 @@ void CollectMentions(const Declarations& declarations, Function& function) {
     if (expr.kind == ExprKind::Name) add(expr.name, formals);
     items(expr.items, formals);
     items(expr.targets, formals);
-    if (expr.kind == ExprKind::Call && expr.children[0]->kind == ExprKind::Name)
-      result_of(expr.children[0]->name);
+    if (expr.kind != ExprKind::Call) return;
+    if (expr.children[0]->kind == ExprKind::Name) result_of(expr.children[0]->name);
+    if (function.prelude || function.decl->is_module) return;
+    if (const PartBind* part = RootPartOf(declarations, expr)) {
+      items(part->axes, {});
+      result_of(part->module.text);
+    }
   };
   const std::function<void(const std::vector<Stmt>&)> statements = [&](const std::vector<Stmt>& body) {
     for (const Stmt& stmt : body) {

@@ -48,8 +48,12 @@ void BodyChecker::CheckEntry(const EntryDecl& entry) {
   Parameters(entry.params, "argument");
   if (entry.result) Type(*entry.result);
   if (entry.from) CheckExpr(*entry.from);
+  if (entry.from && entry.from->kind == ExprKind::Name)
+    if (Local* prompt = FindLocal(entry.from->name)) prompt->begins = entry.variable.text;
   for (const ExprPtr& end : entry.until)
     if (end) CheckExpr(*end);
+  entry_ = true;
+  Body(entry.body, false);
   if (entry.kind == EntryKind::Generate && !entry.variable.text.empty()) {
     Type(entry.type);
     Bind(entry.variable, "variable", nullptr, true);
@@ -259,8 +263,11 @@ void BodyChecker::Misplaced(const Stmt& stmt, bool loop, const char* what) {
         .notes.push_back("declare a stack before it, `part h[layer] = ...`, and use `h[l](x)` in the loop");
     return;
   }
-  diagnostics_.Report(DiagnosticKind::ParamOutsideModule, stmt.loc, "a def has no " + std::string(what))
-      .notes.push_back("write `module` instead of `def` and make an instance with `part`");
+  diagnostics_
+      .Report(DiagnosticKind::ParamOutsideModule, stmt.loc,
+              (entry_ ? "an entry has no " : "a def has no ") + std::string(what) + " of its own")
+      .notes.push_back(entry_ ? "declare them in a module, and its instance before the entry: `part p = ...`"
+                              : "write `module` instead of `def` and make an instance with `part`");
 }
 
 Local* BodyChecker::FindLocal(const std::string& name) {
@@ -326,6 +333,11 @@ void BodyChecker::Value(const Expr& expr) {
   if (name.empty()) return;
   if (Local* local = FindLocal(name)) {
     Use(name, *local);
+    if (!local->begins.empty())
+      diagnostics_
+          .Report(DiagnosticKind::PromptAsValue, expr.loc,
+                  "`" + name + "` is the prompt, which is no value of its own while a text grows")
+          .notes.push_back("`" + local->begins + "` begins with it: use `" + local->begins + "`");
     if (local->part)
       diagnostics_.Report(DiagnosticKind::PartAsValue, expr.loc,
                           "`" + name + "` is a part, not a value: call it, `" + name + "(...)`");
@@ -338,7 +350,7 @@ void BodyChecker::Value(const Expr& expr) {
   if (FindBuiltin(name)) kind = "function";
   if (!prelude_ && declarations_.FindPart(name)) {
     diagnostics_.Report(DiagnosticKind::PartAsValue, expr.loc,
-                        "`" + name + "` is a top-level part; only entries can use it");
+                        "`" + name + "` is a part, not a value: call it, `" + name + "(...)`");
     return;
   }
   Diagnostic& d =
@@ -359,13 +371,15 @@ void BodyChecker::ReportUnused() {
 
 void CheckNames(const Declarations& declarations, Diagnostics& diagnostics) {
   MarkIdle(declarations);
+  std::set<std::string> used;  // parts of the top level
   for (const auto& function : declarations.functions()) {
     if (function->idle) continue;
-    BodyChecker(declarations, diagnostics, function->prelude, function->imported).CheckFunction(*function);
+    BodyChecker checker(declarations, diagnostics, function->prelude, function->imported);
+    checker.CheckFunction(*function);
+    used.insert(checker.used_top_parts().begin(), checker.used_top_parts().end());
     CollectMentions(declarations, *function);
   }
   CheckRecursion(declarations, diagnostics);
-  std::set<std::string> used;
   for (const EntryDecl* entry : declarations.entries()) {
     BodyChecker checker(declarations, diagnostics, false);
     checker.CheckEntry(*entry);

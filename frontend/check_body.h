@@ -19,6 +19,7 @@ struct Local {
   const char* what = "variable";
   bool used = false;
   bool may_stay_unused = false;
+  std::string begins = {};  // of a prompt: the generated text that begins with it
 };
 
 /// One body: a function or an entry.
@@ -75,6 +76,9 @@ class BodyChecker {
 
   void Call(const Expr& call);
 
+  void CallOfPart(const Expr& call, const std::string& name, const PartBind& bind, size_t given);
+  /// What a function finds at the top level if nothing else has the name; modules have parts of their own.
+  const PartBind* RootPart(const std::string& name);
   /// Of something in brackets: a part of a stack, `layer[l](x)`.
   void IndexedCall(const Expr& call);
   /// Variables that choose a layer, `net[l](x)`.
@@ -100,6 +104,7 @@ class BodyChecker {
   bool prelude_;
   bool imported_;
   bool module_ = false;
+  bool entry_ = false;
   std::set<std::string> formals_;
   std::map<std::string, Local> locals_;
   std::set<std::string> top_parts_, used_top_parts_;

@@ -53,12 +53,7 @@ void BodyChecker::Call(const Expr& call) {
   Local* local = FindLocal(name);
   if (local && local->part) {
     Use(name, *local);
-    if (local->part->stack.empty()) {
-      PartCall(call, name, *local->part, 0, &call.items, given);
-      return;
-    }
-    LayerIndices(call, name);
-    PartCall(call, name, *local->part, call.items.size(), nullptr, given);
+    CallOfPart(call, name, *local->part, given);
     return;
   }
   if (const Builtin* builtin = FindBuiltin(name)) {
@@ -70,6 +65,10 @@ void BodyChecker::Call(const Expr& call) {
     FunctionCall(call, function);
     return;
   }
+  if (const PartBind* part = RootPart(name)) {
+    CallOfPart(call, name, *part, given);
+    return;
+  }
   if (IsAxis(name)) {
     if (call.predicate) NoPredicate(call, name);
     if (!call.items.empty() || given != 1)
@@ -79,6 +78,22 @@ void BodyChecker::Call(const Expr& call) {
   }
   Axes(call.items, false);
   NotCallable(call, name);
+}
+
+void BodyChecker::CallOfPart(const Expr& call, const std::string& name, const PartBind& bind, size_t given) {
+  if (bind.stack.empty()) {
+    PartCall(call, name, bind, 0, &call.items, given);
+    return;
+  }
+  LayerIndices(call, name);
+  PartCall(call, name, bind, call.items.size(), nullptr, given);
+}
+
+const PartBind* BodyChecker::RootPart(const std::string& name) {
+  if (module_ || prelude_) return nullptr;
+  const PartBind* part = declarations_.FindPart(name);
+  if (part) used_top_parts_.insert(name);
+  return part;
 }
 
 void BodyChecker::IndexedCall(const Expr& call) {
@@ -97,6 +112,10 @@ void BodyChecker::IndexedCall(const Expr& call) {
   if (local && local->part) {
     Use(name, *local);
     PartCall(call, name, *local->part, callee.children.size() - 1, &call.items, given);
+    return;
+  }
+  if (const PartBind* part = local ? nullptr : RootPart(name)) {
+    PartCall(call, name, *part, callee.children.size() - 1, &call.items, given);
     return;
   }
   NotCallable(call, name);
@@ -152,7 +171,11 @@ void BodyChecker::NotCallable(const Expr& call, const std::string& name) {
   } else if (name == "normal" || name == "uniform") {
     message = "`" + name + "` is a distribution: it stands after ~ in a `param` line";
   } else if (!prelude_ && declarations_.FindPart(name)) {
-    message = "`" + name + "` is a top-level part; only entries can call it";
+    diagnostics_
+        .Report(DiagnosticKind::UnknownFunction, loc,
+                "`" + name + "` is a part of the top level; no module can call it")
+        .notes.push_back("hand its value over as an argument, or give the module a part of its own");
+    return;
   } else {
     std::vector<std::string> names = declarations_.FunctionNames(prelude_);
     for (const auto& [known, other] : locals_)

@@ -31,6 +31,14 @@ constexpr OptionRange kOptions[] = {
     {"max_length", 1, 2147483647, true},
 };
 
+/// The argument that a generated text begins with; null: none.
+const ParamDecl* PromptOf(const EntryDecl& decl) {
+  if (!decl.from || decl.from->kind != ExprKind::Name) return nullptr;
+  for (const ParamDecl& param : decl.params)
+    if (param.name.text == decl.from->name) return &param;
+  return nullptr;
+}
+
 }  // namespace
 
 std::string JoinPath(const std::string& a, const std::string& b) {
@@ -56,10 +64,15 @@ std::shared_ptr<ir::Graph> Elaborator::Build(const EntryDecl& decl, bool train, 
 
   Frame frame;
   frame.name = decl.name.text;
+  root_parts_.clear();
   for (const PartBind* part : declarations_.parts())
-    frame.variables[part->name.text] = MakePart(*part, frame, part->alias ? part->alias->text : "");
+    root_parts_[part->name.text] = MakePart(*part, frame, part->alias ? part->alias->text : "");
+  frame.variables = root_parts_;
   bool failed = false;
   if (!Arguments(decl, frame, entry, failed)) failed = true;
+  // Whoever elaborates `f` for `generate` cannot see the prompt: y begins with it.
+  if (const ParamDecl* prompt = PromptOf(decl)) frame.variables.erase(prompt->name.text);
+  Body(decl.body, frame);
   bool made = false;
   switch (decl.kind) {
     case EntryKind::Value:
@@ -279,9 +292,7 @@ std::optional<ir::Type> Elaborator::SequenceType(const EntryDecl& decl, const Fr
 
 void Elaborator::Begin(Generation& made) {
   const EntryDecl& decl = made.decl;
-  if (decl.from && decl.from->kind == ExprKind::Name)
-    for (const ParamDecl& param : decl.params)
-      if (param.name.text == decl.from->name) made.prompt = &param;
+  made.prompt = PromptOf(decl);
   if (made.prompt) {
     made.info->prompt = made.prompt->name.text;
     for (const Argument& argument : made.entry.arguments)
@@ -374,8 +385,6 @@ void Elaborator::Options(Generation& made) {
 Value Elaborator::Logits(Generation& made) {
   const EntryDecl& decl = made.decl;
   Frame& frame = made.frame;
-  // Whoever elaborates `f` for `generate` cannot see the prompt: y begins with it.
-  if (made.prompt) frame.variables.erase(made.prompt->name.text);
   SetOrigin(frame, decl.variable.loc);
   ir::Attributes attributes;
   attributes.name = decl.variable.text;
@@ -400,6 +409,9 @@ Value Elaborator::Body(const std::vector<Stmt>& body, Frame& frame) {
   Value result;
   for (const Stmt& stmt : body) {
     if (aborted_) return {};
+    const bool misplaced =
+        frame.function == nullptr && (stmt.kind == StmtKind::Param || stmt.kind == StmtKind::Part);
+    if (misplaced) continue;
     switch (stmt.kind) {
       case StmtKind::Param:
         for (const ParamBind& bind : stmt.params)

@@ -137,6 +137,12 @@ class Elaborator {
 
   // ---- elaborate_call.cpp: calls of parts and functions; hygiene
   Value Call(const Expr& expr, Frame& frame);
+  /// A call of one part, or of one of a stack whose index is a name.
+  Value CallNamed(const Expr& expr, const PartInstance& part, Frame& frame);
+  Value CallIndexed(const Expr& expr, const PartInstance& part, Frame& frame);
+  /// The part of the top level that a function calls; null after reporting that the function was called from
+  /// a module, whose parameters would not all be below its own path.
+  std::shared_ptr<const PartInstance> RootPart(const std::string& name, const Expr& expr, const Frame& frame);
   /// `axes`: those that the call gives a part that leaves them open.
   Value CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,
                  const std::vector<Loc>& index_locs, const AxisItems& axes, Frame& frame);
@@ -239,6 +245,7 @@ class Elaborator {
   bool aborted_ = false;
   int64_t steps_ = 0;
   int depth_ = 0;
+  std::map<std::string, Value> root_parts_;
   std::map<std::string, int> sites_;  ///< dropouts and samples so far, by path
 };
 

@@ -74,39 +74,17 @@ struct Elaborator::Application {
 Value Elaborator::Call(const Expr& expr, Frame& frame) {
   const Expr& callee = *expr.children[0];
   if (callee.kind == ExprKind::Index && callee.children[0]->kind == ExprKind::Name) {
-    const auto part = frame.variables.find(callee.children[0]->name);
-    if (part == frame.variables.end() || part->second.kind != Value::Kind::Part) return {};
-    const std::shared_ptr<const PartInstance> instance = part->second.part;
-    std::vector<Value> indices;
-    std::vector<Loc> locs;
-    for (size_t i = 1; i < callee.children.size(); ++i) {
-      indices.push_back(Eval(*callee.children[i], frame));
-      locs.push_back(callee.children[i]->loc);
-    }
-    return CallPart(expr, *instance, indices, locs, expr.items, frame);
+    const std::string& name = callee.children[0]->name;
+    const auto part = frame.variables.find(name);
+    const std::shared_ptr<const PartInstance> instance =
+        part == frame.variables.end() ? RootPart(name, expr, frame) : part->second.part;
+    return instance ? CallIndexed(expr, *instance, frame) : Value{};
   }
   if (callee.kind != ExprKind::Name) return {};
   const auto part = frame.variables.find(callee.name);
   if (part != frame.variables.end() && part->second.kind == Value::Kind::Part) {
     const std::shared_ptr<const PartInstance> instance = part->second.part;
-    std::vector<Value> indices;
-    std::vector<Loc> locs;
-    if (instance->stack.empty()) return CallPart(expr, *instance, indices, locs, expr.items, frame);
-    for (const AxisItem& item : expr.items) {
-      for (const Name& name : item.names) {
-        const auto variable = frame.variables.find(name.text);
-        const auto constant = declarations_.consts().find(name.text);
-        Value value;
-        if (variable != frame.variables.end()) {
-          value = variable->second;
-        } else if (constant != declarations_.consts().end() && constant->second.whole) {
-          value = WholeNumber(constant->second.value, name.loc);
-        }
-        indices.push_back(value);
-        locs.push_back(name.loc);
-      }
-    }
-    return CallPart(expr, *instance, indices, locs, {}, frame);
+    return CallNamed(expr, *instance, frame);
   }
   if (FindBuiltin(callee.name)) return CallBuiltin(expr, callee.name, frame);
   if (const Function* function = declarations_.Find(callee.name, frame.prelude())) {
@@ -117,8 +95,60 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
     for (const AxisItem& item : expr.items) locs.push_back(item.loc);
     return Apply(expr, *function, *actual, locs, nullptr, frame);
   }
+  if (root_parts_.count(callee.name)) {
+    const auto instance = RootPart(callee.name, expr, frame);
+    return instance ? CallNamed(expr, *instance, frame) : Value{};
+  }
   if (!Resolve(frame, callee.name).empty()) return AxisElement(expr, callee.name, frame);
   return {};
+}
+
+Value Elaborator::CallIndexed(const Expr& expr, const PartInstance& part, Frame& frame) {
+  const Expr& callee = *expr.children[0];
+  std::vector<Value> indices;
+  std::vector<Loc> locs;
+  for (size_t i = 1; i < callee.children.size(); ++i) {
+    indices.push_back(Eval(*callee.children[i], frame));
+    locs.push_back(callee.children[i]->loc);
+  }
+  return CallPart(expr, part, indices, locs, expr.items, frame);
+}
+
+Value Elaborator::CallNamed(const Expr& expr, const PartInstance& part, Frame& frame) {
+  std::vector<Value> indices;
+  std::vector<Loc> locs;
+  if (part.stack.empty()) return CallPart(expr, part, indices, locs, expr.items, frame);
+  for (const AxisItem& item : expr.items) {
+    for (const Name& name : item.names) {
+      const auto variable = frame.variables.find(name.text);
+      const auto constant = declarations_.consts().find(name.text);
+      Value value;
+      if (variable != frame.variables.end()) {
+        value = variable->second;
+      } else if (constant != declarations_.consts().end() && constant->second.whole) {
+        value = WholeNumber(constant->second.value, name.loc);
+      }
+      indices.push_back(value);
+      locs.push_back(name.loc);
+    }
+  }
+  return CallPart(expr, part, indices, locs, {}, frame);
+}
+
+std::shared_ptr<const PartInstance> Elaborator::RootPart(const std::string& name, const Expr& expr,
+                                                         const Frame& frame) {
+  const auto root = root_parts_.find(name);
+  if (root == root_parts_.end() || frame.prelude()) return nullptr;
+  if (frame.key.empty()) return root->second.part;
+  if (frame.function->decl->is_module) return nullptr;  // told where the text was checked
+  const Frame* module = &frame;
+  while (!module->function->decl->is_module) module = module->caller;
+  Report(frame, DiagnosticKind::UnknownFunction, expr.children[0]->loc,
+         "`" + frame.name + "` calls `" + name + "` of the top level, and module `" + module->name +
+             "` calls `" + frame.name + "`")
+      .notes.push_back(
+          "parameters of a module are all below its own path: hand the value over as an argument");
+  return nullptr;
 }
 
 Value Elaborator::CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,

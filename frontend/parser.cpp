@@ -7,10 +7,10 @@
 //            | "const" NAME "=" expr { "," NAME "=" expr }
 //            | ("def" | "module") NAME [ axes ] params "->" type body
 //            | "part" partbind { "," partbind }
-//            | "entry" NAME params ( [ "->" type ] "=" expr
-//                                  | "=" "minimize" expr [ "per" expr ]
-//                                  | "=" "generate" NAME ":" type [ "from" expr ] [ "until" ends ] "by" expr
-//                                    [ "with" options ] ) ;
+//            | "entry" NAME params [ "->" type ] ( "=" result | "{" { stmt NEWLINE } result "}" ) ;
+// result     = expr
+//            | "minimize" expr [ "per" expr ]
+//            | "generate" NAME ":" type [ "from" expr ] [ "until" ends ] "by" expr [ "with" options ] ;
 // ends       = expr | "{" expr { "," expr } "}" ;
 // axisbind   = NAME ( "=" expr | "=" "{" NAME { "," NAME } "}" | "<=" expr ) ;
 // axes       = "[" [ axisitem { "," axisitem } ] "]" ;
@@ -185,13 +185,15 @@ class Parser : public ExpressionParser {
     Advance();
     if (!NeedName(entry.name) || !Params(entry.params)) return false;
     if (Eat(TokenKind::Arrow) && !Type(entry.result.emplace(), true)) return false;
-    if (!Eat(TokenKind::Assign)) {
-      Diagnostic* message = Unexpected("`=`");
-      if (message != nullptr && At(TokenKind::LeftBrace))
-        message->notes.push_back(
-            "the body of an entry is one expression; longer ones are functions that it calls");
+    if (Eat(TokenKind::Assign)) return EntryResult(entry);
+    if (!At(TokenKind::LeftBrace)) {
+      Unexpected("`{` or `=`");
       return false;
     }
+    entry.has_body = true;
+    return Block(entry.body, entry.open_comment, entry.final_comments, true, &entry);
+  }
+  bool EntryResult(EntryDecl& entry) {
     if (entry.result && (At(TokenKind::KeywordMinimize) || At(TokenKind::KeywordGenerate))) {
       if (Diagnostic* message = Unexpected("an expression"))
         message->notes.push_back("only an entry that computes a value declares its type");
@@ -304,9 +306,9 @@ class Parser : public ExpressionParser {
   }
 
   // ---- Statements
-  /// `{ statements }`; with `result`, the last one is an expression.
+  /// `{ statements }`; with `result`, the last one is an expression, or what `entry` gives.
   bool Block(std::vector<Stmt>& body, std::string& open_comment, std::vector<std::string>& final_comments,
-             bool result) {
+             bool result, EntryDecl* entry = nullptr) {
     const Loc open = Here();
     Advance();  // {
     open_comment = TakeTrailingComment(open.offset, nullptr);
@@ -324,7 +326,7 @@ class Parser : public ExpressionParser {
       stmt.loc = Here();
       TakeComments(Here().offset, stmt.comments, stmt.blank_before);
       const size_t start = at_;
-      if (Statement(stmt) &&
+      if (Statement(stmt, entry) &&
           (At(TokenKind::RightBrace) ||
            EndOfLine("statement", stmt.kind == StmtKind::Param || stmt.kind == StmtKind::Part))) {
         stmt.loc = Span(
@@ -344,8 +346,9 @@ class Parser : public ExpressionParser {
       Diagnostic& message =
           diagnostics_.Report(DiagnosticKind::UnusedValue, body[i].loc, "the value of this line is not used");
       message.notes.push_back(
-          result ? "only the last line of a body is its result; give this one a name: `x = ...`"
-                 : "a loop has no result; rebind a name: `x = ...`");
+          !result ? "a loop has no result; rebind a name: `x = ...`"
+          : entry ? "an entry gives one thing, in its last line; give this one a name: `x = ...`"
+                  : "only the last line of a body is its result; give this one a name: `x = ...`");
     }
     if (result && diagnostics_.errors() == errors && (body.empty() || body.back().kind != StmtKind::Result)) {
       Diagnostic& message =
@@ -383,7 +386,7 @@ class Parser : public ExpressionParser {
     return Peek(i).kind == TokenKind::Name && Peek(i + 1).kind == TokenKind::RightParen &&
            Peek(i + 2).kind == TokenKind::Assign;
   }
-  bool Statement(Stmt& stmt) {
+  bool Statement(Stmt& stmt, EntryDecl* entry) {
     switch (Peek().kind) {
       case TokenKind::KeywordParam:
         stmt.kind = StmtKind::Param;
@@ -412,6 +415,7 @@ class Parser : public ExpressionParser {
         break;
     }
     stmt.kind = StmtKind::Result;
+    if (entry != nullptr) return EntryResult(*entry);
     return (stmt.value = Expression()) != nullptr;
   }
   bool Loop(Stmt& stmt) {

@@ -97,9 +97,21 @@ std::string SourceWriter::EntryArguments(Scope& scope, const std::string& growin
   return Join(written);
 }
 
+void SourceWriter::EntryStatements(Scope& scope) {
+  scope.callables = functions_;
+  if (Chance(35))
+    for (size_t i = 0; i < 1 + Below(3); ++i) Statement(scope);
+}
+
+std::string SourceWriter::EntryBody(const Scope& scope, const std::string& result) {
+  if (!scope.lines.empty()) return " {\n" + Indent(scope.lines, 2) + "  " + result + "\n}\n\n";
+  return " =" + One({" ", "\n  "}) + result + "\n\n";
+}
+
 void SourceWriter::ValueEntry() {
   Scope scope = GlobalScope(true);
   const std::string arguments = EntryArguments(scope, "");
+  EntryStatements(scope);
   for (const Callable& part : parts_) scope.callables.push_back(part);
   Expression value = Number(scope, 4);
   for (const Callable& part : parts_) {
@@ -112,13 +124,13 @@ void SourceWriter::ValueEntry() {
   if (kind == 1) value = Truth(scope, 3);
   const bool declared = value.kind == Kind::Number && Chance(30);
   text_ += "entry value" + std::to_string(names_++) + "(" + arguments + ")" +
-           (declared ? " -> [" + Join(Shuffled(value.axes)) + "]" : "") + " =" + One({" ", "\n  "}) +
-           value.text + "\n\n";
+           (declared ? " -> [" + Join(Shuffled(value.axes)) + "]" : "") + EntryBody(scope, value.text);
 }
 
 void SourceWriter::MinimizeEntry() {
   Scope scope = GlobalScope(true);
   const std::string arguments = EntryArguments(scope, "");
+  EntryStatements(scope);
   Expression loss;
   for (int attempt = 0; attempt < 6; ++attempt) {
     scope.callables = parts_;
@@ -149,10 +161,10 @@ void SourceWriter::MinimizeEntry() {
                ? square
                : One({"sum", "mean"}) + "[" + Join(Shuffled(loss.axes)) + predicate + "](" + square + ")";
   }
-  text_ += "entry train" + std::to_string(names_++) + "(" + arguments + ") =\n  minimize " + text;
+  text = "minimize " + text;
   const Expression per = Whole(scope, 2);
-  if (per.axes.empty() && Chance(50)) text_ += One({" per ", "\n    per "}) + "1 + abs(" + per.text + ")";
-  text_ += "\n\n";
+  if (per.axes.empty() && Chance(50)) text += One({" per ", "\n    per "}) + "1 + abs(" + per.text + ")";
+  text_ += "entry train" + std::to_string(names_++) + "(" + arguments + ")" + EntryBody(scope, text);
 }
 
 void SourceWriter::GenerateEntry() {

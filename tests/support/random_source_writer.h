@@ -177,6 +177,9 @@ class SourceWriter {
   void WriteAxes();
   void WriteEntries();
   std::string EntryArguments(Scope& scope, const std::string& growing);
+  void EntryStatements(Scope& scope);
+  /// What follows the arguments: `= result`, or a body with the statements of the scope.
+  std::string EntryBody(const Scope& scope, const std::string& result);
   void ValueEntry();
   void MinimizeEntry();
   void GenerateEntry();
