@@ -58,6 +58,12 @@ struct Expr {
   int height = 1;              ///< longest path down, this node included: bounded by the parser (kMaxHeight)
 };
 
+/// `join[a, b -> c]`, before its values.
+inline bool IsJoin(const Expr& callee) {
+  return callee.kind == ExprKind::Rename && callee.children[0]->kind == ExprKind::Name &&
+         callee.children[0]->name == "join";
+}
+
 /// `[name] [axes]`: no name is float. `vocab[seq]`, `int[seq]`, `bool[pos]`, `[model]`.
 struct TypeExpr {
   std::optional<Name> element;

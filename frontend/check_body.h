@@ -81,6 +81,7 @@ class BodyChecker {
   const PartBind* RootPart(const std::string& name);
   /// Of something in brackets: a part of a stack, `layer[l](x)`.
   void IndexedCall(const Expr& call);
+  void JoinCall(const Expr& call);
   /// Variables that choose a layer, `net[l](x)`.
   void LayerIndices(const Expr& call, const std::string& name);
   void FunctionCall(const Expr& call, const Function* function);

@@ -42,6 +42,10 @@ void BodyChecker::Call(const Expr& call) {
     IndexedCall(call);
     return;
   }
+  if (IsJoin(callee)) {
+    JoinCall(call);
+    return;
+  }
   if (callee.kind != ExprKind::Name) {
     CheckExpr(callee);
     diagnostics_.Report(DiagnosticKind::UnknownFunction, callee.loc,
@@ -121,6 +125,23 @@ void BodyChecker::IndexedCall(const Expr& call) {
   NotCallable(call, name);
 }
 
+void BodyChecker::JoinCall(const Expr& call) {
+  const Expr& arrow = *call.children[0];
+  Axes(arrow.items, false);
+  Axes(arrow.targets, true);
+  if (call.predicate) NoPredicate(call, "join");
+  const size_t given = call.children.size() - 1;
+  if (arrow.targets.size() != 1)
+    diagnostics_.Report(DiagnosticKind::WrongAxisCount, arrow.op_loc,
+                        "`join` gives one axis after the arrow");
+  else if (given != arrow.items.size() || given == 0)
+    diagnostics_
+        .Report(DiagnosticKind::WrongArgumentCount, call.loc,
+                "`join` takes one value for each axis before the arrow, " +
+                    std::to_string(arrow.items.size()) + ", given " + std::to_string(given))
+        .notes.push_back("as in `join[a, b -> c](x, y)`");
+}
+
 void BodyChecker::LayerIndices(const Expr& call, const std::string& name) {
   for (const AxisItem& item : call.items) {
     for (const Name& index : item.names) {
@@ -180,7 +201,8 @@ void BodyChecker::NotCallable(const Expr& call, const std::string& name) {
     std::vector<std::string> names = declarations_.FunctionNames(prelude_);
     for (const auto& [known, other] : locals_)
       if (other.part) names.push_back(known);
-    message += DidYouMean(name, names);
+    message +=
+        name == "join" ? ": its axes stand before it, `join[a, b -> c](x, y)`" : DidYouMean(name, names);
     MayDeclare("def " + name + "(...) -> ...",
                diagnostics_.Report(DiagnosticKind::UnknownFunction, loc, message));
     return;

@@ -174,6 +174,15 @@ class Elaborator {
   bool CheckArgument(const Value& value, const ParamDecl& param, const Frame& callee, const std::string& name,
                      const Expr& argument, const Frame& caller);
 
+  // ---- elaborate_join.cpp
+  struct Joining;
+  Value Join(const Expr& expr, Frame& frame);
+  /// Static axes whose sizes add up, each of its value, else reports.
+  bool JoinsAxes(const Joining& join);
+  /// All numbers or all truth values, and of one type afterwards, else reports.
+  bool JoinsTypes(Joining& join);
+  Value Joined(const Joining& join);
+
   // ---- elaborate_builtins.cpp
   Value CallBuiltin(const Expr& expr, const std::string& name, Frame& frame);
   Value Elementwise(const Expr& expr, const std::string& name, const std::vector<Value>& arguments,

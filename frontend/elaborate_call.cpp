@@ -80,6 +80,7 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
         part == frame.variables.end() ? RootPart(name, expr, frame) : part->second.part;
     return instance ? CallIndexed(expr, *instance, frame) : Value{};
   }
+  if (IsJoin(callee)) return Join(expr, frame);
   if (callee.kind != ExprKind::Name) return {};
   const auto part = frame.variables.find(callee.name);
   if (part != frame.variables.end() && part->second.kind == Value::Kind::Part) {
