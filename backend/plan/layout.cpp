@@ -35,8 +35,12 @@ bool IsViewOp(const Graph& graph, NodeId id) {
       return true;
     case OpKind::Gather: {
       // x at the positions of an axis that runs along x's own, from its start: wpe^[seq] is wpe read as
-      // [seq].
+      // [seq]. Not the diagonal of a value that has both axes.
       const Node& index = graph[node.inputs[1]];
+      const Axis to = index.attributes.axis;
+      if (index.op == OpKind::Positions && to != node.attributes.axis &&
+          Contains(graph.axes_of(node.inputs[0]), to))
+        return false;
       return index.op == OpKind::Positions && index.attributes.axis.root() == node.attributes.axis.root() &&
              node.attributes.axis.ring() == 0 && !index.attributes.axis.difference();
     }
