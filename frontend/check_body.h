@@ -82,8 +82,8 @@ class BodyChecker {
   /// Of something in brackets: a part of a stack, `layer[l](x)`.
   void IndexedCall(const Expr& call);
   void JoinCall(const Expr& call);
-  /// Variables that choose a layer, `net[l](x)`.
-  void LayerIndices(const Expr& call, const std::string& name);
+  /// Variables that choose a layer, `net[l](x)`, or the axis of all.
+  void LayerIndices(const Expr& call);
   void FunctionCall(const Expr& call, const Function* function);
 
   void NoPredicate(const Expr& call, const std::string& name);

@@ -89,7 +89,7 @@ void BodyChecker::CallOfPart(const Expr& call, const std::string& name, const Pa
     PartCall(call, name, bind, 0, &call.items, given);
     return;
   }
-  LayerIndices(call, name);
+  LayerIndices(call);
   PartCall(call, name, bind, call.items.size(), nullptr, given);
 }
 
@@ -142,18 +142,15 @@ void BodyChecker::JoinCall(const Expr& call) {
         .notes.push_back("as in `join[a, b -> c](x, y)`");
 }
 
-void BodyChecker::LayerIndices(const Expr& call, const std::string& name) {
+void BodyChecker::LayerIndices(const Expr& call) {
   for (const AxisItem& item : call.items) {
     for (const Name& index : item.names) {
       Local* variable = FindLocal(index.text);
       if (variable && !variable->part) {
         Use(index.text, *variable);
-      } else if (!variable && !declarations_.IsConst(index.text)) {
-        diagnostics_.Report(
-            IsAxis(index.text) ? DiagnosticKind::LayerIndex : DiagnosticKind::UnknownName, index.loc,
-            IsAxis(index.text) ? "`" + index.text + "` is the axis; one layer is meant: `for l in " +
-                                     index.text + " { ... " + name + "[l](...) }`"
-                               : "unknown name `" + index.text + "`" + DidYouMean(index.text, ValueNames()));
+      } else if (!variable && !declarations_.IsConst(index.text) && !IsAxis(index.text)) {
+        diagnostics_.Report(DiagnosticKind::UnknownName, index.loc,
+                            "unknown name `" + index.text + "`" + DidYouMean(index.text, ValueNames()));
       }
     }
   }

@@ -137,17 +137,11 @@ class Elaborator {
 
   // ---- elaborate_call.cpp: calls of parts and functions; hygiene
   Value Call(const Expr& expr, Frame& frame);
-  /// A call of one part, or of one of a stack whose index is a name.
-  Value CallNamed(const Expr& expr, const PartInstance& part, Frame& frame);
-  Value CallIndexed(const Expr& expr, const PartInstance& part, Frame& frame);
-  /// The part of the top level that a function calls; null after reporting that the function was called from
-  /// a module, whose parameters would not all be below its own path.
-  std::shared_ptr<const PartInstance> RootPart(const std::string& name, const Expr& expr, const Frame& frame);
-  /// `axes`: those that the call gives a part that leaves them open.
-  Value CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,
-                 const std::vector<Loc>& index_locs, const AxisItems& axes, Frame& frame);
+  std::vector<Value> ArgumentsOf(const Expr& call, Frame& frame);
+  /// A call of the body, on given axes; `instance`: of a module.
   Value Apply(const Expr& expr, const Function& function, const std::vector<ir::AxisList>& actual,
-              const std::vector<Loc>& actual_locs, const PartInstance* instance, Frame& caller);
+              const std::vector<Loc>& actual_locs, const PartInstance* instance, std::vector<Value> arguments,
+              Frame& caller);
   struct Application;
   void OpenFrame(Application& call, const PartInstance* instance) const;
   /// What the signature asks for, on the axes of this call.
@@ -182,6 +176,21 @@ class Elaborator {
   /// All numbers or all truth values, and of one type afterwards, else reports.
   bool JoinsTypes(Joining& join);
   Value Joined(const Joining& join);
+
+  // ---- elaborate_parts.cpp: which instance of a module a call means
+  struct PartCall;
+  /// A call of one part, or of one of a stack whose index is a name.
+  Value CallNamed(const Expr& expr, const PartInstance& part, Frame& frame);
+  Value CallIndexed(const Expr& expr, const PartInstance& part, Frame& frame);
+  Value LayerNamed(const Name& name, Frame& frame);
+  /// The part of the top level that a function calls; null after reporting that the function was called from
+  /// a module, whose parameters would not all be below its own path.
+  std::shared_ptr<const PartInstance> RootPart(const std::string& name, const Expr& expr, const Frame& frame);
+  Value CallPart(PartCall call);
+  /// The instance once all indices from number `i` on have chosen.
+  Value Choose(const PartCall& call, size_t i, PartInstance instance);
+  Value ChooseAny(const PartCall& call, size_t i, const PartInstance& instance);
+  Diagnostic& RefuseLayer(const PartCall& call, size_t i, std::string message);
 
   // ---- elaborate_builtins.cpp
   Value CallBuiltin(const Expr& expr, const std::string& name, Frame& frame);

@@ -1,4 +1,4 @@
-// Calls of functions and parts: axis parameters, lifting, hygiene.
+// Calls of functions, and of modules by their parts: axis parameters, lifting, hygiene.
 //
 // An axis parameter keeps its actual axis in the body unless another axis of that name could get there:
 // lifted over in an argument, written in the body, or bound to two parameters. Then it is a fresh copy
@@ -94,7 +94,7 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
     if (!actual) return {};
     std::vector<Loc> locs;
     for (const AxisItem& item : expr.items) locs.push_back(item.loc);
-    return Apply(expr, *function, *actual, locs, nullptr, frame);
+    return Apply(expr, *function, *actual, locs, nullptr, ArgumentsOf(expr, frame), frame);
   }
   if (root_parts_.count(callee.name)) {
     const auto instance = RootPart(callee.name, expr, frame);
@@ -102,92 +102,6 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
   }
   if (!Resolve(frame, callee.name).empty()) return AxisElement(expr, callee.name, frame);
   return {};
-}
-
-Value Elaborator::CallIndexed(const Expr& expr, const PartInstance& part, Frame& frame) {
-  const Expr& callee = *expr.children[0];
-  std::vector<Value> indices;
-  std::vector<Loc> locs;
-  for (size_t i = 1; i < callee.children.size(); ++i) {
-    indices.push_back(Eval(*callee.children[i], frame));
-    locs.push_back(callee.children[i]->loc);
-  }
-  return CallPart(expr, part, indices, locs, expr.items, frame);
-}
-
-Value Elaborator::CallNamed(const Expr& expr, const PartInstance& part, Frame& frame) {
-  std::vector<Value> indices;
-  std::vector<Loc> locs;
-  if (part.stack.empty()) return CallPart(expr, part, indices, locs, expr.items, frame);
-  for (const AxisItem& item : expr.items) {
-    for (const Name& name : item.names) {
-      const auto variable = frame.variables.find(name.text);
-      const auto constant = declarations_.consts().find(name.text);
-      Value value;
-      if (variable != frame.variables.end()) {
-        value = variable->second;
-      } else if (constant != declarations_.consts().end() && constant->second.whole) {
-        value = WholeNumber(constant->second.value, name.loc);
-      }
-      indices.push_back(value);
-      locs.push_back(name.loc);
-    }
-  }
-  return CallPart(expr, part, indices, locs, {}, frame);
-}
-
-std::shared_ptr<const PartInstance> Elaborator::RootPart(const std::string& name, const Expr& expr,
-                                                         const Frame& frame) {
-  const auto root = root_parts_.find(name);
-  if (root == root_parts_.end() || frame.prelude()) return nullptr;
-  if (frame.key.empty()) return root->second.part;
-  if (frame.function->decl->is_module) return nullptr;  // told where the text was checked
-  const Frame* module = &frame;
-  while (!module->function->decl->is_module) module = module->caller;
-  Report(frame, DiagnosticKind::UnknownFunction, expr.children[0]->loc,
-         "`" + frame.name + "` calls `" + name + "` of the top level, and module `" + module->name +
-             "` calls `" + frame.name + "`")
-      .notes.push_back(
-          "parameters of a module are all below its own path: hand the value over as an argument");
-  return nullptr;
-}
-
-Value Elaborator::CallPart(const Expr& expr, const PartInstance& part, const std::vector<Value>& indices,
-                           const std::vector<Loc>& index_locs, const AxisItems& axes, Frame& frame) {
-  const bool open = part.axes.empty() && !part.module->decl->axes.empty();
-  if (indices.size() != part.stack.size() || open == axes.empty()) return {};
-  PartInstance instance = part;
-  for (size_t i = 0; i < indices.size(); ++i) {
-    const Value& index = indices[i];
-    if (!index.ok()) return {};
-    const Axis axis = part.stack[i];
-    const auto refuse = [&](const std::string& message) {
-      Report(frame, DiagnosticKind::LayerIndex, index_locs[i], message)
-          .labels.push_back({part.bind->name.loc, "stacked over " + Show(frame, axis)});
-    };
-    if (TooLarge(frame, index)) return {};
-    const auto number = IntConstant(index);
-    if (!number) {
-      refuse("which part is called must be known at compile time: a number or the variable of a `for`");
-      return {};
-    }
-    if (const Axis element = ElementOf(index); element && element != axis.root()) {
-      refuse("the index runs over `" + element.text() + "`, but `" + part.bind->name.text +
-             "` is stacked over `" + axis.text() + "`");
-      return {};
-    }
-    if (*number < 0 || *number >= axes_->Bound(axis)) {
-      refuse("there is no `" + part.bind->name.text + "[" + std::to_string(*number) + "]`: `" +
-             Show(frame, axis) + "` has " + std::to_string(axes_->Bound(axis)) + " elements");
-      return {};
-    }
-    instance.path = JoinPath(instance.path, std::to_string(*number));
-    instance.key.back().second += "." + std::to_string(*number);
-  }
-  std::vector<Loc> locs;
-  for (const AxisItem& item : open ? axes : part.bind->axes) locs.push_back(item.loc);
-  const auto actual = open ? ResolveGroups(frame, axes) : part.axes;
-  return actual ? Apply(expr, *part.module, *actual, locs, &instance, frame) : Value{};
 }
 
 bool Elaborator::CheckArgument(const Value& value, const ParamDecl& param, const Frame& callee,
@@ -271,12 +185,17 @@ std::optional<AxisList> Elaborator::CheckResult(const Frame& frame, const TypeEx
   return std::nullopt;
 }
 
-Value Elaborator::Apply(const Expr& expr, const Function& function, const std::vector<AxisList>& actual,
-                        const std::vector<Loc>& actual_locs, const PartInstance* instance, Frame& caller) {
-  const FunctionDecl& decl = *function.decl;
-  const size_t given = expr.children.size() - 1;
+std::vector<Value> Elaborator::ArgumentsOf(const Expr& call, Frame& frame) {
   std::vector<Value> arguments;
-  for (size_t i = 1; i <= given; ++i) arguments.push_back(Eval(*expr.children[i], caller));
+  for (size_t i = 1; i < call.children.size(); ++i) arguments.push_back(Eval(*call.children[i], frame));
+  return arguments;
+}
+
+Value Elaborator::Apply(const Expr& expr, const Function& function, const std::vector<AxisList>& actual,
+                        const std::vector<Loc>& actual_locs, const PartInstance* instance,
+                        std::vector<Value> arguments, Frame& caller) {
+  const FunctionDecl& decl = *function.decl;
+  const size_t given = arguments.size();
   if (function.recursive || actual.size() != decl.axes.size() || given > decl.params.size()) return {};
   for (size_t i = given; i < decl.params.size(); ++i)
     if (!decl.params[i].default_value) return {};

@@ -60,6 +60,8 @@ entry nothing(x[a, b]) = sum[b | false](x) + softmax[b | b > 9](x) + mean[b | b 
 entry largest_of_nothing(x[a, b]) = max[b | false](x)
 entry triangle(x[a, b]) = sum[b | b > a](x)
 entry stacked(x[a], y[a]) = stack[pair](x, y)
+entry diagonal(x[a, a', b]) = x[a'(a)]
+entry diagonal_of_sum(x[a, a', b]) -> [b, a] = (x * 2 + b)[a(a')][a' -> a]
 entry joined(x[a, b], y[c]) = join[a, c -> vocab](x * 2, y)
 entry joined_whole(i: vocab[a], j: vocab[c]) = join[c, a -> vocab](j, i)
 entry joined_thrice(x[one], y[pair, b], m[one]) = join[one, pair, one -> model](x, y, m)
@@ -86,6 +88,27 @@ entry norms(x[a, b]) = standardize[a](standardize[b](x))
 entry running(x[a]) = sum[a' | a' <= a](x[a -> a']) + max[a' | a' <= a](x[a -> a'])
 entry convolution(x[ab], w[c]) = convolved(x, w)
 entry many(x[a, b, c, pair, model, one]) = sum[c](x) + max[c](x)
+)");
+}
+
+TEST(Ordinary, StacksAsAWhole) {
+  ExpectAgreement("stacks", R"(
+module Scaled(x[a]) -> [a] {
+  param w[a] ~ normal(0, 1)
+  tanh(x * w)
+}
+module Mixed(x[a]) -> [a] {
+  part each[c] = Scaled
+  softmax[c](sum[a](each[c](x))) @c each[c](x)
+}
+part all[c] = Scaled, mixed = Mixed, grid[c, pair] = Scaled
+entry whole(x[seq, a]) = all[c](x)
+entry own(x[c, a]) = all[c](x)
+entry read(i: c[seq], x[seq, a]) = all[i](x)
+entry last(x[seq, a]) = all[|c| - 1 - c](x)
+entry both(i: c[seq], x[a]) = grid[i, pair](x)
+entry mixture(x[seq, a]) = mixed(x)
+entry train(x[seq, a], i: c[seq]) = minimize sum[seq, a]((mixed(x) + all[i](x)) ^ 2)
 )");
 }
 
