@@ -1,62 +1,82 @@
-// Runs the commands that README.md, docs/ and the READMEs of examples show: fenced blocks marked `sh`; those
-// marked `sh long` are left to the reader. Each file's blocks run in order, in one empty folder that has
-// `examples`, with `heed` in PATH.
+// Runs what README.md, docs/ and the READMEs of examples show (tests/support/document.h says which blocks are
+// what): each file's commands and programs in order, in one empty folder that has `examples`, with `heed` in
+// PATH, and what is printed against what is shown.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "tests/support/document.h"
 #include "tests/support/paths.h"
+#include "tests/support/process.h"
 
 namespace heed::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> ShellBlocks(const std::string& path) {
-  std::vector<std::string> blocks;
-  std::ifstream in(path);
-  std::string line;
-  bool inside = false;
-  while (std::getline(in, line)) {
-    if (line == "```sh") {
-      inside = true;
-      blocks.emplace_back();
-    } else if (line.rfind("```", 0) == 0) {
-      inside = false;
-    } else if (inside) {
-      blocks.back() += line + "\n";
-    }
-  }
-  return blocks;
+size_t CommandBlocks(const std::string& document) {
+  const std::vector<DocumentBlock> blocks = DocumentBlocks(Source(document));
+  return static_cast<size_t>(
+      std::count_if(blocks.begin(), blocks.end(), [](const auto& block) { return block.kind == "sh"; }));
 }
 
-void RunBlocksOf(const std::string& document) {
-  const std::vector<std::string> blocks = ShellBlocks(Source(document));
-  const fs::path folder = fs::temp_directory_path() / ("heed_docs_" + std::to_string(::getpid()));
-  fs::remove_all(folder);
-  fs::create_directories(folder);
-  fs::create_directory_symlink(Source("examples"), folder / "examples");
-  for (const std::string& block : blocks) {
-    const std::string script = (folder / "block.sh").string();
-    std::ofstream(script) << "set -euo pipefail\ncd '" << folder.string() << "'\nexport PATH='" << Binary("")
-                          << "':$PATH\n"
-                          << block;
-    const std::string log = (folder / "log").string();
-    const int status = std::system(("bash " + script + " >" + log + " 2>&1 </dev/null").c_str());
-    std::ifstream in(log);
-    const std::string output((std::istreambuf_iterator<char>(in)), {});
-    EXPECT_EQ(status, 0) << document << ":\n" << block << "\n" << output;
+std::string WithoutTrailingSpaces(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') out.erase(out.find_last_not_of(' ') + 1);
+    out += c;
   }
-  fs::remove_all(folder);
+  return out;
+}
+
+/// The folder in which the blocks of one document run.
+class Reader {
+ public:
+  Reader() { fs::create_directory_symlink(Source("examples"), folder_ / "examples"); }
+
+  /// Follows one block of a document, as a reader would.
+  void Follow(const DocumentBlock& block, const std::string& where) {
+    if (block.kind == "sh") {
+      Run(block.text, where);
+    } else if (block.kind == "output") {
+      EXPECT_NE(printed_.find(block.text), std::string::npos) << where << ": shown is\n"
+                                                              << block.text << "and printed was\n"
+                                                              << printed_;
+    } else if (const std::string program = block.Program(); !program.empty()) {
+      const bool begun = fs::exists(folder_ / program);
+      std::ofstream(folder_ / program, std::ios::app) << (begun ? "\n" : "") << block.text;
+    }
+  }
+
+ private:
+  void Run(const std::string& commands, const std::string& where) {
+    const std::string script = folder_ / "block.sh", log = folder_ / "log";
+    std::ofstream(script) << "set -euo pipefail\ncd '" << (folder_ / ".") << "'\nexport PATH='" << Binary("")
+                          << "':$PATH\n"
+                          << commands;
+    const int status = std::system(("bash " + script + " >" + log + " 2>&1 </dev/null").c_str());
+    printed_ = WithoutTrailingSpaces(FileBytes(log));
+    EXPECT_EQ(status, 0) << where << ":\n" << commands << "\n" << printed_;
+  }
+
+  TemporaryFolder folder_;
+  std::string printed_;  ///< by the last commands
+};
+
+void RunBlocksOf(const std::string& document) {
+  Reader reader;
+  for (const DocumentBlock& block : DocumentBlocks(Source(document))) {
+    reader.Follow(block, document + ":" + std::to_string(block.line));
+  }
 }
 
 TEST(Documents, ReadmeRuns) {
-  ASSERT_GE(ShellBlocks(Source("README.md")).size(), 5u);
+  ASSERT_GE(CommandBlocks("README.md"), 5u);
   RunBlocksOf("README.md");
 }
 
@@ -67,7 +87,7 @@ TEST(Documents, DocsRun) {
 }
 
 TEST(Documents, ExamplesRun) {
-  ASSERT_GE(ShellBlocks(Source("examples/attention/README.md")).size(), 2u);
+  ASSERT_GE(CommandBlocks("examples/attention/README.md"), 2u);
   for (const auto& entry : fs::recursive_directory_iterator(Source("examples"))) {
     if (entry.path().filename() == "README.md") RunBlocksOf(fs::relative(entry.path(), Source("")).string());
   }
