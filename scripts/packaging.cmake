@@ -5,8 +5,9 @@ install(TARGETS heed RUNTIME)
 install(TARGETS heed_runtime ARCHIVE DESTINATION lib/heed)
 install(DIRECTORY ${CMAKE_BINARY_DIR}/kernels DESTINATION lib/heed FILES_MATCHING PATTERN "*.bc")
 install(FILES runtime/abi.h runtime/abi_names.h DESTINATION include/heed)
-install(FILES README.md docs/language.md docs/commands.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.heed" PATTERN "README.md")
+install(FILES README.md CONTRIBUTING.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# With what the tutorial runs on, so that it can be followed from there.
+install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(CODE "
   set(share \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share\")
   file(MAKE_DIRECTORY \"\${share}/man/man1\" \"\${share}/bash-completion/completions\"
