@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -52,6 +54,24 @@ std::vector<std::string> Links(const std::string& document) {
   return links;
 }
 
+/// The anchors of a document's headings, as web pages make them: small letters, hyphens for spaces, no marks.
+std::set<std::string> Anchors(const std::string& path) {
+  std::set<std::string> anchors;
+  for (const std::string& line : DocumentLines(path)) {
+    if (line.empty() || line[0] != '#' || line.find(' ') == std::string::npos) continue;
+    std::string anchor;
+    for (const char c : line.substr(line.find(' ') + 1)) {
+      if (c == ' ') {
+        anchor += '-';
+      } else if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_') {
+        anchor += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      }
+    }
+    anchors.insert(anchor);
+  }
+  return anchors;
+}
+
 std::vector<std::string> Pictures(const std::string& document) {
   std::vector<std::string> pictures;
   for (const std::string& link : Links(document)) {
@@ -88,9 +108,15 @@ TEST(Documents, ExcerptsAreOfTheirFiles) {
 TEST(Documents, LinksLeadSomewhere) {
   for (const std::string& document : Documents()) {
     for (const std::string& link : Links(document)) {
-      if (link.find("://") != std::string::npos || link[0] == '#') continue;
-      const fs::path target = fs::path(Source(document)).parent_path() / link.substr(0, link.find('#'));
-      EXPECT_TRUE(fs::exists(target)) << document << " links to " << link;
+      if (link.find("://") != std::string::npos) continue;
+      const size_t hash = std::min(link.find('#'), link.size());
+      const fs::path self = Source(document);
+      const fs::path target = hash == 0 ? self : self.parent_path() / link.substr(0, hash);
+      ASSERT_TRUE(fs::exists(target)) << document << " links to " << link;
+      if (hash < link.size()) {
+        EXPECT_TRUE(Anchors(target.string()).contains(link.substr(hash + 1)))
+            << document << " links to " << link;
+      }
     }
   }
 }
