@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "ir/attention_operands.h"
 #include "passes/context.h"
 #include "passes/position_mask.h"
 
@@ -50,24 +51,27 @@ class Uses {
   }
 
   /// What a use of the user under `conditions` besides is for `input`: conditions along its own axes stay,
-  /// others must leave something of each of its elements.
-  void Give(NodeId input, const Use& of_user, const std::vector<NodeId>& conditions) {
+  /// others must leave something of each of its elements. Along `together` the user takes whole rows of it,
+  /// and what it is used for may have axes of that name that are others.
+  void Give(NodeId input, const Use& of_user, const std::vector<NodeId>& conditions,
+            const AxisList& together = {}) {
     if (graph_.type(input).dtype != ir::DType::Float) return;
     Use use = of_user;
-    std::vector<NodeId> parts;
-    if (use.kind == Use::Kind::When) parts = Conjuncts(graph_, use.condition);
-    for (NodeId condition : conditions)
-      for (NodeId part : Conjuncts(graph_, condition))
-        if (!IsPadding(part)) parts.push_back(part);
+    const AxisList apart = Minus(graph_.axes_of(input), together);
     NodeId own;
     bool covered = true;
-    for (NodeId part : parts) {
-      if (ContainsAll(graph_.axes_of(input), graph_.axes_of(part))) {
+    const auto add = [&](NodeId part, const AxisList& axes) {
+      if (ContainsAll(axes, graph_.axes_of(part))) {
         own = own ? graph_.And(own, part) : part;
       } else {
-        covered = covered && Covers(part, input);
+        covered = covered && Covers(part, axes);
       }
-    }
+    };
+    if (use.kind == Use::Kind::When)
+      for (NodeId part : Conjuncts(graph_, use.condition)) add(part, apart);
+    for (NodeId condition : conditions)
+      for (NodeId part : Conjuncts(graph_, condition))
+        if (!IsPadding(part)) add(part, graph_.axes_of(input));
     if (use.kind != Use::Kind::Unknown) {
       if (!covered) {
         use = {Use::Kind::Unknown};
@@ -116,9 +120,12 @@ class Uses {
           const size_t number = static_cast<size_t>(std::atoi(name.c_str() + 1)) + 3;
           return number < node.inputs.size() && IsLength(node.inputs[number]);
         };
-        for (NodeId input : node.inputs) {
+        const AxisList key{node.attributes.axis}, scored = Union(node.attributes.axes, key);
+        for (size_t i = 0; i < node.inputs.size(); ++i) {
+          const NodeId input = node.inputs[i];
           const bool all = passes::Covers(region, mask, graph_.axes_of(input), is_length);
-          Give(input, all ? use : Use{Use::Kind::Unknown}, {});
+          Give(input, all ? use : Use{Use::Kind::Unknown}, {},
+               i == ir::AttentionOperands::kValue ? key : scored);
         }
         return;
       }
@@ -126,15 +133,14 @@ class Uses {
         break;
     }
     const NodeId mask = ir::MaskOf(node);
+    const AxisList row = ir::KeepsAxes(node.op) ? node.attributes.axes : AxisList{};
     for (NodeId input : node.inputs)
-      if (input != mask) Give(input, use, mask ? std::vector<NodeId>{mask} : std::vector<NodeId>{});
+      if (input != mask) Give(input, use, mask ? std::vector<NodeId>{mask} : std::vector<NodeId>{}, row);
   }
 
-  bool Covers(NodeId mask, NodeId operand) {
-    const auto [known, fresh] = covers_.try_emplace({mask, graph_.axes_of(operand)}, false);
-    if (fresh)
-      known->second =
-          passes::Covers(graph_, mask, graph_.axes_of(operand), [&](NodeId id) { return IsLength(id); });
+  bool Covers(NodeId mask, const AxisList& own) {
+    const auto [known, fresh] = covers_.try_emplace({mask, own}, false);
+    if (fresh) known->second = passes::Covers(graph_, mask, own, [&](NodeId id) { return IsLength(id); });
     return known->second;
   }
 

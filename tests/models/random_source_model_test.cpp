@@ -49,6 +49,37 @@ TEST(RandomSource, WhatIsAcceptedRuns) {
   EXPECT_GE(accepted * 10, count * 7) << "too few programs are well typed";
 }
 
+/// Programs in which faults were found, reduced.
+constexpr const char* kFound[] = {
+    // A condition on some elements of a softmax is none on its inputs along that axis.
+    R"(axis c = 3, b = 4, vocab = 5, s <= 7
+module Net(x: vocab[s]) -> [b, c, vocab] {
+  param table[vocab, c] ~ normal(0, 1)
+  softmax[vocab | b == 3](erf(0.5 * table)) + log_softmax[vocab](tanh(table))
+}
+part net = Net
+entry train(x: vocab[s]) = minimize sum[c, vocab, b | vocab >= 2](net(x))
+)",
+    // Nor is one on some values of an attention a condition on what its queries and keys are multiplied
+    // along.
+    R"(axis vocab = 5, key = 4, s <= 7
+module Net(x: vocab[s]) -> [s, key] {
+  param E[vocab, key] ~ normal(0, 1), F[vocab, key] ~ normal(0, 1), G[vocab, key] ~ normal(0, 1)
+  softmax[s' | s' <= s](sin(E[x]) @key sin(F[x])[s -> s']) @s' sin(G[x])[s -> s']
+}
+part net = Net
+entry train(x: vocab[s]) = minimize sum[s, key | key >= 2](net(x))
+)",
+};
+
+TEST(RandomSource, WhatWasFoundStaysMended) {
+  for (const std::string text : kFound) {
+    const SourceOutcome outcome = CheckSourceApart(text, 1);
+    EXPECT_TRUE(outcome.accepted) << outcome.refusal << "\n" << text;
+    EXPECT_EQ(outcome.failure, "") << text;
+  }
+}
+
 TEST(RandomSource, ASeedIsAProgram) {
   for (uint64_t seed = 1; seed <= 20; ++seed)
     EXPECT_EQ(RandomSource({.seed = seed}), RandomSource({.seed = seed}));
