@@ -199,10 +199,17 @@ SourceWriter::Maybe SourceWriter::Call(Scope& scope, int depth) {
   if (scope.callables.empty()) return {};
   const Callable callee = Chance(40) ? scope.callables.back() : Any(scope.callables);
   std::map<std::string, std::string> actual;
+  Maybe whole;  // what chooses a layer, if that is no constant
   std::string arguments = callee.name;
   if (callee.several_layers) {
     uses_layers_ = true;
-    arguments += !scope.loop.empty() && Chance(80) ? "[" + scope.loop + "]" : One({"[0]", "[layer(0)]"});
+    if (Chance(25)) {
+      whole = {"layer", kPrimary, Kind::Whole, {"layer"}};
+      if (options_.several_indices && Chance(40)) whole = Element(scope, "layer", depth - 1);
+      arguments += "[" + whole->text + "]";
+    } else {
+      arguments += !scope.loop.empty() && Chance(80) ? "[" + scope.loop + "]" : One({"[0]", "[layer(0)]"});
+    }
   }
   Names taken;
   if (callee.bound.empty() && !callee.formals.empty()) {
@@ -257,6 +264,14 @@ SourceWriter::Maybe SourceWriter::Call(Scope& scope, int depth) {
   result.text = arguments + "(" + Join(given) + ")";
   result.level = kPrimary;
   result.axes = Union(lifted, Names(own.begin(), own.end()));
+  if (whole) {
+    if (taken.count("layer") || callee.mentions.count("layer")) return {};
+    for (const std::string& axis : own)
+      if (whole->axes.count(axis)) return {};
+    result.axes = Union(result.axes, whole->axes);
+    result.text_seen = result.text_seen || whole->text_seen;
+    result.read = true;
+  }
   if (!Fits(scope, result.axes)) return {};
   result.bound = callee.result_bound;
   return result;

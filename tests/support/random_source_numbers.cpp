@@ -483,6 +483,12 @@ SourceWriter::Maybe SourceWriter::Renamed(Scope& scope, int depth) {
                      {"ab"});
   }
   const std::string twin = from + "'";
+  if (x.axes.count(twin) && !Grows(scope, from) && (options_.several_indices || !x.read) && Chance(40)) {
+    x.text += "[" + twin + "(" + from + ")]";  // the diagonal
+    x.axes.erase(twin);
+    x.read = true;
+    return x;
+  }
   if (x.axes.count(twin) && !Grows(scope, from)) return becomes({from, twin}, {twin, from});
   if (!x.axes.count(twin) && Chance(60)) return becomes({from}, {twin});
   if (from.back() == '\'' && !x.axes.count(Root(from))) return becomes({from}, {Root(from)});
@@ -496,13 +502,27 @@ SourceWriter::Maybe SourceWriter::Renamed(Scope& scope, int depth) {
 SourceWriter::Maybe SourceWriter::Stacked(Scope& scope, int depth) {
   if (scope.axes[0].formal) return {};
   Expression a = Number(scope, depth - 1), b = Number(scope, depth - 1);
+  const auto result_of = [&](const std::string& text) {
+    Expression result = Infix(",", kOr, a, b, Kind::Number);
+    result.text = text;
+    result.level = kPrimary;
+    result.bound = std::max(a.bound, b.bound);
+    result.grain = a.exact() && b.exact() ? std::max(a.grain, b.grain) : -1;
+    return result;
+  };
+  if (Chance(40) && !a.axes.count("both") && !b.axes.count("both")) {
+    a = WithAxis(scope, a, "a");
+    b = WithAxis(scope, b, "b");
+    Expression result = result_of("join[a, b -> both](" + a.text + ", " + b.text + ")");
+    result.axes = Union(Minus(a.axes, {"a"}), Minus(b.axes, {"b"}));
+    result.axes.insert("both");
+    result.read = true;
+    if (!Fits(scope, result.axes)) return {};
+    return result;
+  }
   if (a.axes.count("pair") || b.axes.count("pair")) return {};
-  Expression result = Infix(",", kOr, a, b, Kind::Number);
-  result.text = "stack[pair](" + a.text + ", " + b.text + ")";
-  result.level = kPrimary;
+  Expression result = result_of("stack[pair](" + a.text + ", " + b.text + ")");
   result.axes.insert("pair");
-  result.bound = std::max(a.bound, b.bound);
-  result.grain = a.exact() && b.exact() ? std::max(a.grain, b.grain) : -1;
   return result;
 }
 

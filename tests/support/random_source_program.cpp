@@ -30,6 +30,8 @@ void SourceWriter::WriteAxes() {
     axes_.push_back({"ab", axes_[0].size * axes_[1].size});
     binds.push_back("ab = |a| * |b|");
   }
+  axes_.push_back({"both", axes_[0].size + axes_[1].size});
+  binds.push_back("both = |a| + |b|");
   std::shuffle(binds.begin(), binds.end(), random_);
   const size_t cut = Below(binds.size());
   std::vector<std::string> first(binds.begin(), binds.begin() + static_cast<long>(cut)),
