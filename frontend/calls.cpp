@@ -12,7 +12,8 @@ const PartBind* RootPartOf(const Declarations& declarations, const Expr& call) {
   const bool indexed = callee.kind == ExprKind::Index;
   const Expr& base = indexed ? *callee.children[0] : callee;
   if (base.kind != ExprKind::Name) return nullptr;
-  if (!indexed && (FindBuiltin(base.name) || declarations.Find(base.name, false))) return nullptr;
+  if (!indexed && (declarations.BuiltinCalled(base.name, false) || declarations.Find(base.name, false)))
+    return nullptr;
   return declarations.FindPart(base.name);
 }
 

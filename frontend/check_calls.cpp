@@ -60,7 +60,7 @@ void BodyChecker::Call(const Expr& call) {
     CallOfPart(call, name, *local->part, given);
     return;
   }
-  if (const Builtin* builtin = FindBuiltin(name)) {
+  if (const Builtin* builtin = declarations_.BuiltinCalled(name, prelude_)) {
     Axes(call.items, true);
     BuiltinCall(call, *builtin, given);
     return;

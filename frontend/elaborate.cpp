@@ -176,7 +176,7 @@ AxisList Elaborator::OrderOf(const EntryDecl& decl, const Frame& frame, const En
     const Expr& callee = *decl.value->children[0];
     const auto part = frame.variables.find(callee.name);
     if (callee.kind == ExprKind::Index || (part != frame.variables.end() && part->second.part) ||
-        (!FindBuiltin(callee.name) && declarations_.Find(callee.name, false)))
+        (!declarations_.BuiltinCalled(callee.name, false) && declarations_.Find(callee.name, false)))
       return value.order;
   }
   AxisList order;

@@ -204,6 +204,9 @@ class Elaborator {
   Value Dropout(const Expr& expr, const std::vector<Value>& arguments, Frame& frame);
   /// Logits whose largest is a draw from their softmax.
   ir::NodeId Noisy(const Value& logits, Frame& frame);
+  // elaborate_order.cpp
+  ir::NodeId Rank(ir::NodeId x, const ir::AxisList& axes, ir::NodeId mask);
+  ir::NodeId LogSumExp(ir::NodeId x, const ir::AxisList& axes, ir::NodeId mask);
   std::string RandomSite(const Frame& frame);  ///< the next one of an instance
   ir::NodeId ExampleNumber();
   Value Stack(const Expr& expr, ir::Axis axis, const std::vector<Value>& arguments, Frame& frame);

@@ -131,6 +131,8 @@ Value Elaborator::Reduction(const Expr& expr, const std::string& name, const Axi
   if (name == "softmax" || name == "log_softmax")
     return Tensor(
         graph_->Reduce(name == "softmax" ? OpKind::Softmax : OpKind::LogSoftmax, x.node, axes, mask), all);
+  if (name == "rank") return Tensor(Rank(x.node, axes, mask), all);
+  if (name == "logsumexp") return Tensor(LogSumExp(x.node, axes, mask), rest);
   if (name == "max") return Tensor(graph_->Reduce(OpKind::Max, x.node, axes, mask), rest);
   if (name == "argmax" || name == "sample")
     return Tensor(graph_->Reduce(OpKind::Argmax, x.node, axes, mask), rest);

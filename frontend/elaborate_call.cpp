@@ -87,7 +87,7 @@ Value Elaborator::Call(const Expr& expr, Frame& frame) {
     const std::shared_ptr<const PartInstance> instance = part->second.part;
     return CallNamed(expr, *instance, frame);
   }
-  if (FindBuiltin(callee.name)) return CallBuiltin(expr, callee.name, frame);
+  if (declarations_.BuiltinCalled(callee.name, frame.prelude())) return CallBuiltin(expr, callee.name, frame);
   if (const Function* function = declarations_.Find(callee.name, frame.prelude())) {
     if (function->decl->is_module) return {};
     const auto actual = ResolveGroups(frame, expr.items);

@@ -178,19 +178,33 @@ std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope,
 const std::vector<Builtin>& Builtins() {
   constexpr int kMany = 1000000;
   static const std::vector<Builtin> builtins = {
-      {"exp", 1, 1, 0, 0, false},        {"log", 1, 1, 0, 0, false},
-      {"sqrt", 1, 1, 0, 0, false},       {"sin", 1, 1, 0, 0, false},
-      {"cos", 1, 1, 0, 0, false},        {"tanh", 1, 1, 0, 0, false},
-      {"sigmoid", 1, 1, 0, 0, false},    {"erf", 1, 1, 0, 0, false},
-      {"relu", 1, 1, 0, 0, false},       {"abs", 1, 1, 0, 0, false},
-      {"floor", 1, 1, 0, 0, false},      {"min", 2, 2, 0, 0, false},
-      {"max", 1, 2, 0, kMany, true},     {"where", 3, 3, 0, 0, false},
-      {"sum", 1, 1, 1, kMany, true},     {"mean", 1, 1, 1, kMany, true},
-      {"argmax", 1, 1, 1, 1, true},      {"sample", 1, 1, 1, 1, true},
-      {"softmax", 1, 1, 1, kMany, true}, {"log_softmax", 1, 1, 1, kMany, true},
-      {"onehot", 1, 1, 1, 1, false},     {"stack", 1, kMany, 1, 1, false},
-      {"unpack", 1, 1, 1, 1, false},     {"stop", 1, 1, 0, 0, false},
+      {"exp", 1, 1, 0, 0, false},
+      {"log", 1, 1, 0, 0, false},
+      {"sqrt", 1, 1, 0, 0, false},
+      {"sin", 1, 1, 0, 0, false},
+      {"cos", 1, 1, 0, 0, false},
+      {"tanh", 1, 1, 0, 0, false},
+      {"sigmoid", 1, 1, 0, 0, false},
+      {"erf", 1, 1, 0, 0, false},
+      {"relu", 1, 1, 0, 0, false},
+      {"abs", 1, 1, 0, 0, false},
+      {"floor", 1, 1, 0, 0, false},
+      {"min", 2, 2, 0, 0, false},
+      {"max", 1, 2, 0, kMany, true},
+      {"where", 3, 3, 0, 0, false},
+      {"sum", 1, 1, 1, kMany, true},
+      {"mean", 1, 1, 1, kMany, true},
+      {"argmax", 1, 1, 1, 1, true},
+      {"sample", 1, 1, 1, 1, true},
+      {"softmax", 1, 1, 1, kMany, true},
+      {"log_softmax", 1, 1, 1, kMany, true},
+      {"onehot", 1, 1, 1, 1, false},
+      {"stack", 1, kMany, 1, 1, false},
+      {"unpack", 1, 1, 1, 1, false},
+      {"stop", 1, 1, 0, 0, false},
       {"dropout", 2, 2, 0, 0, false},
+      {"rank", 1, 1, 1, kMany, true, true},
+      {"logsumexp", 1, 1, 1, kMany, true, true},
   };
   return builtins;
 }
@@ -245,7 +259,7 @@ void Declarations::Clash(const Name& name, std::string_view what) {
 
 bool Declarations::Declare(const Name& name, std::string_view what, const AxisBind* axis,
                            const ConstBind* constant) {
-  if (FindBuiltin(name.text)) {
+  if (const Builtin* builtin = FindBuiltin(name.text); builtin && !builtin->yields) {
     diagnostics_.Report(DiagnosticKind::ReservedName, name.loc,
                         "`" + name.text + "` is built in; choose another name");
     return false;
@@ -480,6 +494,12 @@ std::optional<int64_t> Declarations::NamedElement(const Expr& call) const {
   for (size_t i = 0; i < names.size(); ++i)
     if (names[i].text == call.children[1]->name) return static_cast<int64_t>(i);
   return std::nullopt;
+}
+
+const Builtin* Declarations::BuiltinCalled(const std::string& name, bool prelude) const {
+  const Builtin* builtin = FindBuiltin(name);
+  const bool own = builtin && builtin->yields && !prelude && (Find(name, false) || FindPart(name));
+  return own ? nullptr : builtin;
 }
 
 const PartBind* Declarations::FindPart(const std::string& name) const {

@@ -68,6 +68,7 @@ struct Builtin {
   int min_arguments, max_arguments;
   int min_axes, max_axes;
   bool predicate;
+  bool yields = false;  ///< a program may declare the name for something of its own
 };
 const Builtin* FindBuiltin(const std::string& name);
 const std::vector<Builtin>& Builtins();
@@ -93,6 +94,9 @@ class Declarations {
   const std::vector<std::unique_ptr<Function>>& functions() const { return functions_; }
   const std::vector<const PartBind*>& parts() const { return parts_; }
   const PartBind* FindPart(const std::string& name) const;
+  /// The built-in function that a call of this name means; null: none, or something of the program goes
+  /// first.
+  const Builtin* BuiltinCalled(const std::string& name, bool prelude) const;
   const std::vector<const EntryDecl*>& entries() const { return entries_; }
   std::vector<std::string> AxisNames() const;
   std::vector<std::string> FunctionNames(bool from_prelude) const;

@@ -393,8 +393,8 @@ SourceWriter::Maybe SourceWriter::Reduction(Scope& scope, int depth) {
   }
   std::vector<std::string> along = Shuffled(axes);
   along.resize(1 + Below(std::min<size_t>(along.size(), 2)));
-  const int kind = static_cast<int>(Below(6));
-  const bool empty_is_infinite = kind == 2 || kind == 3;
+  const int kind = static_cast<int>(Below(7));
+  const bool empty_is_infinite = kind == 2 || kind == 3 || kind == 6;
   std::optional<Expression> predicate;
   if (Chance(45))
     predicate = empty_is_infinite ? SomewhereTrue(scope, along, depth - 1) : Truth(scope, depth - 1);
@@ -410,12 +410,16 @@ SourceWriter::Maybe SourceWriter::Reduction(Scope& scope, int depth) {
     result.text_seen = result.text_seen || mask->text_seen;
   }
   const int64_t count = Elements(scope, Names(along.begin(), along.end()));
-  static const char* const kNames[] = {"sum", "mean", "max", "log_softmax", "softmax", "sum"};
+  static const char* const kNames[] = {"sum", "mean", "max", "log_softmax", "softmax", "sum", "logsumexp"};
   result.text = kNames[kind] + AxisArguments(along, mask) + "(" + x.text + ")";
   switch (kind) {
     case 2:
       break;
     case 1:
+      result.grain = -1;
+      break;
+    case 6:
+      result.bound = x.bound + std::log(static_cast<double>(count));
       result.grain = -1;
       break;
     case 3:

@@ -217,6 +217,15 @@ Expression SourceWriter::Element(Scope& scope, const std::string& axis, int dept
       std::optional<Expression> predicate;
       if (Chance(35)) predicate = SomewhereTrue(scope, {axis}, depth - 1);
       if (predicate && !Fits(scope, Union(x.axes, predicate->axes))) predicate.reset();
+      const bool ranks = x.exact() && Chance(30);  // an int, and along the same axis
+      if (ranks) {
+        result.text = axis + "(rank" + AxisArguments({axis}, predicate ? &*predicate : nullptr) + "(" +
+                      x.text + ") % |" + axis + "|)";
+        result.axes = predicate ? Union(x.axes, predicate->axes) : x.axes;
+        result.text_seen = x.text_seen || (predicate && predicate->text_seen);
+        result.read = true;
+        return result;
+      }
       result.text = One({"argmax", "argmax", "sample"}) +
                     AxisArguments({axis}, predicate ? &*predicate : nullptr) + "(" + x.text + ")";
       result.axes = Minus(predicate ? Union(x.axes, predicate->axes) : x.axes, {axis});
