@@ -46,6 +46,13 @@ std::optional<OpKind> OpNamed(std::string_view name) {
   return found == names.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::optional<OpKind> OpCalled(std::string_view function, Family family) {
+  if (function.empty()) return std::nullopt;
+  for (const OpInfo& info : Table())
+    if (info.family == family && info.function == function) return info.kind;
+  return std::nullopt;
+}
+
 NodeId MaskOf(const Node& node) {
   size_t operands = 0;
   if (IsReduce(node.op)) operands = 1;

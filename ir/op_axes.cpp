@@ -54,6 +54,7 @@ struct Op<OpKind::Rename> {
 template <>
 struct Op<OpKind::Slice> {
   static constexpr std::string_view kDoc = "one element of a static axis";
+  static constexpr std::string_view kFunction = "unpack";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     const Type& x = graph.type(inputs[0]);
     Require(Contains(x.axes, at.axis), "the value lacks " + at.axis.text());
@@ -97,6 +98,7 @@ struct Op<OpKind::Split> {
 template <>
 struct Op<OpKind::Stack> {
   static constexpr std::string_view kDoc = "one input for each element of a static axis";
+  static constexpr std::string_view kFunction = "stack";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     Require(!graph.axes().IsDynamic(at.axis) &&
                 static_cast<int64_t>(inputs.size()) == graph.axes().Bound(at.axis),

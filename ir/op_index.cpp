@@ -39,6 +39,7 @@ struct Op<OpKind::Gather> {
 template <>
 struct Op<OpKind::Onehot> {
   static constexpr std::string_view kDoc = "1 where the position along an axis is the index, else 0";
+  static constexpr std::string_view kFunction = "onehot";
   static constexpr std::string_view kNoGradient = "steps are flat";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     RequireInt(graph, inputs[0]);

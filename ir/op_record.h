@@ -1,8 +1,11 @@
 // How the records of ops are written; private to ir/op_*.cpp.
 //
-// Everything about one op is one specialisation of Op<kind>: kDoc, Infer (usually inherited from its family),
-// Eval (pointwise), Vjp or kNoGradient with the reason, and kSample where the default will not do. A line of
-// ops.def without its record does not compile; a family without its file does not link.
+// Everything about one op is one specialisation of Op<kind>:
+//   kDoc, Infer (usually inherited from its family), and Vjp or kNoGradient with the reason;
+//   of a pointwise op also Eval, kElements, kCost, kTrends, kVector and, beside Vjp, kKeepsZero (op.h);
+//   kFunction where programs call it by a name, kSample where the default will not do.
+// A line of ops.def without its record, or a record that leaves something out, does not compile; a family
+// without its file does not link.
 #pragma once
 
 #include <initializer_list>
@@ -67,29 +70,47 @@ inline Cotangents OfFloats(const Graph& graph, NodeId node, Cotangents cotangent
   return cotangents;
 }
 
-template <OpKind kKind>
-OpInfo Describe(std::string_view name, Family family, int inputs) {
+/// What holds of numbers, and what machines do.
+template <class Record>
+void DescribePointwise(OpInfo& info) {
+  static_assert(requires { Record::kElements; }, "kElements: from which elements to which does the op lead?");
+  static_assert(requires { Record::kCost; }, "kCost: what does one element cost?");
+  static_assert(requires { Record::kTrends; }, "kTrends: does the result rise or fall with each operand?");
+  static_assert(requires { Record::kVector; }, "kVector: what computes a vector of elements?");
+  static_assert(
+      requires { Record::kNoGradient; } || requires { Record::kKeepsZero; },
+      "kKeepsZero: does a cotangent of 0 stay 0, whatever the operands are?");
+  info.elements = Record::kElements;
+  info.cost = Record::kCost;
+  info.trends = Record::kTrends;
+  info.vector = Record::kVector;
+  if constexpr (requires { Record::kKeepsZero; }) info.keeps_zero = Record::kKeepsZero;
+  info.eval = [](std::span<const double> arguments) -> double {
+    if constexpr (requires { Record::Eval(0., 0., 0.); }) {
+      return Record::Eval(arguments[0], arguments[1], arguments[2]);
+    } else if constexpr (requires { Record::Eval(0., 0.); }) {
+      return Record::Eval(arguments[0], arguments[1]);
+    } else {
+      return Record::Eval(arguments[0]);
+    }
+  };
+}
+
+template <OpKind kKind, Family kFamily>
+OpInfo Describe(std::string_view name, int inputs) {
   using Record = Op<kKind>;
-  OpInfo info{kKind, name, family, inputs, Record::kDoc, false, {}, {}, &Record::Infer, nullptr, nullptr};
+  OpInfo info{.kind = kKind, .name = name, .family = kFamily, .inputs = inputs, .doc = Record::kDoc};
+  info.infer = &Record::Infer;
+  if constexpr (requires { Record::kFunction; }) info.function = Record::kFunction;
   if constexpr (requires { Record::kSample; }) info.sample = Record::kSample;
-  if constexpr (requires { Record::kPointwise; }) {
-    info.eval = [](std::span<const double> arguments) -> double {
-      if constexpr (requires { Record::Eval(0., 0., 0.); }) {
-        return Record::Eval(arguments[0], arguments[1], arguments[2]);
-      } else if constexpr (requires { Record::Eval(0., 0.); }) {
-        return Record::Eval(arguments[0], arguments[1]);
-      } else {
-        return Record::Eval(arguments[0]);
-      }
-    };
-  }
+  if constexpr (kFamily == Family::Pointwise) DescribePointwise<Record>(info);
   constexpr bool kNone = requires { Record::kNoGradient; };
   if constexpr (kNone) {
     info.no_gradient = Record::kNoGradient;
   } else {
     info.differentiable = true;
     info.vjp = [](Graph& graph, NodeId node, NodeId d) -> Cotangents {
-      if constexpr (requires { Record::kPointwise; }) {
+      if constexpr (kFamily == Family::Pointwise) {
         const std::vector<NodeId>& in = graph[node].inputs;
         const auto e = [&](NodeId id) { return Expr{&graph, id}; };
         if constexpr (requires { Record::Vjp(e(d), e(d), e(d), e(d), e(d)); }) {
@@ -112,7 +133,7 @@ template <Family kFamily>
 void DescribeFamily(std::span<OpInfo> table) {
 #define HEED_OP(Name, text, OpFamily, inputs)                                                 \
   if constexpr (Family::OpFamily == kFamily) {                                                \
-    table[static_cast<size_t>(OpKind::Name)] = Describe<OpKind::Name>(text, kFamily, inputs); \
+    table[static_cast<size_t>(OpKind::Name)] = Describe<OpKind::Name, kFamily>(text, inputs); \
   }
 #include "ir/ops.def"
 }

@@ -43,6 +43,7 @@ Cotangents Masked(Graph& graph, const Node& node, NodeId t) {
 template <>
 struct Op<OpKind::Argmax> {
   static constexpr std::string_view kDoc = "the position of the first largest element along one axis";
+  static constexpr std::string_view kFunction = "argmax";
   static constexpr std::string_view kNoGradient = "steps are flat";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     Require(at.axes.size() == 1, "along exactly one axis");
@@ -54,6 +55,7 @@ template <>
 struct Op<OpKind::LogSoftmax> : KeepingOp {
   static constexpr std::string_view kDoc =
       "the logarithm of softmax, computed stably; -infinity where masked";
+  static constexpr std::string_view kFunction = "log_softmax";
   static Cotangents Vjp(Graph& graph, const Node& node, NodeId self, NodeId d) {
     const NodeId total = graph.Reduce(OpKind::Sum, d, node.attributes.axes, MaskOf(node));
     return Masked(graph, node, graph.Sub(d, graph.Mul(graph.Pointwise(OpKind::Exp, {self}), total)));
@@ -63,6 +65,7 @@ struct Op<OpKind::LogSoftmax> : KeepingOp {
 template <>
 struct Op<OpKind::Max> {
   static constexpr std::string_view kDoc = "the largest element; the gradient goes to the first largest";
+  static constexpr std::string_view kFunction = "max";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     const DType dtype = graph.type(inputs[0]).dtype;
     Require(dtype != DType::Bool, "the largest truth value");
@@ -95,6 +98,7 @@ struct Op<OpKind::Max> {
 template <>
 struct Op<OpKind::Softmax> : KeepingOp {
   static constexpr std::string_view kDoc = "exp(x) divided by its sum, computed stably; 0 where masked";
+  static constexpr std::string_view kFunction = "softmax";
   static Cotangents Vjp(Graph& graph, const Node& node, NodeId self, NodeId d) {
     const NodeId total = graph.Reduce(OpKind::Sum, graph.Mul(self, d), node.attributes.axes, MaskOf(node));
     return Masked(graph, node, graph.Mul(self, graph.Sub(d, total)));
@@ -104,6 +108,7 @@ struct Op<OpKind::Softmax> : KeepingOp {
 template <>
 struct Op<OpKind::Sum> {
   static constexpr std::string_view kDoc = "the sum; of truth values the number of true ones";
+  static constexpr std::string_view kFunction = "sum";
   static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
     const DType dtype = graph.type(inputs[0]).dtype;
     return {ReduceOp::Removed(graph, inputs, at), dtype == DType::Bool ? DType::Int : dtype, {}};

@@ -19,37 +19,9 @@ struct Differences::Form {
 
 namespace {
 
-bool IsComparison(OpKind op) {
-  switch (op) {
-    case OpKind::Eq:
-    case OpKind::Ge:
-    case OpKind::Gt:
-    case OpKind::Le:
-    case OpKind::Lt:
-    case OpKind::Ne:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool IsDearOp(OpKind op) {
-  switch (op) {
-    case OpKind::Cos:
-    case OpKind::Div:
-    case OpKind::Erf:
-    case OpKind::Exp:
-    case OpKind::Gather:
-    case OpKind::Log:
-    case OpKind::Pow:
-    case OpKind::Sigmoid:
-    case OpKind::Sin:
-    case OpKind::Sqrt:
-    case OpKind::Tanh:
-      return true;
-    default:
-      return ir::IsReduce(op) || op == OpKind::Contract;
-  }
+  if (ir::IsPointwise(op)) return ir::Info(op).cost >= ir::Cost::Division;
+  return op == OpKind::Gather || ir::IsReduce(op) || op == OpKind::Contract;
 }
 
 }  // namespace
@@ -77,7 +49,7 @@ Differences::Kind Differences::Compute(NodeId id) {
   if (!Contains(node.type.axes, query_) && !Contains(node.type.axes, key_)) return Kind::kFree;
   Form form;
   if (node.type.dtype == DType::Int && Linear(id, {}, form)) return Kind::kDifference;
-  if (IsComparison(node.op) && Linear(node.inputs[0], node.inputs[1], form)) return Kind::kDifference;
+  if (ir::IsComparison(node.op) && Linear(node.inputs[0], node.inputs[1], form)) return Kind::kDifference;
   const ir::Attributes& at = node.attributes;
   bool keeps = false;
   switch (ir::Info(node.op).family) {

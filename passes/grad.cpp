@@ -70,25 +70,13 @@ class Reverse {
   /// 0 where the value is not needed. Nothing is done for derivatives that are finite whatever the value.
   void Guard(NodeId id, NodeId d, std::vector<NodeId>& cotangents) {
     const Node& node = graph_[id];
+    if (ir::IsPointwise(node.op)) {
+      if (ir::Info(node.op).keeps_zero) return;
+      for (size_t i = 0; i < cotangents.size(); ++i)
+        if (!TimesANumber(node, i)) cotangents[i] = WhereNeeded(id, d, {}, cotangents[i]);
+      return;
+    }
     switch (node.op) {
-      case OpKind::Mul:
-        for (size_t i : {0, 1}) {
-          const Node& factor = graph_[node.inputs[1 - i]];
-          if (factor.op != OpKind::Const || !std::isfinite(factor.attributes.number))
-            cotangents[i] = WhereNeeded(id, d, {}, cotangents[i]);
-        }
-        return;
-      case OpKind::Pow:
-        cotangents[1] = WhereNeeded(id, d, {}, cotangents[1]);
-        [[fallthrough]];
-      case OpKind::Cos:
-      case OpKind::Erf:
-      case OpKind::Exp:
-      case OpKind::Sigmoid:
-      case OpKind::Sin:
-      case OpKind::Tanh:
-        cotangents[0] = WhereNeeded(id, d, {}, cotangents[0]);
-        return;
       case OpKind::LogSoftmax:
       case OpKind::Softmax:
         cotangents[0] = WhereNeeded(id, d, node.attributes.axes, cotangents[0]);
@@ -112,6 +100,13 @@ class Reverse {
       default:
         return;
     }
+  }
+
+  /// Whether operand `i` is multiplied by a finite number.
+  bool TimesANumber(const Node& node, size_t i) const {
+    if (node.op != OpKind::Mul) return false;
+    const Node& factor = graph_[node.inputs[1 - i]];
+    return factor.op == OpKind::Const && std::isfinite(factor.attributes.number);
   }
 
   /// `value` where node `id`, whose cotangent is d, is needed for some element along `axes`; else 0.

@@ -127,8 +127,6 @@ Range Prover::Compute(NodeId id) {
     case OpKind::Merge:
     case OpKind::Split:
     case OpKind::Slice:
-    case OpKind::Floor:
-    case OpKind::Stop:
       return of(0);
     case OpKind::Max:
       return Union(of(0), all);  // over nothing it has no bound
@@ -139,12 +137,6 @@ Range Prover::Compute(NodeId id) {
       for (size_t i = 1; i < node.inputs.size(); ++i) range = Union(range, of(i));
       return range;
     }
-    case OpKind::Add:
-      return {of(0).low + of(1).low, of(0).high + of(1).high};
-    case OpKind::Sub:
-      return {of(0).low - of(1).high, of(0).high - of(1).low};
-    case OpKind::Neg:
-      return {-of(0).high, -of(0).low};
     case OpKind::Mul:
       return Times(of(0), of(1));
     case OpKind::Abs: {
@@ -152,12 +144,6 @@ Range Prover::Compute(NodeId id) {
       const double most = std::max(-x.low, x.high);
       return {x.low > 0 ? x.low : x.high < 0 ? -x.high : 0, most};
     }
-    case OpKind::Relu:
-      return {std::max(0.0, of(0).low), std::max(0.0, of(0).high)};
-    case OpKind::Minimum:
-      return {std::min(of(0).low, of(1).low), std::min(of(0).high, of(1).high)};
-    case OpKind::Maximum:
-      return {std::max(of(0).low, of(1).low), std::max(of(0).high, of(1).high)};
     case OpKind::Select:
       return Union(of(1), of(2));
     case OpKind::Mod: {
@@ -172,8 +158,22 @@ Range Prover::Compute(NodeId id) {
       return {count * std::min(0.0, x.low), count * std::max(0.0, x.high)};
     }
     default:
-      return all;
+      return Monotone(node).value_or(all);
   }
+}
+
+std::optional<Range> Prover::Monotone(const Node& node) {
+  const ir::OpInfo& info = ir::Info(node.op);
+  if (!info.eval) return std::nullopt;
+  std::vector<double> least, most;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    if (info.trends[i] == ir::Trend::Any) return std::nullopt;
+    const Range range = RangeOf(node.inputs[i]);
+    const bool rises = info.trends[i] == ir::Trend::Rises;
+    least.push_back(rises ? range.low : range.high);
+    most.push_back(rises ? range.high : range.low);
+  }
+  return Range{info.eval(least), info.eval(most)};
 }
 
 // ---- Linear forms and what a condition implies

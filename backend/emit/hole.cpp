@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "backend/plan/fuse.h"
+#include "backend/plan/cost.h"
 #include "llvm/IR/Intrinsics.h"
 
 namespace heed::backend {
@@ -175,8 +175,8 @@ void HoleEmitter::ScoreIsShort() {
   int operations = 0;
   for (NodeId id : graph.Order(roots)) {
     const OpKind op = graph.op(id);
-    operations += ir::IsPointwise(op) + (IsExpensive(op) ? 100 : 0) + (op == OpKind::Div ? 2 : 0) +
-                  (op == OpKind::Keep ? 100 : 0);
+    if (ir::IsPointwise(op)) operations += CostOfOp(op).score;
+    if (op == OpKind::Keep) operations += 100;
   }
   builder_.CreateRet(v_.I64(operations <= 4));
 }

@@ -13,12 +13,12 @@
 #include <limits>
 
 #include "backend/emit/loop_emitter.h"
+#include "backend/plan/cost.h"
 #include "runtime/kernels/limits.h"
 
 namespace heed::backend {
 
 using ir::InternalError;
-using ir::OpKind;
 using llvm::BasicBlock;
 using llvm::Value;
 
@@ -46,30 +46,15 @@ int CostOf(const LoopValue& value) {
     case LoopValue::Kind::Gather:
       return 8;
     case LoopValue::Kind::Op:
-      break;
-    default:
+      return CostOfOp(value.op).code;
+    case LoopValue::Kind::Const:
+    case LoopValue::Kind::Position:
+    case LoopValue::Kind::Extent:
+    case LoopValue::Kind::Load:
+    case LoopValue::Kind::Reduced:
       return 1;
   }
-  switch (value.op) {
-    case OpKind::Exp:
-    case OpKind::Log:
-    case OpKind::Sigmoid:
-    case OpKind::Tanh:
-      return 14;
-    case OpKind::Sin:
-    case OpKind::Cos:
-    case OpKind::Erf:
-      return 24;
-    case OpKind::Pow:
-      return 40;
-    case OpKind::Div:
-    case OpKind::Sqrt:
-      return 4;
-    case OpKind::Mod:
-      return 30;
-    default:
-      return 1;
-  }
+  return 1;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 namespace heed::backend {
 
 using ir::DType;
+using ir::Instruction;
 using ir::InternalError;
 using ir::OpKind;
 using llvm::Value;
@@ -72,7 +73,8 @@ Datum VectorBuilder::Convert(Datum datum, DType dtype) {
               dtype};
     case DType::Bool:
       return {
-          Compare(OpKind::Ne, datum.value, llvm::Constant::getNullValue(datum.value->getType()), datum.dtype),
+          Compute(Instruction::NotEqual,
+                  {datum, {llvm::Constant::getNullValue(datum.value->getType()), datum.dtype}}, datum.dtype),
           dtype};
   }
   throw InternalError("no such element type");
@@ -87,45 +89,13 @@ Datum VectorBuilder::Select(Value* condition, Datum yes, Datum no) {
   return {b_.CreateSelect(condition, yes.value, no.value), yes.dtype};
 }
 
-Value* VectorBuilder::Compare(OpKind op, Value* a, Value* b, DType dtype) {
-  using P = llvm::CmpInst::Predicate;
-  const bool is_float = dtype == DType::Float, is_bool = dtype == DType::Bool;
-  const auto pick = [&](P of_floats, P of_ints, P of_bools) {
-    return is_float ? of_floats : is_bool ? of_bools : of_ints;
-  };
-  P predicate;
-  switch (op) {
-    case OpKind::Eq:
-      predicate = pick(P::FCMP_OEQ, P::ICMP_EQ, P::ICMP_EQ);
-      break;
-    case OpKind::Ne:
-      predicate = pick(P::FCMP_UNE, P::ICMP_NE, P::ICMP_NE);
-      break;
-    case OpKind::Lt:
-      predicate = pick(P::FCMP_OLT, P::ICMP_SLT, P::ICMP_ULT);
-      break;
-    case OpKind::Le:
-      predicate = pick(P::FCMP_OLE, P::ICMP_SLE, P::ICMP_ULE);
-      break;
-    case OpKind::Gt:
-      predicate = pick(P::FCMP_OGT, P::ICMP_SGT, P::ICMP_UGT);
-      break;
-    case OpKind::Ge:
-      predicate = pick(P::FCMP_OGE, P::ICMP_SGE, P::ICMP_UGE);
-      break;
-    default:
-      throw InternalError("no comparison");
-  }
-  return b_.CreateCmp(predicate, a, b);
-}
-
 Value* VectorBuilder::Larger(Value* x, Value* largest) {
   if (!x->getType()->isFPOrFPVectorTy()) return b_.CreateSelect(b_.CreateICmpSGT(x, largest), x, largest);
   Value* replaces = b_.CreateOr(b_.CreateFCmpOGT(x, largest), b_.CreateFCmpUNO(x, x));
   return b_.CreateSelect(replaces, x, largest);
 }
 
-Value* VectorBuilder::Math(const char* name, const std::vector<Datum>& arguments) {
+Value* VectorBuilder::Math(std::string_view name, const std::vector<Datum>& arguments) {
   bool vector = false;
   for (const Datum& argument : arguments) vector |= argument.vector();
   std::vector<Value*> values;
@@ -134,7 +104,7 @@ Value* VectorBuilder::Math(const char* name, const std::vector<Datum>& arguments
     values.push_back(AsVector(Convert(argument, DType::Float)).value);
     types.push_back(values.back()->getType());
   }
-  auto function = module_.getOrInsertFunction(std::string("heed_v_") + name,
+  auto function = module_.getOrInsertFunction("heed_v_" + std::string(name),
                                               llvm::FunctionType::get(Vector(b_.getFloatTy()), types, false));
   Value* result = b_.CreateCall(function, values);
   return vector ? result : b_.CreateExtractElement(result, uint64_t{0});
@@ -176,15 +146,6 @@ Value* VectorBuilder::FloatPow(Datum a, Datum b) {
   return Math("pow", {a, b});
 }
 
-namespace {
-
-bool IsComparison(OpKind op) {
-  return op == OpKind::Eq || op == OpKind::Ge || op == OpKind::Gt || op == OpKind::Le || op == OpKind::Lt ||
-         op == OpKind::Ne;
-}
-
-}  // namespace
-
 void VectorBuilder::Unify(std::vector<Datum>& arguments, size_t first, DType as) {
   bool vector = false;
   for (const Datum& argument : arguments) vector |= argument.vector();
@@ -194,17 +155,10 @@ void VectorBuilder::Unify(std::vector<Datum>& arguments, size_t first, DType as)
   }
 }
 
-Datum VectorBuilder::Apply(OpKind op, std::vector<Datum> arguments, DType dtype) {
-  if (IsComparison(op)) return ApplyComparison(op, std::move(arguments));
-  if (op == OpKind::Select) {
-    Unify(arguments, 1, dtype);
-    return Select(Convert(arguments[0], DType::Bool).value, arguments[1], arguments[2]);
-  }
-  Unify(arguments, 0, dtype);
-  return {ApplyUnified(op, arguments, dtype), dtype};
-}
+namespace {
 
-Datum VectorBuilder::ApplyComparison(OpKind op, std::vector<Datum> arguments) {
+/// The type that all of them fit in.
+DType CommonType(const std::vector<Datum>& arguments) {
   DType common = DType::Bool;
   for (const Datum& argument : arguments) {
     if (argument.dtype == DType::Float || common == DType::Float)
@@ -212,11 +166,24 @@ Datum VectorBuilder::ApplyComparison(OpKind op, std::vector<Datum> arguments) {
     else if (argument.dtype == DType::Int)
       common = DType::Int;
   }
-  Unify(arguments, 0, common);
-  return {Compare(op, arguments[0].value, arguments[1].value, common), DType::Bool};
+  return common;
 }
 
-Value* VectorBuilder::ApplyUnified(OpKind op, const std::vector<Datum>& arguments, DType dtype) {
+}  // namespace
+
+Datum VectorBuilder::Apply(OpKind op, std::vector<Datum> arguments, DType dtype) {
+  const ir::OpInfo& info = ir::Info(op);
+  if (info.family != ir::Family::Pointwise)
+    throw InternalError("a vector of " + std::string(info.name) + ", which is not pointwise");
+  // Conditions stay what they are; numbers that are compared become those that all fit in.
+  const size_t first = info.vector.instruction == Instruction::Select ? 1 : 0;
+  const DType numbers = info.elements == ir::Elements::Compared ? CommonType(arguments) : dtype;
+  Unify(arguments, first, numbers);
+  if (info.vector.instruction == Instruction::Call) return {Math(info.vector.function, arguments), dtype};
+  return {Compute(info.vector.instruction, arguments, numbers), dtype};
+}
+
+Value* VectorBuilder::Compute(Instruction instruction, const std::vector<Datum>& arguments, DType dtype) {
   Value* x = arguments[0].value;
   Value* y = arguments.size() > 1 ? arguments[1].value : nullptr;
   const bool is_float = dtype == DType::Float;
@@ -224,77 +191,64 @@ Value* VectorBuilder::ApplyUnified(OpKind op, const std::vector<Datum>& argument
   const auto less = [&](Value* a, Value* b) {
     return is_float ? b_.CreateFCmpOLT(a, b) : b_.CreateICmpSLT(a, b);
   };
-  const auto floats = [&](const char* name) { return Math(name, arguments); };
-  // No default: an op without a lowering does not compile.
-  switch (op) {
-    case OpKind::Abs:
+  using P = llvm::CmpInst::Predicate;
+  const auto compare = [&](P floats, P ints, P bools) {
+    return b_.CreateCmp(is_float ? floats : dtype == DType::Bool ? bools : ints, x, y);
+  };
+  switch (instruction) {  // no default: one without code does not compile
+    case Instruction::Abs:
       return is_float ? b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x)
                       : b_.CreateBinaryIntrinsic(llvm::Intrinsic::abs, x, b_.getFalse());
-    case OpKind::Add:
+    case Instruction::Add:
       return is_float ? b_.CreateFAdd(x, y) : b_.CreateAdd(x, y);
-    case OpKind::And:
+    case Instruction::And:
       return b_.CreateAnd(x, y);
-    case OpKind::Cast:
-    case OpKind::Stop:
-    case OpKind::Element:
+    case Instruction::Copy:
       return x;
-    case OpKind::Cos:
-      return floats("cos");
-    case OpKind::Div:
+    case Instruction::Divide:
       return b_.CreateFDiv(x, y);
-    case OpKind::Erf:
-      return floats("erf");
-    case OpKind::Exp:
-      return floats("exp");
-    case OpKind::Floor:
+    case Instruction::Equal:
+      return compare(P::FCMP_OEQ, P::ICMP_EQ, P::ICMP_EQ);
+    case Instruction::Floor:
       return is_float ? b_.CreateUnaryIntrinsic(llvm::Intrinsic::floor, x) : x;
-    case OpKind::Log:
-      return floats("log");
-    case OpKind::Maximum:
+    case Instruction::Greater:
+      return compare(P::FCMP_OGT, P::ICMP_SGT, P::ICMP_UGT);
+    case Instruction::GreaterEqual:
+      return compare(P::FCMP_OGE, P::ICMP_SGE, P::ICMP_UGE);
+    case Instruction::Larger:
       return b_.CreateSelect(less(x, y), y, x);
-    case OpKind::Minimum:
-      return b_.CreateSelect(less(y, x), y, x);
-    case OpKind::Mod:
-      return is_float ? FloatMod(x, y) : IntMod(x, y);
-    case OpKind::Mul:
+    case Instruction::Less:
+      return compare(P::FCMP_OLT, P::ICMP_SLT, P::ICMP_ULT);
+    case Instruction::LessEqual:
+      return compare(P::FCMP_OLE, P::ICMP_SLE, P::ICMP_ULE);
+    case Instruction::Multiply:
       return is_float ? b_.CreateFMul(x, y) : b_.CreateMul(x, y);
-    case OpKind::Neg:
+    case Instruction::Negate:
       return is_float ? b_.CreateFNeg(x) : b_.CreateNeg(x);
-    case OpKind::Not:
+    case Instruction::Not:
       return b_.CreateNot(x);
-    case OpKind::Or:
+    case Instruction::NotEqual:
+      return compare(P::FCMP_UNE, P::ICMP_NE, P::ICMP_NE);
+    case Instruction::Or:
       return b_.CreateOr(x, y);
-    case OpKind::Pow:
+    case Instruction::Power:
       return FloatPow(arguments[0], arguments[1]);
-    case OpKind::Relu:
+    case Instruction::Relu:
       return b_.CreateSelect(less(x, zero()), zero(), x);
-    case OpKind::Sigmoid:
-      return floats("sigmoid");
-    case OpKind::Sin:
-      return floats("sin");
-    case OpKind::Sqrt:
+    case Instruction::Remainder:
+      return is_float ? FloatMod(x, y) : IntMod(x, y);
+    case Instruction::Root:
       return b_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x);
-    case OpKind::Sub:
+    case Instruction::Select:
+      return Select(Convert(arguments[0], DType::Bool).value, arguments[1], arguments[2]).value;
+    case Instruction::Smaller:
+      return b_.CreateSelect(less(y, x), y, x);
+    case Instruction::Subtract:
       return is_float ? b_.CreateFSub(x, y) : b_.CreateSub(x, y);
-    case OpKind::Tanh:
-      return floats("tanh");
-      // clang-format off
-    // Comparisons and selects have their own ways above.
-    case OpKind::Eq: case OpKind::Ge: case OpKind::Gt: case OpKind::Le: case OpKind::Lt: case OpKind::Ne:
-    case OpKind::Select:
-    // What is not pointwise is never asked of a vector.
-    case OpKind::Const: case OpKind::Input: case OpKind::Param: case OpKind::Positions: case OpKind::Length:
-    case OpKind::Argmax: case OpKind::LogSoftmax: case OpKind::Max: case OpKind::Softmax: case OpKind::Sum:
-    case OpKind::Contract:
-    case OpKind::Broadcast: case OpKind::Merge: case OpKind::Rename: case OpKind::Slice: case OpKind::Split:
-    case OpKind::Stack:
-    case OpKind::Gather: case OpKind::Onehot: case OpKind::ScatterAdd: case OpKind::Write:
-    case OpKind::Gumbel: case OpKind::Keep:
-    case OpKind::Attention: case OpKind::AttentionGrad:
-      // clang-format on
+    case Instruction::Call:
       break;
   }
-  throw InternalError("an op that is not pointwise inside a loop");
+  throw InternalError("a call is no instruction");
 }
 
 Datum VectorBuilder::Random(const char* name, Datum example, Datum element, Value* site, Value* key,

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ir/graph.h"
+#include "ir/op.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Module.h"
 
@@ -78,12 +78,11 @@ class VectorBuilder {
                llvm::Value* dropout, std::vector<llvm::Value*> more, double off);
   /// Makes the arguments from `first` on of one type, and vectors if any argument is one.
   void Unify(std::vector<Datum>& arguments, size_t first, ir::DType as);
-  /// In the type that all arguments fit in.
-  Datum ApplyComparison(ir::OpKind op, std::vector<Datum> arguments);
-  /// All but comparisons and selects; the arguments are unified in the type of the result.
-  llvm::Value* ApplyUnified(ir::OpKind op, const std::vector<Datum>& arguments, ir::DType dtype);
-  llvm::Value* Math(const char* name, const std::vector<Datum>& arguments);
-  llvm::Value* Compare(ir::OpKind op, llvm::Value* a, llvm::Value* b, ir::DType dtype);
+  /// All but calls; the numbers among the arguments are of type `dtype`, which is also the result's unless
+  /// they are compared.
+  llvm::Value* Compute(ir::Instruction instruction, const std::vector<Datum>& arguments, ir::DType dtype);
+  /// Calls the kernels' function heed_v_NAME.
+  llvm::Value* Math(std::string_view name, const std::vector<Datum>& arguments);
   llvm::Value* IntMod(llvm::Value* a, llvm::Value* b);
   llvm::Value* FloatMod(llvm::Value* a, llvm::Value* b);
   llvm::Value* FloatPow(Datum a, Datum b);

@@ -3,13 +3,11 @@
 
 #include <algorithm>
 
-#include "backend/plan/fuse.h"
-#include "ir/op.h"
+#include "backend/plan/cost.h"
 
 namespace heed::backend {
 
 using ir::DType;
-using ir::OpKind;
 using Kind = LoopValue::Kind;
 
 namespace {
@@ -24,11 +22,14 @@ double CostOf(const LoopValue& value) {
     case Kind::Gather:
       return 2;
     case Kind::Op:
-      if (IsExpensive(value.op)) return 5;
-      return value.op == OpKind::Div || value.op == OpKind::Sqrt ? 1.5 : 0.3;
-    default:
+      return CostOfOp(value.op).between;
+    case Kind::Const:
+    case Kind::Position:
+    case Kind::Extent:
+    case Kind::Reduced:
       return 0;
   }
+  return 0;
 }
 
 // A value of one stage that a later one needs is kept in scratch if computing it again costs more than this.

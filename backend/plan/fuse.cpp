@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "backend/plan/cost.h"
 #include "ir/op.h"
 
 namespace heed::backend {
@@ -62,26 +63,10 @@ std::set<NodeId> ReadAsStored(const Graph& graph, NodeId id, const std::function
   return stored;
 }
 
-bool IsExpensive(OpKind op) {
-  switch (op) {
-    case OpKind::Exp:
-    case OpKind::Log:
-    case OpKind::Tanh:
-    case OpKind::Erf:
-    case OpKind::Sin:
-    case OpKind::Cos:
-    case OpKind::Sigmoid:
-    case OpKind::Pow:
-      return true;
-    default:
-      return false;
-  }
-}
-
 namespace {
 
 // Costs in loads from memory, roughly.
-constexpr double kOpCost = 0.2, kExpensiveCost = 4, kRandomCost = 8, kLoadCost = 1;
+constexpr double kRandomCost = 8, kLoadCost = 1;
 // A value that is needed by two loops is kept if computing it again costs more than this.
 constexpr double kKeepAbove = 2.3;
 // A value that varies along fewer axes than the loop that needs it is computed apart if it costs more than
@@ -367,7 +352,7 @@ class Fuser {
       if (node.op == OpKind::Keep || node.op == OpKind::Gumbel) {
         cost += kRandomCost;
       } else if (ir::IsPointwise(node.op)) {
-        cost += IsExpensive(node.op) ? kExpensiveCost : kOpCost;
+        cost += CostOfOp(node.op).again;
       }
     }
     return memo[id] = std::min(cost, 1e6);

@@ -42,9 +42,6 @@ Fusion Fuse(const ir::Graph& graph, const Layout& layout, const SumOrders& sums,
 /// arithmetic, dropout factors.
 bool IsInline(const ir::Graph& graph, ir::NodeId id);
 
-/// Ops that cost many times what an addition does.
-bool IsExpensive(ir::OpKind op);
-
 /// Of the values that `is_material` names, those that computing `id` reads as they lie, through a split or a
 /// merge. No loop can compute one of them and `id`: it knows elements, not memory.
 std::set<ir::NodeId> ReadAsStored(const ir::Graph& graph, ir::NodeId id,

@@ -408,17 +408,13 @@ TEST_P(CodegenTest, EveryPointwiseOp) {
     for (const bool whole : {false, true}) {
       for (const bool uniform : {false, true}) {
         const OpKind op = info.kind;
-        const bool logic = op == OpKind::And || op == OpKind::Or || op == OpKind::Not;
+        const bool logic = info.elements == ir::Elements::Logical;
         if (whole && logic) continue;
         Sketch s;
         s.kernel.inner = {N(150)};
         const DType from = logic ? DType::Bool : whole ? DType::Int : DType::Float;
-        const bool compares = op == OpKind::Eq || op == OpKind::Ne || op == OpKind::Lt || op == OpKind::Le ||
-                              op == OpKind::Gt || op == OpKind::Ge;
-        const bool to_float = op == OpKind::Cast || op == OpKind::Cos || op == OpKind::Div ||
-                              op == OpKind::Erf || op == OpKind::Exp || op == OpKind::Log ||
-                              op == OpKind::Pow || op == OpKind::Sigmoid || op == OpKind::Sin ||
-                              op == OpKind::Sqrt || op == OpKind::Tanh;
+        const bool compares = info.elements == ir::Elements::Compared;
+        const bool to_float = info.elements == ir::Elements::Floats;
         const DType to = logic || compares ? DType::Bool : whole && !to_float ? DType::Int : DType::Float;
         std::vector<int> args;
         for (int i = 0; i < info.inputs; ++i) {

@@ -80,7 +80,7 @@ std::vector<Sample> Samples() {
   std::vector<Sample> samples;
   for (const OpInfo& info : AllOps()) {
     if (info.family != Family::Pointwise) continue;
-    const bool logic = info.kind == OpKind::And || info.kind == OpKind::Or || info.kind == OpKind::Not;
+    const bool logic = info.elements == Elements::Logical;
     const auto build = [info, logic](bool same_axes) {
       return [info, logic, same_axes](Graph& graph) {
         std::vector<NodeId> inputs;
@@ -265,6 +265,12 @@ TEST(Ops, AllHaveARecordAndASample) {
     EXPECT_EQ(OpNamed(info.name), info.kind);
     EXPECT_EQ(info.eval != nullptr, info.family == Family::Pointwise) << info.name;
     EXPECT_EQ(info.vjp != nullptr, info.differentiable) << info.name;
+    if (!info.function.empty()) {
+      EXPECT_EQ(OpCalled(info.function, info.family), info.kind) << info.name;
+    }
+    if (info.family == Family::Pointwise) {
+      EXPECT_EQ(info.vector.function.empty(), info.vector.instruction != Instruction::Call) << info.name;
+    }
     EXPECT_GT(count[info.kind], 0) << info.name << " has no sample";
     EXPECT_EQ(&Info(info.kind), &info);
   }
@@ -455,6 +461,63 @@ TEST(Ops, NothingIsZero) {
   EXPECT_EQ(interpreter.Value(product).data, std::vector<double>(21, 0));
   EXPECT_EQ(interpreter.Value(largest).data, std::vector<double>(3, -INFINITY));
   EXPECT_TRUE(interpreter.Value(soft).data.empty());
+}
+
+/// Operands of a pointwise op where it is sampled; truth values where it takes them.
+std::vector<double> RandomOperands(const OpInfo& info, std::mt19937_64& random) {
+  std::vector<double> operands;
+  for (int i = 0; i < info.inputs; ++i) {
+    const bool truth = info.elements == Elements::Logical || (info.kind == OpKind::Select && i == 0);
+    operands.push_back(
+        truth ? static_cast<double>(random() % 2)
+              : std::uniform_real_distribution<double>(info.sample.low, info.sample.high)(random));
+  }
+  return operands;
+}
+
+TEST(Ops, ResultsRiseAndFallAsTheirRecordsSay) {
+  std::mt19937_64 random(5);
+  for (const OpInfo& info : AllOps()) {
+    if (info.family != Family::Pointwise) continue;
+    for (int i = 0; i < info.inputs; ++i) {
+      if (info.trends[static_cast<size_t>(i)] == Trend::Any) continue;
+      const double sign = info.trends[static_cast<size_t>(i)] == Trend::Rises ? 1 : -1;
+      for (int trial = 0; trial < 500; ++trial) {
+        std::vector<double> low = RandomOperands(info, random), high = low;
+        high[static_cast<size_t>(i)] = RandomOperands(info, random)[static_cast<size_t>(i)];
+        if (high[static_cast<size_t>(i)] < low[static_cast<size_t>(i)]) std::swap(low, high);
+        EXPECT_LE(sign * info.eval(low), sign * info.eval(high)) << info.name << ", operand " << i;
+      }
+    }
+  }
+}
+
+TEST(Ops, ZeroCotangentsStayZeroAsTheirRecordsSay) {
+  const double kExtremes[] = {0, 1, -1, 1e300, -1e300, INFINITY, -INFINITY, NAN};
+  for (const OpInfo& info : AllOps()) {
+    if (info.family != Family::Pointwise || !info.differentiable) continue;
+    Graph graph(TestAxes());
+    std::vector<NodeId> operands;
+    for (int i = 0; i < info.inputs; ++i) {
+      const std::string name = "x" + std::to_string(i);
+      operands.push_back(info.kind == OpKind::Select && i == 0 ? Bool(graph, name.c_str(), {})
+                                                               : Float(graph, name.c_str(), {}));
+    }
+    const NodeId node = graph.Pointwise(info.kind, operands);
+    const std::vector<NodeId> cotangents = info.vjp(graph, node, Float(graph, "d", {}));
+    bool stay = true;
+    for (double a : kExtremes) {
+      for (double b : kExtremes) {
+        Interpreter interpreter(
+            graph,
+            {.values = {
+                 {"x0", {{}, {}, {a}}}, {"x1", {{}, {}, {b}}}, {"x2", {{}, {}, {a}}}, {"d", {{}, {}, {0}}}}});
+        for (NodeId cotangent : cotangents)
+          if (cotangent) stay = stay && interpreter.Value(cotangent).data[0] == 0;
+      }
+    }
+    EXPECT_EQ(stay, info.keeps_zero) << info.name;
+  }
 }
 
 TEST(Ops, InfiniteDerivativesMeetNoCotangent) {
