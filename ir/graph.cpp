@@ -250,7 +250,11 @@ NodeId Graph::Again(const Node& node, std::vector<NodeId> inputs, Attributes att
     case Family::Contract:
       result = Contract(inputs[0], inputs[1], attributes.axes, inputs.size() > 2 ? inputs[2] : NodeId{});
       break;
-    default:
+    case Family::Leaf:
+    case Family::Axes:
+    case Family::Index:
+    case Family::Random:
+    case Family::Fused:
       if (node.op == OpKind::Broadcast) {
         result = Broadcast(inputs[0], attributes.axes);
       } else if (node.op == OpKind::Rename) {

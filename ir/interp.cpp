@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ir/op.h"
+#include "ir/op_kinds.h"
 #include "ir/tensor_walk.h"
 #include "runtime/base/random.h"
 
@@ -124,59 +124,68 @@ const Tensor& Interpreter::Value(NodeId id) {
 
 Tensor Interpreter::Evaluate(NodeId id) {
   const Node& node = graph_[id];
+  switch (Info(node.op).family) {
+    case Family::Leaf:
+      return EvaluateLeaf(node);
+    case Family::Pointwise:
+      return EvaluatePointwise(node);
+    case Family::Reduce:
+      return EvaluateReduce(node);
+    case Family::Contract:
+      return EvaluateContract(node);
+    case Family::Axes:
+      return EvaluateAxes(node);
+    case Family::Index:
+      return EvaluateIndex(node);
+    case Family::Random:
+      return EvaluateRandom(node);
+    case Family::Fused:
+      return EvaluateFused(node);
+  }
+  throw InternalError("the evaluator does not know " + std::string(Info(node.op).name));
+}
+
+Tensor Interpreter::EvaluateLeaf(const Node& node) const {
   const Attributes& at = node.attributes;
-  switch (node.op) {
-    case OpKind::Const:
+  switch (As<LeafKind>(node.op)) {
+    case LeafKind::Const:
       return {{}, {}, {at.number}};
-    case OpKind::Input:
-    case OpKind::Param:
+    case LeafKind::Input:
+    case LeafKind::Param:
       return Given(node);
-    case OpKind::Positions: {
+    case LeafKind::Positions: {
       Tensor result = Filled(node.type.axes);
       const double first = at.axis.difference() ? -static_cast<double>(Extent(at.axis.root())) : 0;
       for (size_t i = 0; i < result.data.size(); ++i) result.data[i] = first + static_cast<double>(i);
       return result;
     }
-    case OpKind::Length:
+    case LeafKind::Length:
       return {{}, {}, {static_cast<double>(Extent(at.axis))}};
-    case OpKind::Contract:
-      return EvaluateContract(node);
-    case OpKind::Element:
+  }
+  throw InternalError("no such leaf");
+}
+
+Tensor Interpreter::EvaluateIndex(const Node& node) const {
+  switch (As<IndexKind>(node.op)) {
+    case IndexKind::Element:
       return values_.at(node.inputs[0]);
-    case OpKind::Gather:
+    case IndexKind::Gather:
       return EvaluateGather(node);
-    case OpKind::Onehot: {
+    case IndexKind::Onehot: {
       const Tensor& index = values_.at(node.inputs[0]);
       Tensor result = Filled(node.type.axes);
-      const int64_t extent = Extent(at.axis);
+      const int64_t extent = Extent(node.attributes.axis);
       for (size_t i = 0; i < index.data.size(); ++i)
         if (index.data[i] >= 0 && index.data[i] < static_cast<double>(extent))
           result.data[i * extent + static_cast<int64_t>(index.data[i])] = 1;
       return result;
     }
-    case OpKind::ScatterAdd:
+    case IndexKind::ScatterAdd:
       return EvaluateScatterAdd(node);
-    case OpKind::Write:
+    case IndexKind::Write:
       return EvaluateWrite(node);
-    case OpKind::Keep:
-    case OpKind::Gumbel:
-      return EvaluateRandom(node);
-    case OpKind::Attention:
-    case OpKind::AttentionGrad:
-      return EvaluateFused(node);
-    default:
-      break;
   }
-  switch (Info(node.op).family) {
-    case Family::Pointwise:
-      return EvaluatePointwise(node);
-    case Family::Reduce:
-      return EvaluateReduce(node);
-    case Family::Axes:
-      return EvaluateAxes(node);
-    default:
-      throw InternalError("the evaluator does not know " + std::string(Info(node.op).name));
-  }
+  throw InternalError("no such op on indices");
 }
 
 Tensor Interpreter::Given(const Node& node) const {
@@ -254,17 +263,17 @@ Tensor Interpreter::EvaluateReduce(const Node& node) const {
       });
     };
     double total = 0, largest = -kInfinity;
-    switch (node.op) {
-      case OpKind::Sum:
+    switch (As<ReduceKind>(node.op)) {
+      case ReduceKind::Sum:
         each([&](double value, int64_t) { total += value; });
         result.data[start[2]] = total;
         return;
-      case OpKind::Max:
+      case ReduceKind::Max:
         each(
             [&](double value, int64_t) { largest = value > largest || std::isnan(value) ? value : largest; });
         result.data[start[2]] = largest;
         return;
-      case OpKind::Argmax: {
+      case ReduceKind::Argmax: {
         double number = 0, best = 0;
         Walk<3>(row, inner, start, [&](const auto& at) {
           if (mask.data[at[1]] != 0 && x.data[at[0]] > largest) {
@@ -276,7 +285,8 @@ Tensor Interpreter::EvaluateReduce(const Node& node) const {
         result.data[start[2]] = best;
         return;
       }
-      default:
+      case ReduceKind::LogSoftmax:
+      case ReduceKind::Softmax:
         break;
     }
     each([&](double value, int64_t) { largest = std::max(largest, value); });
@@ -320,12 +330,12 @@ Tensor Interpreter::EvaluateContract(const Node& node) const {
 Tensor Interpreter::EvaluateAxes(const Node& node) const {
   const Attributes& at = node.attributes;
   const Tensor& x = values_.at(node.inputs[0]);
-  switch (node.op) {
-    case OpKind::Broadcast:
+  switch (As<AxesKind>(node.op)) {
+    case AxesKind::Broadcast:
       return Full(x, node.type.axes);
-    case OpKind::Rename:
+    case AxesKind::Rename:
       return {node.type.axes, x.shape, x.data};
-    case OpKind::Merge: {
+    case AxesKind::Merge: {
       const AxisList rest = Minus(x.axes, at.axes);
       AxisList order = rest;
       order.insert(order.end(), at.axes.begin(), at.axes.end());
@@ -337,7 +347,7 @@ Tensor Interpreter::EvaluateAxes(const Node& node) const {
       result.axes = node.type.axes;
       return result;
     }
-    case OpKind::Split: {
+    case AxesKind::Split: {
       Tensor result{node.type.axes, {}, x.data};
       for (size_t i = 0; i < x.axes.size(); ++i) {
         if (x.axes[i] != at.axis) {
@@ -351,14 +361,14 @@ Tensor Interpreter::EvaluateAxes(const Node& node) const {
       }
       return result;
     }
-    case OpKind::Slice: {
+    case AxesKind::Slice: {
       Tensor result = Filled(node.type.axes);
       const int64_t start = at.index * StridesAlong(x, {at.axis})[0];
       Walk<2>(result.shape, {StridesAlong(x, node.type.axes), StridesAlong(result, node.type.axes)},
               {start, 0}, [&](const auto& to) { result.data[to[1]] = x.data[to[0]]; });
       return result;
     }
-    default: {  // Stack
+    case AxesKind::Stack: {
       Tensor result = Filled(node.type.axes);
       const AxisList rest = Minus(node.type.axes, {at.axis});
       result.data.clear();
@@ -369,6 +379,7 @@ Tensor Interpreter::EvaluateAxes(const Node& node) const {
       return result;
     }
   }
+  throw InternalError("no such op on axes");
 }
 
 Tensor Interpreter::EvaluateGather(const Node& node) const {

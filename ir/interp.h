@@ -55,10 +55,12 @@ class Interpreter {
   void ReadExtents(NodeId id);
   Tensor Evaluate(NodeId id);
   Tensor Given(const Node& node) const;
+  Tensor EvaluateLeaf(const Node& node) const;
   Tensor EvaluatePointwise(const Node& node) const;
   Tensor EvaluateReduce(const Node& node) const;
   Tensor EvaluateContract(const Node& node) const;
   Tensor EvaluateAxes(const Node& node) const;
+  Tensor EvaluateIndex(const Node& node) const;
   Tensor EvaluateGather(const Node& node) const;
   Tensor EvaluateScatterAdd(const Node& node) const;
   Tensor EvaluateWrite(const Node& node) const;

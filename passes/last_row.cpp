@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "ir/op_kinds.h"
 #include "passes/context.h"
 #include "runtime/abi_names.h"
 
@@ -25,22 +26,27 @@ bool RowByRow(const Node& node, Axis axis) {
     case ir::Family::Contract:
       return !Contains(at.axes, axis);
     case ir::Family::Axes:
-      switch (node.op) {
-        case OpKind::Split:
+      switch (ir::As<ir::AxesKind>(node.op)) {
+        case ir::AxesKind::Split:
           return !Contains(at.to, axis);
-        case OpKind::Merge:
-        case OpKind::Slice:
-        case OpKind::Stack:
+        case ir::AxesKind::Merge:
+        case ir::AxesKind::Slice:
+        case ir::AxesKind::Stack:
           return axis != at.axis;
-        default:
+        case ir::AxesKind::Broadcast:
+        case ir::AxesKind::Rename:
           return true;
       }
+      return false;
     case ir::Family::Index:
       return node.op == OpKind::Element || node.op == OpKind::Gather ||
              (node.op == OpKind::Onehot && axis != at.axis);
-    default:
+    case ir::Family::Leaf:
+    case ir::Family::Random:
+    case ir::Family::Fused:
       return false;
   }
+  return false;
 }
 
 /// The axis of input number `input` that becomes `axis` of the node; none if the input has no such axis.

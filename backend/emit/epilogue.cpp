@@ -55,7 +55,11 @@ void FillEpilogueHole(llvm::Module& module, const std::optional<MatmulEpilogue>&
         values.push_back(v.Apply(value.op, arguments, value.dtype));
         break;
       }
-      default:
+      case LoopValue::Kind::Position:
+      case LoopValue::Kind::Extent:
+      case LoopValue::Kind::Gather:
+      case LoopValue::Kind::Keep:
+      case LoopValue::Kind::Gumbel:
         throw ir::InternalError("an epilogue contains more than arithmetic");
     }
   }

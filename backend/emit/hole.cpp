@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "backend/plan/cost.h"
+#include "ir/op_kinds.h"
 #include "llvm/IR/Intrinsics.h"
 
 namespace heed::backend {
@@ -121,26 +122,48 @@ Datum HoleEmitter::EvaluateKeep(const Graph& graph, const ir::Node& node) {
 Datum HoleEmitter::EvaluateNode(const Graph& graph, NodeId id) {
   const ir::Node& node = graph[id];
   if (IsIdentity(node.op)) return memo_.at(node.inputs[0]);
-  switch (node.op) {
-    case OpKind::Const:
+  switch (ir::Info(node.op).family) {
+    case ir::Family::Leaf:
+      return EvaluateLeaf(node);
+    case ir::Family::Pointwise: {
+      std::vector<Datum> arguments;
+      for (NodeId input : node.inputs) arguments.push_back(memo_.at(input));
+      return v_.Apply(node.op, arguments, node.type.dtype);
+    }
+    case ir::Family::Random:
+      switch (ir::As<ir::RandomKind>(node.op)) {
+        case ir::RandomKind::Keep:
+          return EvaluateKeep(graph, node);
+        case ir::RandomKind::Gumbel:
+          break;
+      }
+      break;
+    case ir::Family::Reduce:
+    case ir::Family::Contract:
+    case ir::Family::Axes:
+    case ir::Family::Index:
+    case ir::Family::Fused:
+      break;
+  }
+  throw InternalError("a region of attention contains " + std::string(ir::Info(node.op).name));
+}
+
+Datum HoleEmitter::EvaluateLeaf(const ir::Node& node) {
+  switch (ir::As<ir::LeafKind>(node.op)) {
+    case ir::LeafKind::Const:
       return v_.Number(node.attributes.number, node.type.dtype);
-    case OpKind::Positions:
+    case ir::LeafKind::Positions:
       return Position(node.attributes.axis);
-    case OpKind::Input: {
+    case ir::LeafKind::Input: {
       const auto given = inputs_.find(node.attributes.name);
       if (given != inputs_.end()) return given->second;
       return v_.Convert(Capture(CaptureNumber(node.attributes.name)), node.type.dtype);
     }
-    case OpKind::Keep:
-      return EvaluateKeep(graph, node);
-    default:
-      break;
+    case ir::LeafKind::Param:
+    case ir::LeafKind::Length:
+      break;  // captured
   }
-  if (!ir::IsPointwise(node.op))
-    throw InternalError("a region of attention contains " + std::string(ir::Info(node.op).name));
-  std::vector<Datum> arguments;
-  for (NodeId input : node.inputs) arguments.push_back(memo_.at(input));
-  return v_.Apply(node.op, arguments, node.type.dtype);
+  throw InternalError("a region of attention contains " + std::string(ir::Info(node.op).name));
 }
 
 void HoleEmitter::Score() {

@@ -71,6 +71,7 @@ class HoleEmitter {
 
   Datum Evaluate(const Graph& graph, NodeId root);
   Datum EvaluateNode(const Graph& graph, NodeId id);
+  Datum EvaluateLeaf(const ir::Node& node);
   Datum EvaluateKeep(const Graph& graph, const ir::Node& node);
   Datum Position(ir::Axis axis);
   int CaptureNumber(const std::string& name) const;

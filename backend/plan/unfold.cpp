@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "ir/op.h"
+#include "ir/op_kinds.h"
 
 namespace heed::backend {
 
@@ -16,6 +16,15 @@ using ir::Node;
 using ir::NodeId;
 using ir::OpKind;
 using Kind = LoopValue::Kind;
+
+namespace {
+
+[[noreturn]] void ThrowNoLoop(const Node& node) {
+  throw InternalError("no loop for " + std::string(ir::Info(node.op).name) + " at " +
+                      node.origin.where.Text());
+}
+
+}  // namespace
 
 Unfolder::Unfolder(const Graph& graph, const Layout& layout, const std::set<NodeId>& own, LoopKernel& kernel,
                    std::vector<Axis> axes)
@@ -54,13 +63,37 @@ int Unfolder::Make(NodeId id, const Node& node, const AxisMap& map, bool root) {
     }
     if (!own_.count(id) && layout_.HasMemory(id)) return Load(layout_.ViewOf(id), map);
   }
-  if (ir::IsReduce(node.op))
-    throw InternalError("reduction used before its loop at " + node.origin.where.Text());
+  switch (ir::Info(node.op).family) {
+    case ir::Family::Leaf:
+      return Leaf(node, map);
+    case ir::Family::Pointwise: {
+      if (node.op == OpKind::Stop) return Value(node.inputs[0], map);
+      std::vector<int> arguments;
+      arguments.reserve(node.inputs.size());
+      for (NodeId input : node.inputs) arguments.push_back(Value(input, map));
+      return Op(node.op, node.type.dtype, std::move(arguments));
+    }
+    case ir::Family::Reduce:
+      throw InternalError("reduction used before its loop at " + node.origin.where.Text());
+    case ir::Family::Axes:
+      return Axes(node, map);
+    case ir::Family::Index:
+      return Indexed(node, map);
+    case ir::Family::Random:
+      return Random(node, map);
+    case ir::Family::Contract:
+    case ir::Family::Fused:
+      break;
+  }
+  ThrowNoLoop(node);
+}
+
+int Unfolder::Leaf(const Node& node, const AxisMap& map) {
   const ir::Attributes& at = node.attributes;
-  switch (node.op) {
-    case OpKind::Const:
+  switch (ir::As<ir::LeafKind>(node.op)) {
+    case ir::LeafKind::Const:
       return Add({.kind = Kind::Const, .dtype = node.type.dtype, .number = at.number});
-    case OpKind::Positions: {
+    case ir::LeafKind::Positions: {
       const int index = IndexValue(map.at(at.axis));
       if (!at.axis.difference()) return index;
       const Size extent = layout_.ExtentOf(at.axis.root());
@@ -68,41 +101,49 @@ int Unfolder::Make(NodeId id, const Node& node, const AxisMap& map, bool root) {
                                          : Add({.kind = Kind::Extent, .dtype = DType::Int, .size = extent});
       return Op(OpKind::Sub, DType::Int, {index, zero});
     }
-    case OpKind::Length:  // of a graph that was not batched
+    case ir::LeafKind::Length:  // of a graph that was not batched
       return Add({.kind = Kind::Extent, .dtype = DType::Int, .size = layout_.ExtentOf(at.axis)});
-    case OpKind::Stop:
-    case OpKind::Element:
-    case OpKind::Broadcast:
+    case ir::LeafKind::Input:
+    case ir::LeafKind::Param:
+      break;  // in memory
+  }
+  ThrowNoLoop(node);
+}
+
+int Unfolder::Axes(const Node& node, const AxisMap& map) {
+  const ir::Attributes& at = node.attributes;
+  AxisMap inner = map;
+  switch (ir::As<ir::AxesKind>(node.op)) {
+    case ir::AxesKind::Broadcast:
       return Value(node.inputs[0], map);
-    case OpKind::Rename: {
-      AxisMap inner = map;
+    case ir::AxesKind::Rename:
       for (const auto& [from, to] : at.renames) inner.erase(to);
       for (const auto& [from, to] : at.renames) inner[from] = map.at(to);
       return Value(node.inputs[0], inner);
-    }
-    case OpKind::Slice: {
-      AxisMap inner = map;
+    case ir::AxesKind::Slice:
       inner[at.axis] = Index{.element = at.index};
       return Value(node.inputs[0], inner);
-    }
-    case OpKind::Stack:
+    case ir::AxesKind::Stack:
       return Stack(node, map);
-    case OpKind::Gather:
+    case ir::AxesKind::Merge:
+    case ir::AxesKind::Split:
+      break;  // views
+  }
+  ThrowNoLoop(node);
+}
+
+int Unfolder::Indexed(const Node& node, const AxisMap& map) {
+  switch (ir::As<ir::IndexKind>(node.op)) {
+    case ir::IndexKind::Element:
+      return Value(node.inputs[0], map);
+    case ir::IndexKind::Gather:
       return Gather(node, map);
-    case OpKind::Keep:
-    case OpKind::Gumbel:
-      return Random(node, map);
-    default:
-      break;
+    case ir::IndexKind::Onehot:
+    case ir::IndexKind::ScatterAdd:
+    case ir::IndexKind::Write:
+      break;  // other ops by now (expand.cpp), or steps and roots of their own
   }
-  if (!ir::IsPointwise(node.op)) {
-    throw InternalError("no loop for " + std::string(ir::Info(node.op).name) + " at " +
-                        node.origin.where.Text());
-  }
-  std::vector<int> arguments;
-  arguments.reserve(node.inputs.size());
-  for (NodeId input : node.inputs) arguments.push_back(Value(input, map));
-  return Op(node.op, node.type.dtype, std::move(arguments));
+  ThrowNoLoop(node);
 }
 
 bool Unfolder::IsIdentity(const AxisMap& map) const {

@@ -52,6 +52,10 @@ class Unfolder {
 
   int Make(ir::NodeId id, const ir::Node& node, const AxisMap& map, bool root);
 
+  int Leaf(const ir::Node& node, const AxisMap& map);
+  int Axes(const ir::Node& node, const AxisMap& map);
+  int Indexed(const ir::Node& node, const AxisMap& map);
+
   bool IsIdentity(const AxisMap& map) const;
 
   int Op(ir::OpKind op, ir::DType dtype, std::vector<int> arguments);
