@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/builtins.h"
 #include "frontend/calls.h"
 #include "frontend/names.h"
 

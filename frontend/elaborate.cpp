@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "frontend/builtins.h"
 #include "runtime/abi_names.h"
 
 namespace heed::frontend {

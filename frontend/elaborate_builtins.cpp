@@ -2,7 +2,9 @@
 // each makes.
 #include <cmath>
 
+#include "frontend/builtins.h"
 #include "frontend/elaborate.h"
+#include "ir/op.h"
 #include "runtime/abi_names.h"
 
 namespace heed::frontend {
@@ -12,15 +14,6 @@ using ir::AxisList;
 using ir::DType;
 using ir::NodeId;
 using ir::OpKind;
-
-namespace {
-
-const std::map<std::string, OpKind> kUnary = {
-    {"exp", OpKind::Exp},         {"log", OpKind::Log},     {"sqrt", OpKind::Sqrt}, {"sin", OpKind::Sin},
-    {"cos", OpKind::Cos},         {"tanh", OpKind::Tanh},   {"erf", OpKind::Erf},   {"relu", OpKind::Relu},
-    {"sigmoid", OpKind::Sigmoid}, {"floor", OpKind::Floor}, {"abs", OpKind::Abs},   {"stop", OpKind::Stop}};
-
-}  // namespace
 
 Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& frame) {
   const Builtin& builtin = *FindBuiltin(name);
@@ -88,15 +81,13 @@ Value Elaborator::Elementwise(const Expr& expr, const std::string& name, const s
                               Frame& frame) {
   for (size_t i = 0; i < arguments.size(); ++i)
     if (!Check(frame, arguments[i], Need::Number, expr.children[i + 1]->loc, "`" + name + "`")) return {};
-  if (name == "min" || name == "max") {
-    if (arguments.size() != 2 || !CheckBroadcast(frame, arguments[0], arguments[1], expr, "and",
-                                                 expr.children[1]->loc, expr.children[2]->loc))
-      return {};
-    SetOrigin(frame, expr.loc);
-    return Pointwise(frame, expr.loc, name == "min" ? OpKind::Minimum : OpKind::Maximum, arguments);
-  }
+  const std::optional<OpKind> op = ir::OpCalled(name, ir::Family::Pointwise);
+  if (!op || static_cast<int>(arguments.size()) != ir::Info(*op).inputs) return {};
+  if (arguments.size() == 2 && !CheckBroadcast(frame, arguments[0], arguments[1], expr, "and",
+                                               expr.children[1]->loc, expr.children[2]->loc))
+    return {};
   SetOrigin(frame, expr.loc);
-  return Pointwise(frame, expr.loc, kUnary.at(name), arguments);
+  return Pointwise(frame, expr.loc, *op, arguments);
 }
 
 bool Elaborator::Reducible(const Expr& expr, const std::string& name, const AxisList& axes, const Value& x,
@@ -128,16 +119,12 @@ Value Elaborator::Reduction(const Expr& expr, const std::string& name, const Axi
                             NodeId mask, const AxisList& mask_order, Frame& frame) {
   AxisList all = ir::ContainsAll(mask_order, x.order) ? mask_order : ir::Union(x.order, mask_order);
   const AxisList rest = ir::Minus(all, axes);
-  if (name == "softmax" || name == "log_softmax")
-    return Tensor(
-        graph_->Reduce(name == "softmax" ? OpKind::Softmax : OpKind::LogSoftmax, x.node, axes, mask), all);
   if (name == "rank") return Tensor(Rank(x.node, axes, mask), all);
   if (name == "logsumexp") return Tensor(LogSumExp(x.node, axes, mask), rest);
-  if (name == "max") return Tensor(graph_->Reduce(OpKind::Max, x.node, axes, mask), rest);
-  if (name == "argmax" || name == "sample")
-    return Tensor(graph_->Reduce(OpKind::Argmax, x.node, axes, mask), rest);
+  if (const std::optional<OpKind> op = ir::OpCalled(name, ir::Family::Reduce))
+    return Tensor(graph_->Reduce(*op, x.node, axes, mask), ir::KeepsAxes(*op) ? all : rest);
+  if (name == "sample") return Tensor(graph_->Reduce(OpKind::Argmax, x.node, axes, mask), rest);
   const NodeId sum = graph_->Reduce(OpKind::Sum, x.node, axes, mask);
-  if (name == "sum") return Tensor(sum, rest);
   // The mean of nothing is 0.
   if (mask) {
     const NodeId ones = graph_->Broadcast(graph_->Const(1), axes);

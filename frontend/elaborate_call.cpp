@@ -6,6 +6,7 @@
 // renamed back.
 #include <algorithm>
 
+#include "frontend/builtins.h"
 #include "frontend/elaborate.h"
 
 namespace heed::frontend {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "frontend/builtins.h"
+
 namespace heed::frontend {
 namespace {
 
@@ -173,46 +175,6 @@ std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope,
       return NotConstant(expr, "an expression with brackets", diagnostics);
   }
   return std::nullopt;
-}
-
-const std::vector<Builtin>& Builtins() {
-  constexpr int kMany = 1000000;
-  static const std::vector<Builtin> builtins = {
-      {"exp", 1, 1, 0, 0, false},
-      {"log", 1, 1, 0, 0, false},
-      {"sqrt", 1, 1, 0, 0, false},
-      {"sin", 1, 1, 0, 0, false},
-      {"cos", 1, 1, 0, 0, false},
-      {"tanh", 1, 1, 0, 0, false},
-      {"sigmoid", 1, 1, 0, 0, false},
-      {"erf", 1, 1, 0, 0, false},
-      {"relu", 1, 1, 0, 0, false},
-      {"abs", 1, 1, 0, 0, false},
-      {"floor", 1, 1, 0, 0, false},
-      {"min", 2, 2, 0, 0, false},
-      {"max", 1, 2, 0, kMany, true},
-      {"where", 3, 3, 0, 0, false},
-      {"sum", 1, 1, 1, kMany, true},
-      {"mean", 1, 1, 1, kMany, true},
-      {"argmax", 1, 1, 1, 1, true},
-      {"sample", 1, 1, 1, 1, true},
-      {"softmax", 1, 1, 1, kMany, true},
-      {"log_softmax", 1, 1, 1, kMany, true},
-      {"onehot", 1, 1, 1, 1, false},
-      {"stack", 1, kMany, 1, 1, false},
-      {"unpack", 1, 1, 1, 1, false},
-      {"stop", 1, 1, 0, 0, false},
-      {"dropout", 2, 2, 0, 0, false},
-      {"rank", 1, 1, 1, kMany, true, true},
-      {"logsumexp", 1, 1, 1, kMany, true, true},
-  };
-  return builtins;
-}
-
-const Builtin* FindBuiltin(const std::string& name) {
-  for (const Builtin& builtin : Builtins())
-    if (builtin.name == name) return &builtin;
-  return nullptr;
 }
 
 Declarations::Declarations(const SyntaxTree& prelude, const std::vector<ProgramFile>& files,

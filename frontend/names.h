@@ -62,16 +62,7 @@ struct NumberScope {
 /// max).
 std::optional<Number> EvaluateNumber(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics);
 
-/// How the built-in functions are called; their meaning is in elaborate_builtins.cpp.
-struct Builtin {
-  std::string_view name;
-  int min_arguments, max_arguments;
-  int min_axes, max_axes;
-  bool predicate;
-  bool yields = false;  ///< a program may declare the name for something of its own
-};
-const Builtin* FindBuiltin(const std::string& name);
-const std::vector<Builtin>& Builtins();
+struct Builtin;
 
 class Declarations {
  public:
