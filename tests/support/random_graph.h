@@ -210,40 +210,60 @@ class RandomGraphMaker {
     }
   }
 
+  /// Pointwise ops of one number.
+  static std::vector<OpKind> UnaryOps() {
+    std::vector<OpKind> ops;
+    for (const ir::OpInfo& info : ir::AllOps())
+      if (info.family == ir::Family::Pointwise && info.inputs == 1 &&
+          info.elements != ir::Elements::Logical && info.kind != OpKind::Cast)
+        ops.push_back(info.kind);
+    ops.push_back(OpKind::Cast);
+    return ops;
+  }
+
   void Unary() {
+    static const std::vector<OpKind> ops = UnaryOps();
     const Float x = AnyFloat();
     const NodeId positive = graph_->Add(P(OpKind::Abs, {x.id}), C(0.5));
-    switch (Below(14)) {
-      case 0:
-        return AddFloat(P(OpKind::Abs, {x.id}), x.bound);
-      case 1:
-        return AddFloat(P(OpKind::Cos, {x.id}), 1);
-      case 2:
-        return AddFloat(P(OpKind::Erf, {x.id}), 1);
-      case 3:
-        return AddFloat(P(OpKind::Exp, {P(OpKind::Tanh, {x.id})}), 2.8);
-      case 4:
-        if (!options_.smooth) AddFloat(P(OpKind::Floor, {x.id}), x.bound + 1);
+    const OpKind op = ops[Below(ops.size())];
+    switch (op) {
+      case OpKind::Abs:
+      case OpKind::Neg:
+      case OpKind::Relu:
+      case OpKind::Stop:
+        return AddFloat(P(op, {x.id}), x.bound);
+      case OpKind::Cos:
+      case OpKind::Erf:
+      case OpKind::Sigmoid:
+      case OpKind::Sin:
+      case OpKind::Tanh:
+        return AddFloat(P(op, {x.id}), 1);
+      case OpKind::Exp:
+        return AddFloat(P(op, {P(OpKind::Tanh, {x.id})}), 2.8);
+      case OpKind::Floor:
+        if (!options_.smooth) AddFloat(P(op, {x.id}), x.bound + 1);
         return;
-      case 5:
-        return AddFloat(P(OpKind::Log, {positive}), 2.5);
-      case 6:
-        return AddFloat(graph_->Neg(x.id), x.bound);
-      case 7:
-        return AddFloat(P(OpKind::Relu, {x.id}), x.bound);
-      case 8:
-        return AddFloat(P(OpKind::Sigmoid, {x.id}), 1);
-      case 9:
-        return AddFloat(P(OpKind::Sin, {x.id}), 1);
-      case 10:
-        return AddFloat(P(OpKind::Sqrt, {positive}), 3);
-      case 11:
-        return AddFloat(P(OpKind::Stop, {x.id}), x.bound);
-      case 12:
-        return AddFloat(P(OpKind::Tanh, {x.id}), 1);
+      case OpKind::Log:
+        return AddFloat(P(op, {positive}), 2.5);
+      case OpKind::Sqrt:
+        return AddFloat(P(op, {positive}), 3);
+      case OpKind::Cast:
+        return AddFloat(P(op, {AnyInt()}), 30);
       default:
-        return AddFloat(P(OpKind::Cast, {AnyInt()}), 30);
+        return Squeezed(ir::Info(op), x.id);
     }
+  }
+
+  /// Any other op: of numbers where it is sampled.
+  void Squeezed(const ir::OpInfo& info, NodeId x) {
+    const double middle = (info.sample.low + info.sample.high) / 2, half = info.sample.high - middle;
+    const NodeId inside = graph_->Add(graph_->Mul(P(OpKind::Tanh, {x}), C(half)), C(middle));
+    double bound = 1;
+    for (int i = 0; i <= 100; ++i) {
+      const double at = middle + half * (i - 50) / 50;
+      bound = std::max(bound, std::abs(info.eval({&at, 1})));
+    }
+    AddFloat(P(info.kind, {inside}), 1.1 * bound);
   }
 
   void Binary() {

@@ -2,6 +2,7 @@
 // knows a bound of its value and whether it is exact, so that what is made of it stays moderate.
 #include <cmath>
 
+#include "ir/op.h"
 #include "tests/support/random_source_writer.h"
 
 namespace heed::test {
@@ -244,6 +245,32 @@ SourceWriter::Maybe SourceWriter::SomeNumber(Scope& scope, int depth) {
   }
 }
 
+/// A function of one number that nothing else here calls, of numbers where it is sampled; none if there is
+/// none.
+SourceWriter::Maybe SourceWriter::OtherFunction(const Expression& x) {
+  static const std::vector<ir::OpInfo> others = [] {
+    const std::set<std::string_view> known = {"cos", "erf", "exp", "log", "sigmoid", "sin", "sqrt", "tanh"};
+    std::vector<ir::OpInfo> all;
+    for (const ir::OpInfo& info : ir::AllOps())
+      if (info.family == ir::Family::Pointwise && info.inputs == 1 && !info.function.empty() &&
+          info.elements == ir::Elements::Floats && !known.count(info.function))
+        all.push_back(info);
+    return all;
+  }();
+  if (others.empty() || Below(2)) return {};
+  const ir::OpInfo& info = others[Below(others.size())];
+  const double middle = (info.sample.low + info.sample.high) / 2, half = info.sample.high - middle;
+  double bound = 1;
+  for (int i = 0; i <= 100; ++i) {
+    const double at = middle + half * (i - 50) / 50;
+    bound = std::max(bound, 1.1 * std::abs(info.eval({&at, 1})));
+  }
+  Expression inside = Function("tanh", x, 1);
+  inside.text += " * " + std::to_string(half) + " + " + std::to_string(middle);
+  inside.level = kAdd;
+  return Function(std::string(info.function), inside, bound);
+}
+
 SourceWriter::Maybe SourceWriter::Unary(Scope& scope, int depth) {
   const Expression x = Number(scope, depth - 1);
   const auto positive = [&] {
@@ -260,6 +287,7 @@ SourceWriter::Maybe SourceWriter::Unary(Scope& scope, int depth) {
     case 2:
       return Function("sqrt", positive(), 3);
     case 3:
+      if (const auto other = OtherFunction(x)) return other;
       return Function(One({"sin", "cos"}), x, 1);
     case 4:
       return Function("tanh", x, 1);

@@ -133,6 +133,7 @@ class SourceWriter {
   Expression Fit(Scope& scope, Expression x, const Names& axes);
   Expression WithAxis(Scope& scope, const Expression& x, const std::string& axis);
   Maybe Unary(Scope& scope, int depth);
+  Maybe OtherFunction(const Expression& x);
   Maybe Binary(Scope& scope, int depth);
   Maybe Reduction(Scope& scope, int depth);
   Maybe Contraction(Scope& scope, int depth);
