@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/int_range.h"
+#include "ir/interval.h"
 #include "passes/context.h"
-#include "passes/mask.h"
 
 namespace heed::passes {
 namespace {
@@ -201,43 +202,31 @@ NodeId NotOfNot(Graph& graph, const Node& node) {
 NodeId ConstantComparison(Graph& graph, const Node& node) {
   for (NodeId input : node.inputs)
     if (graph.type(input).dtype != DType::Int) return {};
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  NumberAlgebra numbers{[&](NodeId id) -> std::pair<double, double> {
+  using Bounds = ir::Interval<ir::NumberAlgebra::Value>;
+  const auto between = [](double low, int64_t high) {
+    return Bounds{{low, DType::Int}, {static_cast<double>(high), DType::Int}};
+  };
+  ir::NumberAlgebra numbers{[&](NodeId id) -> std::optional<Bounds> {
     const Node& leaf = graph[id];
     const Axis axis = leaf.attributes.axis;
     if (leaf.op == OpKind::Positions && axis.difference()) {
-      const double bound = static_cast<double>(graph.axes().Bound(axis.root()));
-      return {-bound, bound - 1};
+      const int64_t bound = graph.axes().Bound(axis.root());
+      return between(-static_cast<double>(bound), bound - 1);
     }
     if (leaf.op == OpKind::Positions && !graph.axes().IsLifted(axis))
-      return {0, static_cast<double>(graph.axes().Bound(axis) - 1)};
-    if (leaf.op == OpKind::Length) return {0, static_cast<double>(graph.axes().Bound(axis))};
+      return between(0, graph.axes().Bound(axis) - 1);
+    if (leaf.op == OpKind::Length) return between(0, graph.axes().Bound(axis));
     for (const auto& [root, length] : graph.ragged)
-      if (length == id) return {0, static_cast<double>(graph.axes().Bound(root))};
-    return {-kInfinity, kInfinity};
+      if (length == id) return between(0, graph.axes().Bound(root));
+    return between(ir::kLeastInt, static_cast<int64_t>(ir::kMostInt));
   }};
-  TileAnalysis<NumberAlgebra> analysis(graph, numbers);
+  ir::IntervalAnalysis<ir::NumberAlgebra> analysis(graph, numbers);
   const auto a = analysis.Of(node.inputs[0]), b = analysis.Of(node.inputs[1]);
+  if (!a || !b) return {};
+  const auto truth = ir::IntervalRules<ir::NumberAlgebra>(numbers).Of(node.op, DType::Bool, {*a, *b});
   const auto always = [&](bool value) { return graph.Broadcast(graph.ConstBool(value), node.type.axes); };
-  switch (node.op) {
-    case OpKind::Lt:
-      if (a.high < b.low) return always(true);
-      return a.low >= b.high ? always(false) : NodeId{};
-    case OpKind::Le:
-      if (a.high <= b.low) return always(true);
-      return a.low > b.high ? always(false) : NodeId{};
-    case OpKind::Gt:
-      if (a.low > b.high) return always(true);
-      return a.high <= b.low ? always(false) : NodeId{};
-    case OpKind::Ge:
-      if (a.low >= b.high) return always(true);
-      return a.high < b.low ? always(false) : NodeId{};
-    case OpKind::Eq:
-    case OpKind::Ne:
-      return a.high < b.low || b.high < a.low ? always(node.op == OpKind::Ne) : NodeId{};
-    default:
-      return {};
-  }
+  if (truth->low.number == 1) return always(true);
+  return truth->high.number == 0 ? always(false) : NodeId{};
 }
 
 /// i <= n - 1 says what a length mask says.

@@ -1,6 +1,5 @@
-// Linear forms of whole numbers and what a mask implies about them; the tile analysis on plain numbers.
-//
-// Both walk the expression; there is no mask type. What is not understood bounds nothing.
+// Linear forms of whole numbers and what a mask implies about them, by a walk over the expression; there is
+// no mask type. What is not understood bounds nothing.
 #include "passes/mask.h"
 
 #include <algorithm>
@@ -149,17 +148,6 @@ NodeId FindPositions(const Graph& graph, ir::Axis axis) {
   for (NodeId id : graph.Order())
     if (graph.op(id) == OpKind::Positions && graph[id].attributes.axis == axis) return id;
   return {};
-}
-
-double NumberAlgebra::Mod(double a, double c) const { return a - c * std::floor(a / c); }
-double NumberAlgebra::FloorDiv(double a, double c) const { return std::floor(a / c); }
-
-TileClass ClassifyTile(const Graph& graph, NodeId mask,
-                       std::function<std::pair<double, double>(NodeId)> leaf) {
-  NumberAlgebra numbers{std::move(leaf)};
-  const auto interval = TileAnalysis<NumberAlgebra>(graph, numbers).Of(mask);
-  if (interval.low == 1) return TileClass::All;
-  return interval.high == 0 ? TileClass::None : TileClass::Mixed;
 }
 
 }  // namespace heed::passes

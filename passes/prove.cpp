@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/interval.h"
 #include "ir/op.h"
 #include "passes/context.h"
 
@@ -137,20 +138,6 @@ Range Prover::Compute(NodeId id) {
       for (size_t i = 1; i < node.inputs.size(); ++i) range = Union(range, of(i));
       return range;
     }
-    case OpKind::Mul:
-      return Times(of(0), of(1));
-    case OpKind::Abs: {
-      const Range x = of(0);
-      const double most = std::max(-x.low, x.high);
-      return {x.low > 0 ? x.low : x.high < 0 ? -x.high : 0, most};
-    }
-    case OpKind::Select:
-      return Union(of(1), of(2));
-    case OpKind::Mod: {
-      const Range x = of(0), by = of(1);
-      if (by.low > 0 && x.low >= 0 && x.high < by.low) return x;
-      return {std::min(0.0, by.low + 1), std::max(0.0, by.high - 1)};
-    }
     case OpKind::Sum: {
       double count = 1;
       for (Axis axis : node.attributes.axes) count *= bound(axis);
@@ -158,22 +145,21 @@ Range Prover::Compute(NodeId id) {
       return {count * std::min(0.0, x.low), count * std::max(0.0, x.high)};
     }
     default:
-      return Monotone(node).value_or(all);
+      return ir::IsPointwise(node.op) ? Pointwise(node) : all;
   }
 }
 
-std::optional<Range> Prover::Monotone(const Node& node) {
-  const ir::OpInfo& info = ir::Info(node.op);
-  if (!info.eval) return std::nullopt;
-  std::vector<double> least, most;
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    if (info.trends[i] == ir::Trend::Any) return std::nullopt;
-    const Range range = RangeOf(node.inputs[i]);
-    const bool rises = info.trends[i] == ir::Trend::Rises;
-    least.push_back(rises ? range.low : range.high);
-    most.push_back(rises ? range.high : range.low);
+Range Prover::Pointwise(const Node& node) {
+  using Algebra = ir::NumberAlgebra;
+  Algebra numbers;
+  std::vector<ir::Interval<Algebra::Value>> x;
+  for (NodeId input : node.inputs) {
+    const ir::DType dtype = graph_.type(input).dtype;
+    const Range range = dtype == ir::DType::Bool ? Range{0, 1} : RangeOf(input);
+    x.push_back({{range.low, dtype}, {range.high, dtype}, range.low == range.high});
   }
-  return Range{info.eval(least), info.eval(most)};
+  const auto bounds = ir::IntervalRules<Algebra>(numbers).Of(node.op, node.type.dtype, x);
+  return bounds ? Range{bounds->low.number, bounds->high.number} : Range{kLeastInt, kMostInt};
 }
 
 // ---- Linear forms and what a condition implies

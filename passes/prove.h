@@ -47,8 +47,7 @@ class Prover {
   using Renames = std::vector<std::pair<ir::Axis, ir::Axis>>;
 
   Range Compute(ir::NodeId id);
-  /// Of an op that rises or falls with each operand (ir::Trend): its values at their ends.
-  std::optional<Range> Monotone(const ir::Node& node);
+  Range Pointwise(const ir::Node& node);
   /// Of a whole number, by what `way` says of it.
   Range RangeWhere(ir::NodeId id, ir::NodeId way, const ir::AxisList& domain);
   std::optional<LinearForm> Form(ir::NodeId id, const Renames& renames);

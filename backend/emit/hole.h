@@ -9,6 +9,7 @@
 
 #include "backend/emit/attention.h"
 #include "backend/emit/vector.h"
+#include "ir/interval.h"
 #include "ir/op.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/Function.h"
@@ -52,12 +53,7 @@ class HoleEmitter {
   void Tile();
 
  private:
-  struct Interval {
-    Value* low;
-    Value* high;
-    bool point() const { return low == high; }
-  };
-  using MaybeInterval = std::optional<Interval>;
+  using Bounds = ir::Interval<Datum>;
 
   Value* Argument(unsigned number) {
     if (number >= function_->arg_size())
@@ -80,23 +76,11 @@ class HoleEmitter {
   void AddGradient(const AttentionGradient& gradient, int number, Datum cotangent, Value* absent,
                    Value* gradients);
 
-  MaybeInterval Bound(const Graph& graph, NodeId id);
-  MaybeInterval BoundNode(const Graph& graph, NodeId id);
-  Interval BoundPositions(ir::Axis axis);
-  MaybeInterval BoundInput(const ir::Node& node);
-  MaybeInterval BoundCapture(int number);
-  Interval BoundRun(Value* pointer, Value* count, const Size& stride, DType dtype);
-  /// Of a pointwise op whose inputs have the bounds `x`.
-  MaybeInterval BoundPointwise(const Graph& graph, const ir::Node& node, const std::vector<Interval>& x);
-  MaybeInterval BoundArithmetic(const Graph& graph, const ir::Node& node, const std::vector<Interval>& x);
-  Interval BoundAbs(Interval a, DType dtype);
-  MaybeInterval BoundComparison(OpKind op, const ir::Node& node, const Graph& graph, Interval a, Interval b);
-  Interval Hull(const std::vector<Value*>& values, DType dtype);
-  Value* Apply(OpKind op, Value* a, Value* b, DType dtype) {
-    std::vector<Datum> arguments = {{a, dtype}};
-    if (b) arguments.push_back({b, dtype});
-    return v_.Apply(op, arguments, dtype).value;
-  }
+  /// Of a leaf of the mask over a tile; none: unknown.
+  std::optional<Bounds> BoundLeaf(const ir::Node& node);
+  Bounds BoundPositions(ir::Axis axis);
+  std::optional<Bounds> BoundCapture(int number);
+  Bounds BoundRun(Value* pointer, Value* count, const Size& stride, DType dtype);
 
   llvm::Function* function_;
   const AttentionStep& step_;
@@ -113,7 +97,6 @@ class HoleEmitter {
   Value* key_last_ = nullptr;
   std::map<std::string, Datum> inputs_;  // s, ds, dw
   std::map<NodeId, Datum> memo_;
-  std::map<NodeId, MaybeInterval> bounds_;
 };
 
 }  // namespace heed::backend

@@ -1,7 +1,8 @@
-// The mask analysis against brute force: a tile is never called all or none wrongly, and a bound is never too
-// small.
+// The mask analysis against brute force: a tile is never called all or none wrongly, by numbers or by the
+// code of kernels, and a bound is never too small.
 #include "passes/mask.h"
 #include "tests/support/passes_support.h"
+#include "tests/support/tile_class.h"
 
 namespace heed::test {
 namespace {
@@ -89,8 +90,13 @@ TEST(Masks, TilesAndBoundsAgainstBruteForce) {
       for (int64_t i = 0; i < kExtent; i += kTile)
         for (int64_t j = 0; j < kExtent; j += kTile) {
           // Data leaves are bounded by what they hold in the tile.
-          const auto leaf = [&](NodeId id) -> std::pair<double, double> {
+          const auto leaf = [&](NodeId id) -> std::optional<NumberBounds> {
             const ir::Node& node = graph[id];
+            const AxisList& axes = graph.axes_of(id);
+            const bool point = !ir::Contains(axes, query) && !ir::Contains(axes, key);
+            const auto bounds = [&](double low, double high) -> NumberBounds {
+              return {{low, node.type.dtype}, {high, node.type.dtype}, point};
+            };
             const auto range = [&](Axis axis) -> std::pair<int64_t, int64_t> {
               if (axis == Axis("batch")) return {b, b};
               const int64_t first = axis == query ? i : j;
@@ -98,7 +104,7 @@ TEST(Masks, TilesAndBoundsAgainstBruteForce) {
             };
             if (node.op == OpKind::Positions) {
               const auto [first, last] = range(node.attributes.axis);
-              return {static_cast<double>(first), static_cast<double>(last)};
+              return bounds(static_cast<double>(first), static_cast<double>(last));
             }
             const Tensor& value = run.Value(id);
             double low = passes::kUnbounded, high = -passes::kUnbounded;
@@ -113,9 +119,10 @@ TEST(Masks, TilesAndBoundsAgainstBruteForce) {
               low = std::min(low, value.data[e]);
               high = std::max(high, value.data[e]);
             }
-            return {low, high};
+            return bounds(low, high);
           };
-          const passes::TileClass found = passes::ClassifyTile(graph, mask, leaf);
+          const TileClass found = ClassByNumbers(graph, mask, leaf);
+          ASSERT_EQ(ClassByCode(graph, mask, leaf), found);
           bool any = false, all = true;
           for (int64_t y = i; y < i + kTile; ++y)
             for (int64_t x = j; x < j + kTile; ++x) {
@@ -123,11 +130,9 @@ TEST(Masks, TilesAndBoundsAgainstBruteForce) {
               any = any || holds;
               all = all && holds;
             }
-          const auto real = all   ? passes::TileClass::All
-                            : any ? passes::TileClass::Mixed
-                                  : passes::TileClass::None;
+          const auto real = all ? TileClass::All : any ? TileClass::Mixed : TileClass::None;
           if (found == real) continue;
-          ASSERT_EQ(found, passes::TileClass::Mixed) << "tile " << i << ", " << j << " of example " << b;
+          ASSERT_EQ(found, TileClass::Mixed) << "tile " << i << ", " << j << " of example " << b;
           ++loose;
         }
     EXPECT_LE(loose, test.loose);
@@ -171,20 +176,6 @@ TEST(Masks, LinearForms) {
   EXPECT_EQ(passes::Sup(graph, never, t, n), -passes::kUnbounded);
   const NodeId product = graph.Mul(t, n);  // not linear: a leaf of its own
   EXPECT_EQ(passes::Linear(graph, product)->terms.at(product), 1);
-}
-
-TEST(Masks, UnknownNumbersAreMixed) {
-  auto table = std::make_shared<ir::AxisTable>();
-  table->Set(Axis("t"), {ir::Extent::Kind::Dynamic, 9, {}});
-  Graph graph(table);
-  const NodeId x = graph.Make(OpKind::Input, {}, {.axes = {Axis("t")}, .name = "x"});
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  for (OpKind compare : {OpKind::Lt, OpKind::Le, OpKind::Gt, OpKind::Ge, OpKind::Eq, OpKind::Ne}) {
-    const NodeId mask = graph.Pointwise(compare, {x, graph.Const(1)});
-    for (NodeId one : {mask, graph.Pointwise(OpKind::Not, {mask})})
-      EXPECT_EQ(passes::ClassifyTile(graph, one, [&](NodeId) { return std::pair(nan, nan); }),
-                passes::TileClass::Mixed);
-  }
 }
 
 }  // namespace
