@@ -132,10 +132,10 @@ class Trainer {
       return a.second != b.second ? a.second > b.second : a.first < b.first;
     });
     result.characters = static_cast<int64_t>(sorted.size());
-    const int64_t room = std::max<int64_t>(options_.size - 3, 0);
-    if (result.characters > room) {
-      result.left_out = result.characters - room;
-      sorted.resize(static_cast<size_t>(room));
+    const int64_t capacity = std::max<int64_t>(options_.size - 3, 0);
+    if (result.characters > capacity) {
+      result.left_out = result.characters - capacity;
+      sorted.resize(static_cast<size_t>(capacity));
     }
     for (const auto& [text, count] : sorted) {
       ids_.emplace(text, static_cast<int32_t>(texts_.size()));

@@ -8,7 +8,7 @@
 namespace heed::test {
 namespace {
 
-/// The most elements of the arena that are in use in any step, for one example of 64 tokens and room for 80.
+/// The most elements of the arena that are in use in any step, for one example of 64 tokens, capacity 80.
 int64_t MostInUse(const backend::Plan& plan, const ir::Graph& graph) {
   int64_t most = 0;
   for (size_t step = 0; step < plan.steps.size(); ++step) {

@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       fuzz::Require(!FindInvalidUtf8(tokenizer.Show(id)), "what is shown is UTF-8");
     }
     fuzz::Require(!FindInvalidUtf8(tokenizer.Decode(ids)), "decoded text is UTF-8");
-    fuzz::Require((*restored)->Encode(text) == ids, "what was saved encodes alike");
+    fuzz::Require((*restored)->Encode(text) == ids, "what was saved encodes the same way");
   }
   const std::vector<int32_t> strange = {-1, 0, 1, 2, 3, 2147483647};
   fuzz::Require(!FindInvalidUtf8(tokenizer.Decode(strange)), "strange ids decode to UTF-8");

@@ -88,7 +88,7 @@ class Generation : public testing::Test {
 TEST_F(Generation, EqualsTheWholeTokenByToken) {
   const BuiltProgram& program = Model();
   ASSERT_TRUE(program.ok());
-  // Ragged prompts, up to the bound: caches grow past the room they start with, the ring moves on.
+  // Ragged prompts, up to the bound: caches grow past the capacity they start with, the ring moves on.
   const std::vector<int64_t> lengths = {3, 40, 300};
   std::mt19937_64 random(2);
   Numbers prompts = Zeros({3, 300}), counts = Zeros({3});

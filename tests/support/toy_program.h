@@ -131,9 +131,10 @@ inline void Step(int32_t y, int64_t count, int32_t* cache, int32_t* ring, std::v
   for (int64_t p = std::max<int64_t>(0, count - kWindow); p < count; ++p) text[p] = ring[p - first];
 }
 
-// Buffers: x, len.src, y, len.tgt, W, U, then logits, cache.0, cache.1. The room of the cache is extent 3.
+// Buffers: x, len.src, y, len.tgt, W, U, then logits, cache.0, cache.1. The capacity of the cache is
+// extent 3.
 inline void PairPrefill(const HeedFrame* f) {
-  const int64_t source = f->extents[1], target = f->extents[2], room = f->extents[3];
+  const int64_t source = f->extents[1], target = f->extents[2], capacity = f->extents[3];
   for (int64_t r = 0; r < f->extents[0]; ++r) {
     const int32_t* y = Buffer<int32_t>(f, 2) + r * target;
     const int64_t count = Buffer<int32_t>(f, 3)[r];
@@ -141,12 +142,12 @@ inline void PairPrefill(const HeedFrame* f) {
     Logits({Buffer<float>(f, 4), Buffer<float>(f, 5)}, Buffer<int32_t>(f, 0) + r * source,
            Buffer<int32_t>(f, 1)[r], y[count - 1], count - 1, 1, logits);
     AddHistory(y, count, logits);
-    Keep(y, count, Buffer<int32_t>(f, 7) + r * room, Buffer<int32_t>(f, 8) + r * kRingSlots);
+    Keep(y, count, Buffer<int32_t>(f, 7) + r * capacity, Buffer<int32_t>(f, 8) + r * kRingSlots);
   }
 }
 // Buffers: x, len.src, y, len.tgt, cache.0, cache.1, W, U, then logits.
 inline void PairStep(const HeedFrame* f) {
-  const int64_t source = f->extents[1], room = f->extents[3];
+  const int64_t source = f->extents[1], capacity = f->extents[3];
   std::vector<int32_t> text;
   for (int64_t r = 0; r < f->extents[0]; ++r) {
     const int64_t count = Buffer<int32_t>(f, 3)[r];
@@ -154,7 +155,7 @@ inline void PairStep(const HeedFrame* f) {
     float* logits = Buffer<float>(f, 8) + r * kToyVocabulary;
     Logits({Buffer<float>(f, 6), Buffer<float>(f, 7)}, Buffer<int32_t>(f, 0) + r * source,
            Buffer<int32_t>(f, 1)[r], y, count - 1, 1, logits);
-    Step(y, count, Buffer<int32_t>(f, 4) + r * room, Buffer<int32_t>(f, 5) + r * kRingSlots, text);
+    Step(y, count, Buffer<int32_t>(f, 4) + r * capacity, Buffer<int32_t>(f, 5) + r * kRingSlots, text);
     AddHistory(text.data(), count, logits);
   }
 }
