@@ -7,17 +7,15 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "runtime/base/result.h"
 
 namespace heed::ir {
 
 /// One line a node in Order(), regions nested; axes table first, outputs last.
 std::string Print(const Graph& graph);
 
-struct ParseResult {
-  std::shared_ptr<Graph> graph;  ///< null on error
-  std::string error;             ///< "line 3: ..."
-};
-ParseResult ParseGraph(std::string_view text);
+/// What Print gives, back; an error names its line.
+Result<std::shared_ptr<Graph>> ParseGraph(std::string_view text);
 
 struct DrawOptions {
   bool unroll = false;  ///< false: equal layers folded into one cluster marked "x 6"

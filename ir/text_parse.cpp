@@ -110,7 +110,10 @@ class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text), table_(std::make_shared<AxisTable>()) {}
 
-  ParseResult Parse() {
+  Result<std::shared_ptr<Graph>> Parse() {
+    const auto error = [&](const std::string& what) {
+      return Error{"line " + std::to_string(number_) + ": " + what};
+    };
     try {
       auto graph = std::make_shared<Graph>(table_);
       if (Next() && line_ == "axes {") {
@@ -118,11 +121,11 @@ class Parser {
         Next();
       }
       Body(*graph, true);
-      return {graph, ""};
-    } catch (const SyntaxError& error) {
-      return {nullptr, "line " + std::to_string(number_) + ": " + error.text};
-    } catch (const InternalError& error) {
-      return {nullptr, "line " + std::to_string(number_) + ": " + error.what()};
+      return graph;
+    } catch (const SyntaxError& syntax) {
+      return error(syntax.text);
+    } catch (const InternalError& refused) {  // by the op's type rule
+      return error(refused.what());
     }
   }
 
@@ -382,6 +385,6 @@ class Parser {
 
 }  // namespace
 
-ParseResult ParseGraph(std::string_view text) { return Parser(text).Parse(); }
+Result<std::shared_ptr<Graph>> ParseGraph(std::string_view text) { return Parser(text).Parse(); }
 
 }  // namespace heed::ir

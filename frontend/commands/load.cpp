@@ -51,9 +51,9 @@ bool IsHir(const std::string& name) { return std::filesystem::path(name).extensi
 Result<std::shared_ptr<ir::Graph>> ReadGraph(const std::string& name) {
   const Result<std::string> text = frontend::ReadText(name);
   if (!text) return text.error();
-  ir::ParseResult result = ir::ParseGraph(*text);
-  if (result.graph == nullptr) return Error{name + ": " + result.error};
-  return result.graph;
+  Result<std::shared_ptr<ir::Graph>> graph = ir::ParseGraph(*text);
+  if (!graph) return Error{name + ": " + graph.error().message};
+  return graph;
 }
 
 void Print(const frontend::Diagnostics& diagnostics) {

@@ -291,18 +291,15 @@ double Plain(int, std::mt19937& random) { return std::uniform_real_distribution<
 class CodegenTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    std::string error;
-    if (!JitPlan::Create(Plan{}, GetParam(), &error, test::Binary("kernels")) &&
-        error.find("does not run") != std::string::npos)
-      GTEST_SKIP() << error;
+    const auto jit = JitPlan::Create(Plan{}, GetParam(), test::Binary("kernels"));
+    if (!jit && LacksLevel(jit.error())) GTEST_SKIP() << jit.error().message;
   }
 
   /// Runs natively with 1, 2 and 7 parts (equal bits), and plainly.
   void Check(const Sketch& sketch, const std::vector<std::vector<int64_t>>& all_extents,
              const Data& data = Plain, double tolerance = 2e-6, bool dropout = true) {
-    std::string error;
-    const auto jit = JitPlan::Create(sketch.ToPlan(), GetParam(), &error, test::Binary("kernels"));
-    ASSERT_TRUE(jit) << error;
+    const auto jit = JitPlan::Create(sketch.ToPlan(), GetParam(), test::Binary("kernels"));
+    ASSERT_TRUE(jit) << jit.error().message;
     for (const std::vector<int64_t>& extents : all_extents) {
       std::mt19937 random(7);
       std::map<int, std::vector<double>> memory;
@@ -330,10 +327,10 @@ class CodegenTest : public testing::TestWithParam<std::string> {
         call.inputs[Sketch::Name(operand.base.buffer)] = bytes[operand.base.buffer].data();
       }
       Evaluator(sketch.kernel, extents, memory, call.key, dropout).Run();
-      const auto results = jit->Run(call);
+      const auto results = (*jit)->Run(call);
       for (int64_t parts : {2, 7}) {
         call.parts = parts;
-        EXPECT_EQ(results, jit->Run(call)) << parts << " parts, " << where;
+        EXPECT_EQ(results, (*jit)->Run(call)) << parts << " parts, " << where;
       }
       for (const LoopOperand& operand : sketch.kernel.operands) {
         const int buffer = operand.base.buffer;
@@ -494,9 +491,8 @@ TEST_P(CodegenTest, MaskedSoftmaxRows) {
 TEST_P(CodegenTest, PaddingChangesNoBit) {
   for (const bool dear : {false, true}) {
     const Sketch s = MaskedSoftmax(dear);
-    std::string error;
-    const auto jit = JitPlan::Create(s.ToPlan(), GetParam(), &error, test::Binary("kernels"));
-    ASSERT_TRUE(jit) << error;
+    const auto jit = JitPlan::Create(s.ToPlan(), GetParam(), test::Binary("kernels"));
+    ASSERT_TRUE(jit) << jit.error().message;
     std::mt19937 random(1);
     for (int32_t length = 1; length < 150; length += 1 + length / 10) {
       std::vector<float> row(length), first;
@@ -507,7 +503,7 @@ TEST_P(CodegenTest, PaddingChangesNoBit) {
         JitPlan::Call call;
         call.extents = {1, width};
         call.inputs = {{"m0", x.data()}, {"m1", &length}};
-        auto results = jit->Run(call);
+        auto results = (*jit)->Run(call);
         std::vector<float> y(width), lse(1);
         std::memcpy(y.data(), results.at("m2").data(), 4 * width);
         std::memcpy(lse.data(), results.at("m3").data(), 4);
@@ -540,9 +536,8 @@ TEST_P(CodegenTest, SumsHaveOneOrder) {
     }
     s.kernel.stages.push_back({{{OpKind::Sum, value, -1}}, {}});
     s.kernel.row_stores = {{s.Add(ReducedOf(0)), y}};
-    std::string error;
-    const auto jit = JitPlan::Create(s.ToPlan(), GetParam(), &error, test::Binary("kernels"));
-    ASSERT_TRUE(jit) << error;
+    const auto jit = JitPlan::Create(s.ToPlan(), GetParam(), test::Binary("kernels"));
+    ASSERT_TRUE(jit) << jit.error().message;
     for (int64_t n = 1; n < 300; n += 7) {
       std::mt19937 random(2);
       std::vector<float> data(3 * n);
@@ -550,7 +545,7 @@ TEST_P(CodegenTest, SumsHaveOneOrder) {
       JitPlan::Call call;
       call.extents = {3, n};
       call.inputs = {{"m0", data.data()}};
-      const auto results = jit->Run(call);
+      const auto results = (*jit)->Run(call);
       sums[dear].resize(sums[dear].size() + 3);
       std::memcpy(&sums[dear][sums[dear].size() - 3], results.at("m1").data(), 12);
     }
@@ -743,15 +738,14 @@ TEST_P(CodegenTest, Offsets) {
   loop.stages.push_back({{}, {{0, 1}}});
   step.work = loop;
   plan.steps = {step};
-  std::string error;
-  const auto jit = JitPlan::Create(plan, GetParam(), &error, test::Binary("kernels"));
-  ASSERT_TRUE(jit) << error;
+  const auto jit = JitPlan::Create(plan, GetParam(), test::Binary("kernels"));
+  ASSERT_TRUE(jit) << jit.error().message;
   std::vector<float> data(2 * 3 * 10);
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<float>(i);
   JitPlan::Call call;
   call.extents = {3, 10};
   call.inputs = {{"x", data.data()}};
-  const auto result = jit->Run(call).at("y");
+  const auto result = (*jit)->Run(call).at("y");
   for (int i = 0; i < 10; ++i) EXPECT_EQ(Element(result, i, DType::Float), 30 + 10 + i);
 }
 

@@ -130,12 +130,11 @@ TEST(Sample, NativeDrawsAreTheInterpreters) {
   };
   int levels = 0;
   for (const std::string& cpu : backend::CpuLevels()) {
-    std::string error;
-    const auto native = backend::JitFunction::Create(graph, cpu, 2, &error);
-    if (!native && error.find("this machine") != std::string::npos) continue;
-    ASSERT_NE(native, nullptr) << cpu << ": " << error;
+    const auto native = backend::JitFunction::Create(graph, cpu, 2);
+    if (!native && backend::LacksLevel(native.error())) continue;
+    ASSERT_TRUE(native) << cpu << ": " << native.error().message;
     ++levels;
-    const auto result = native->Call(host(batch.values), batch.extents, 1, 3, true);
+    const auto result = (*native)->Call(host(batch.values), batch.extents, 1, 3, true);
     for (const auto& [name, id] : graph.outputs) {
       const Tensor want = Transposed(interpreter.Value(id), {Axis("batch"), Axis("heads")});
       const backend::HostValue& value = result.at(name);
@@ -144,7 +143,7 @@ TEST(Sample, NativeDrawsAreTheInterpreters) {
       // Alone, as among others.
       for (const int64_t b : {0, 17, 499}) {
         const Batched alone = Pack(graph, {examples[b]}, {lengths[b]}, 0, 0);
-        const auto one = native->Call(host(alone.values), alone.extents, 1, 3, true).at(name);
+        const auto one = (*native)->Call(host(alone.values), alone.extents, 1, 3, true).at(name);
         for (int64_t head : {0, 1})
           EXPECT_EQ(Transposed({one.axes, one.shape, one.data}, want.axes).data[head],
                     want.data[b * 2 + head])

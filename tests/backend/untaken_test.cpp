@@ -61,13 +61,12 @@ std::map<std::string, Tensor> Gradients(const std::string& loss, bool native) {
                          {"table", {{k}, {3}, {0.5, -1, 2}}}};
   std::map<std::string, Tensor> gradients;
   if (native) {
-    std::string error;
-    const auto function = backend::JitFunction::Create(graph, "native", 1, &error);
-    EXPECT_TRUE(function) << error;
+    const auto function = backend::JitFunction::Create(graph, "native", 1);
+    EXPECT_TRUE(function) << function.error().message;
     if (!function) return {};
     std::map<std::string, backend::HostValue> host;
     for (const auto& [name, tensor] : values) host[name] = {tensor.shape, tensor.axes, tensor.data};
-    for (const auto& [name, value] : function->Call(host, {{batch, 1}}, 1, 1, false))
+    for (const auto& [name, value] : (*function)->Call(host, {{batch, 1}}, 1, 1, false))
       if (name.starts_with("d.")) gradients[name] = {value.axes, value.shape, value.data};
   } else {
     Interpreter interpreter(graph, {.values = values, .extents = {{batch, 1}}});

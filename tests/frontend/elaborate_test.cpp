@@ -43,8 +43,8 @@ TEST(Elaborate, AllProgramsGiveSoundGraphs) {
       for (const auto& graph : {entry.graph, entry.infer}) {
         for (const std::string& bad : ir::Verify(*graph))
           ADD_FAILURE() << path << " " << entry.name << ": " << bad;
-        const ir::ParseResult again = ir::ParseGraph(ir::Print(*graph));
-        EXPECT_TRUE(again.graph) << path << " " << entry.name << ": " << again.error;
+        const auto again = ir::ParseGraph(ir::Print(*graph));
+        EXPECT_TRUE(again) << path << " " << entry.name << ": " << again.error().message;
       }
       for (ir::NodeId id : entry.infer->Order()) EXPECT_NE(entry.infer->op(id), ir::OpKind::Keep);
       for (ir::NodeId id : entry.graph->Order()) {

@@ -6,15 +6,15 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace heed;
   if (size > 16384) return -1;
-  const ir::ParseResult parsed = ir::ParseGraph(fuzz::Text(data, size));
-  if (parsed.graph == nullptr) {
-    fuzz::Require(!parsed.error.empty(), "a refusal has a message");
+  const auto parsed = ir::ParseGraph(fuzz::Text(data, size));
+  if (!parsed) {
+    fuzz::Require(!parsed.error().message.empty(), "a refusal has a message");
     return 0;
   }
-  ir::Verify(*parsed.graph);
-  const std::string text = ir::Print(*parsed.graph);
-  const ir::ParseResult again = ir::ParseGraph(text);
-  fuzz::Require(again.graph != nullptr, "a printed graph parses");
-  fuzz::Require(ir::Print(*again.graph) == text, "printing again gives the same text");
+  ir::Verify(**parsed);
+  const std::string text = ir::Print(**parsed);
+  const auto again = ir::ParseGraph(text);
+  fuzz::Require(static_cast<bool>(again), "a printed graph parses");
+  fuzz::Require(ir::Print(**again) == text, "printing again gives the same text");
   return 0;
 }

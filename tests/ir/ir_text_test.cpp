@@ -24,18 +24,19 @@ TEST(IrText, RandomGraphsRoundTrip) {
     const auto graph = MakeRandomGraph({.seed = seed, .steps = 30, .random = seed % 2 == 0});
     ASSERT_EQ(Join(Verify(*graph)), "") << "seed " << seed;
     const std::string text = Print(*graph);
-    const ParseResult parsed = ParseGraph(text);
-    ASSERT_TRUE(parsed.graph) << "seed " << seed << ": " << parsed.error << "\n" << text;
-    ASSERT_EQ(Print(*parsed.graph), text) << "seed " << seed;
-    ASSERT_EQ(Join(Verify(*parsed.graph)), "") << "seed " << seed;
+    const auto parsed = ParseGraph(text);
+    ASSERT_TRUE(parsed) << "seed " << seed << ": " << parsed.error().message << "\n" << text;
+    const Graph& back = **parsed;
+    ASSERT_EQ(Print(back), text) << "seed " << seed;
+    ASSERT_EQ(Join(Verify(back)), "") << "seed " << seed;
     for (NodeId id : graph->Order()) ++seen[graph->op(id)];
     if (seed % 10 == 0) {
       // Not only the text: the values.
       const EvalOptions values = RandomValues(*graph, {{Axis("seq"), 5}}, seed);
-      Interpreter before(*graph, values), after(*parsed.graph, values);
+      Interpreter before(*graph, values), after(back, values);
       for (const auto& [name, id] : graph->outputs) {
         const Tensor& x = before.Value(id);
-        const Tensor& y = after.Value(parsed.graph->Output(name));
+        const Tensor& y = after.Value(back.Output(name));
         ASSERT_EQ(x.axes, y.axes);
         ASSERT_EQ(x.data, y.data) << "seed " << seed << " " << name;
       }
@@ -79,10 +80,10 @@ TEST(IrText, CarriesEverything) {
   graph.SetOutput("value", graph.Add(late, graph.Const(1e-300)));
   graph.SetOutput("d.h.0/odd name", sum);
   const std::string text = Print(graph);
-  const ParseResult parsed = ParseGraph(text);
-  ASSERT_TRUE(parsed.graph) << parsed.error << "\n" << text;
-  EXPECT_EQ(Print(*parsed.graph), text);
-  const Graph& back = *parsed.graph;
+  const auto parsed = ParseGraph(text);
+  ASSERT_TRUE(parsed) << parsed.error().message << "\n" << text;
+  const Graph& back = **parsed;
+  EXPECT_EQ(Print(back), text);
   EXPECT_EQ(back.axes().Of(Axis("pair")).enumerators, (std::vector<std::string>{"first", "second"}));
   EXPECT_TRUE(back.axes().IsLifted(batch));
   EXPECT_TRUE(back.axes().IsDynamic(seq));
@@ -105,7 +106,7 @@ TEST(IrText, CarriesEverything) {
 
 TEST(IrText, ErrorsNameTheLine) {
   const std::string axes = "axes {\n  a static 3\n}\n";
-  const auto error = [&](const std::string& body) { return ParseGraph(axes + body).error; };
+  const auto error = [&](const std::string& body) { return ParseGraph(axes + body).error().message; };
   EXPECT_EQ(error("%0 = frobnicate()\n"), "line 4: no op: frobnicate");
   EXPECT_EQ(error("%0 = const()\n%1 = exp(%7)\n"), "line 5: a node is used before it is made");
   EXPECT_EQ(error("%0 = const() : int[]\n"), "line 4: the type is float[], not int[]");
@@ -115,7 +116,8 @@ TEST(IrText, ErrorsNameTheLine) {
   EXPECT_EQ(error("%0 = input() name=\"x\" axes=[a] : float[a]\n%1 = sum(%0) axes=[b]\n").substr(0, 12),
             "line 5: sum(");
   EXPECT_EQ(error("region r0 {\n  score {\n"), "line 5: a region has no end");
-  EXPECT_EQ(ParseGraph("axes {\n  a wide 3\n}\n").error, "line 2: an axis is static, dynamic or lifted");
+  EXPECT_EQ(ParseGraph("axes {\n  a wide 3\n}\n").error().message,
+            "line 2: an axis is static, dynamic or lifted");
   EXPECT_EQ(error("%0 = const()\noutput value = %0\n"), "");
 }
 

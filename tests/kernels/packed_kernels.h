@@ -20,14 +20,12 @@ inline const std::vector<const PackedKernels*>& AllPackedKernelsAndLevels() {
     const std::vector<const PackedKernels*> natives = AllPackedKernels();
     std::vector<const PackedKernels*> kernels = natives;
     for (const std::string& level : backend::CpuLevels()) {
-      std::string error;
-      backend::JitKernels* const jit =
-          backend::JitKernels::Create(level, &error, test::Binary("kernels")).release();
-      if (!jit) {
-        // Only what the machine lacks is left out.
-        if (error.find("does not run") == std::string::npos) throw std::runtime_error(error);
+      auto made = backend::JitKernels::Create(level, test::Binary("kernels"));
+      if (!made) {
+        if (!backend::LacksLevel(made.error())) throw std::runtime_error(made.error().message);
         continue;
       }
+      backend::JitKernels* const jit = made->release();
       // Finishing is generated with a product's epilogue; a target's with vectors of the same length serves.
       auto* const table = new PackedKernels;
       for (const PackedKernels* native : natives) {

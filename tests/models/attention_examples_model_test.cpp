@@ -72,15 +72,14 @@ Batched RaggedPair(const Graph& single, const Graph& batched) {
 /// Outputs by name; empty, and the test has failed, if it does not compile.
 std::map<std::string, backend::HostValue> RunNatively(const Graph& graph, const Values& parameters,
                                                       const Batched& batch) {
-  std::string error;
-  const auto native = backend::JitFunction::Create(graph, "native", 1, &error);
-  EXPECT_NE(native, nullptr) << error;
-  if (native == nullptr) return {};
+  const auto native = backend::JitFunction::Create(graph, "native", 1);
+  EXPECT_TRUE(native) << native.error().message;
+  if (!native) return {};
   std::map<std::string, backend::HostValue> host;
   for (const Values* values : {&parameters, &batch.values}) {
     for (const auto& [name, tensor] : *values) host[name] = {tensor.shape, tensor.axes, tensor.data};
   }
-  return native->Call(host, batch.extents, 1, 3, true);
+  return (*native)->Call(host, batch.extents, 1, 3, true);
 }
 
 class AttentionForm : public testing::TestWithParam<std::string> {};

@@ -217,11 +217,10 @@ void Check(uint64_t seed, const std::vector<int64_t>& sizes, int64_t width) {
   for (const Values* values : {&parameters, &batch.values})
     for (const auto& [name, tensor] : *values) host[name] = {tensor.shape, tensor.axes, tensor.data};
   for (const std::string& cpu : backend::CpuLevels()) {
-    std::string error;
-    const auto native = backend::JitFunction::Create(fused, cpu, 1, &error);
-    if (!native && error.find("this machine") != std::string::npos) continue;
-    ASSERT_NE(native, nullptr) << error;
-    const auto result = native->Call(host, batch.extents, 1, 3, true);
+    const auto native = backend::JitFunction::Create(fused, cpu, 1);
+    if (!native && backend::LacksLevel(native.error())) continue;
+    ASSERT_TRUE(native) << native.error().message;
+    const auto result = (*native)->Call(host, batch.extents, 1, 3, true);
     for (const auto& [name, want] : wanted) {
       const backend::HostValue& value = result.at(name);
       const Tensor got = Transposed({value.axes, value.shape, value.data}, want.axes);
@@ -232,8 +231,8 @@ void Check(uint64_t seed, const std::vector<int64_t>& sizes, int64_t width) {
       EXPECT_LE(Difference(want, got) / largest, 3e-5) << name << " " << cpu;
     }
     for (int threads : {2, 5}) {
-      native->UseThreads(threads);
-      for (const auto& [name, value] : native->Call(host, batch.extents, 1, 3, true))
+      (*native)->UseThreads(threads);
+      for (const auto& [name, value] : (*native)->Call(host, batch.extents, 1, 3, true))
         EXPECT_TRUE(SameBits(Tensor{value.axes, value.shape, value.data},
                              Tensor{result.at(name).axes, result.at(name).shape, result.at(name).data}))
             << name << " on " << threads << " threads, " << cpu;

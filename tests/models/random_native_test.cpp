@@ -15,12 +15,11 @@ namespace {
 void Compare(const Graph& graph, const ir::EvalOptions& options, const std::string& cpu,
              const std::string& what) {
   Interpreter interpreter(graph, options);
-  std::string error;
-  const auto native = backend::JitFunction::Create(graph, cpu, 1, &error);
-  ASSERT_NE(native, nullptr) << what << ": " << error;
+  const auto native = backend::JitFunction::Create(graph, cpu, 1);
+  ASSERT_TRUE(native) << what << ": " << native.error().message;
   std::map<std::string, backend::HostValue> host;
   for (const auto& [name, tensor] : options.values) host[name] = {tensor.shape, tensor.axes, tensor.data};
-  const auto result = native->Call(host, options.extents, options.seed, options.step, true);
+  const auto result = (*native)->Call(host, options.extents, options.seed, options.step, true);
   // Rounding to f32 is as large as what was added up on the way, not as the result: compare within the
   // program.
   double largest = 1;
@@ -37,8 +36,9 @@ void Compare(const Graph& graph, const ir::EvalOptions& options, const std::stri
         << ir::Print(graph);
   }
   for (int threads : {2, 5}) {
-    native->UseThreads(threads);
-    for (const auto& [name, value] : native->Call(host, options.extents, options.seed, options.step, true)) {
+    (*native)->UseThreads(threads);
+    for (const auto& [name, value] :
+         (*native)->Call(host, options.extents, options.seed, options.step, true)) {
       const backend::HostValue& one = result.at(name);
       EXPECT_TRUE(
           SameBits(Tensor{value.axes, value.shape, value.data}, Tensor{one.axes, one.shape, one.data}))
@@ -50,10 +50,9 @@ void Compare(const Graph& graph, const ir::EvalOptions& options, const std::stri
 std::vector<std::string> Levels() {
   std::vector<std::string> levels;
   for (const std::string& cpu : backend::KernelLevels()) {
-    std::string error;
     Graph graph(heed::testing::TestAxes());
     graph.SetOutput("value", graph.Const(1));
-    if (backend::JitFunction::Create(graph, cpu, 1, &error)) levels.push_back(cpu);
+    if (backend::JitFunction::Create(graph, cpu, 1)) levels.push_back(cpu);
   }
   return levels;
 }

@@ -23,9 +23,9 @@ class Native {
     }
     const std::set<std::string> tables = backend::FindTables(all);
     for (const auto& one : graphs_) {
-      std::string error;
-      functions_[one.get()] = backend::JitFunction::Create(*one, "native", 1, &error, &sums_, &tables);
-      EXPECT_NE(functions_[one.get()], nullptr) << error;
+      auto made = backend::JitFunction::Create(*one, "native", 1, &sums_, &tables);
+      EXPECT_TRUE(made) << made.error().message;
+      if (made) functions_[one.get()] = std::move(*made);
     }
   }
   const Graph& forward() const { return *graphs_[0]; }
@@ -41,10 +41,10 @@ class Native {
 
   EvaluateGraph Evaluator(const Values& parameters, Axis grows) {
     return [this, &parameters, grows](const Graph& graph, const Values& values, const Lengths& extents) {
-      // Caches have more room than positions.
+      // Caches have a greater capacity than positions.
       Lengths all = extents;
-      const int64_t room = extents.at(grows) + 3;
-      all[grows.Stored()] = room;
+      const int64_t capacity = extents.at(grows) + 3;
+      all[grows.Stored()] = capacity;
       HostValues host;
       const auto give = [&](const std::string& name, const Tensor& tensor) {
         host[name] = {tensor.shape, tensor.axes, tensor.data};
@@ -54,7 +54,7 @@ class Native {
         Tensor padded = tensor;
         for (const Axis a : tensor.axes)
           if (name.starts_with(kCachePrefix) && a.root() == grows && !a.ring())
-            padded = Resized(padded, a, room, 7);
+            padded = Resized(padded, a, capacity, 7);
         give(name, padded);
       }
       Values results;

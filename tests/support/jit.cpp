@@ -185,26 +185,20 @@ std::map<std::string, std::vector<char>> OrcPlan::Run(const Call& call) {
 
 namespace {
 
-/// Null if there is none, or this machine does not run it; `error` says why.
-const Target* RunnableTarget(const std::string& cpu, std::string* error) {
-  const Result<const Target*> target = FindTarget(cpu);
-  if (target && RunsHere(**target)) return *target;
-  *error = target ? "this machine does not run " + (*target)->name : target.error().message;
-  return nullptr;
+constexpr const char* kLacksLevel = "this machine does not run ";
+
+Result<const Target*> RunnableTarget(const std::string& cpu) {
+  Result<const Target*> target = FindTarget(cpu);
+  if (target && !RunsHere(**target)) return Error{kLacksLevel + (*target)->name};
+  return target;
 }
 
-/// Null if the objects cannot be linked.
-std::unique_ptr<llvm::orc::LLJIT> MakeJit(const std::vector<std::string>& objects, std::string* error) {
+Result<std::unique_ptr<llvm::orc::LLJIT>> MakeJit(const std::vector<std::string>& objects) {
   auto jit = llvm::orc::LLJITBuilder().create();
-  if (!jit) {
-    *error = llvm::toString(jit.takeError());
-    return nullptr;
-  }
+  if (!jit) return Error{llvm::toString(jit.takeError())};
   for (const std::string& object : objects) {
-    if (auto problem = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object))) {
-      *error = llvm::toString(std::move(problem));
-      return nullptr;
-    }
+    if (auto problem = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object)))
+      return Error{llvm::toString(std::move(problem))};
   }
   return std::move(*jit);
 }
@@ -230,10 +224,13 @@ std::vector<std::string> KernelObjects(const KernelTable& table, const KernelLib
 
 }  // namespace
 
-std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std::string* error,
-                                         const std::string& kernels) {
-  const Target* target = RunnableTarget(cpu, error);
-  if (!target) return nullptr;
+bool LacksLevel(const Error& error) { return error.message.starts_with(kLacksLevel); }
+
+Result<std::unique_ptr<JitPlan>> JitPlan::Create(Plan plan, const std::string& cpu,
+                                                 const std::string& kernels) {
+  const Result<const Target*> found = RunnableTarget(cpu);
+  if (!found) return found.error();
+  const Target* target = *found;
   KernelTable table;
   // The orchestration is made first: it fills the table of kernels.
   const std::string symbol = "heed_run";
@@ -249,21 +246,15 @@ std::unique_ptr<JitPlan> JitPlan::Create(Plan plan, const std::string& cpu, std:
   std::vector<std::string> objects = CompileModules({orchestration}, *target, ModuleForm::Object, 1);
   const Result<KernelLibrary> library =
       KernelLibrary::Open(kernels.empty() ? FindKernels() : kernels, *target, table);
-  if (!library) {
-    *error = library.error().message;
-    return nullptr;
-  }
+  if (!library) return library.error();
   for (std::string& object : KernelObjects(table, *library)) objects.push_back(std::move(object));
 
-  auto jit = MakeJit(objects, error);
-  if (!jit) return nullptr;
-  auto run = jit->lookup(symbol);
-  if (!run) {
-    *error = llvm::toString(run.takeError());
-    return nullptr;
-  }
+  auto jit = MakeJit(objects);
+  if (!jit) return jit.error();
+  auto run = (*jit)->lookup(symbol);
+  if (!run) return Error{llvm::toString(run.takeError())};
   auto* function = run->toPtr<void (*)(const HeedFrame*)>();
-  return std::make_unique<OrcPlan>(std::move(plan), std::move(jit), function);
+  return std::unique_ptr<JitPlan>(new OrcPlan(std::move(plan), std::move(*jit), function));
 }
 
 // ---- JitKernels
@@ -287,20 +278,18 @@ class OrcKernels : public JitKernels {
 
 }  // namespace
 
-std::unique_ptr<JitKernels> JitKernels::Create(const std::string& cpu, std::string* error,
-                                               const std::string& kernels) {
-  const Target* target = RunnableTarget(cpu, error);
-  if (!target) return nullptr;
+Result<std::unique_ptr<JitKernels>> JitKernels::Create(const std::string& cpu, const std::string& kernels) {
+  const Result<const Target*> found = RunnableTarget(cpu);
+  if (!found) return found.error();
+  const Target* target = *found;
   KernelTable table;
   table.packed = table.matmul = true;
   const Result<KernelLibrary> library =
       KernelLibrary::Open(kernels.empty() ? FindKernels() : kernels, *target, table);
-  if (!library) {
-    *error = library.error().message;
-    return nullptr;
-  }
-  auto jit = MakeJit(KernelObjects(table, *library), error);
-  return jit ? std::make_unique<OrcKernels>(std::move(jit), target->lanes) : nullptr;
+  if (!library) return library.error();
+  auto jit = MakeJit(KernelObjects(table, *library));
+  if (!jit) return jit.error();
+  return std::unique_ptr<JitKernels>(new OrcKernels(std::move(*jit), target->lanes));
 }
 
 // ---- JitFunction
@@ -422,15 +411,15 @@ class OrcFunction : public JitFunction {
 
 }  // namespace
 
-std::unique_ptr<JitFunction> JitFunction::Create(const ir::Graph& graph, const std::string& cpu, int threads,
-                                                 std::string* error, SumOrders* sums,
-                                                 const std::set<std::string>* tables) {
+Result<std::unique_ptr<JitFunction>> JitFunction::Create(const ir::Graph& graph, const std::string& cpu,
+                                                         int threads, SumOrders* sums,
+                                                         const std::set<std::string>* tables) {
   std::map<std::string, ir::AxisList> params;
   for (ir::NodeId id : graph.Order())
     if (graph.op(id) == ir::OpKind::Param) params[graph[id].attributes.name] = graph[id].type.axes;
-  std::unique_ptr<JitPlan> plan = JitPlan::Create(MakePlan(graph, "function", {}, sums, tables), cpu, error);
-  if (!plan) return nullptr;
-  return std::make_unique<OrcFunction>(std::move(plan), std::move(params), threads);
+  Result<std::unique_ptr<JitPlan>> plan = JitPlan::Create(MakePlan(graph, "function", {}, sums, tables), cpu);
+  if (!plan) return plan.error();
+  return std::unique_ptr<JitFunction>(new OrcFunction(std::move(*plan), std::move(params), threads));
 }
 
 }  // namespace heed::backend

@@ -10,15 +10,19 @@
 #include <vector>
 
 #include "backend/plan/plan.h"
+#include "runtime/base/result.h"
 #include "runtime/kernels/heed_kernels.h"
 
 namespace heed::backend {
 
+/// Does a Create below fail only because this machine has no such CPU level? Tests leave those out.
+bool LacksLevel(const Error& error);
+
 class JitPlan {
  public:
-  /// Null on failure; `error` says why. `kernels`: folder of bitcode, "": found beside the running program.
-  static std::unique_ptr<JitPlan> Create(Plan plan, const std::string& cpu, std::string* error,
-                                         const std::string& kernels = "");
+  /// `kernels`: folder of bitcode, "": found beside the running program.
+  static Result<std::unique_ptr<JitPlan>> Create(Plan plan, const std::string& cpu,
+                                                 const std::string& kernels = "");
   virtual ~JitPlan() = default;
   struct Call {
     std::vector<int64_t> extents;  ///< in the plan's order
@@ -36,10 +40,8 @@ class JitPlan {
 /// The kernels of packed weights of one CPU level, as generated programs have them.
 class JitKernels {
  public:
-  /// Null on failure; `error` says why. `cpu`: a level of target.def that this machine runs; `kernels` as
-  /// above.
-  static std::unique_ptr<JitKernels> Create(const std::string& cpu, std::string* error,
-                                            const std::string& kernels = "");
+  /// `cpu`: a level of target.def; `kernels` as above.
+  static Result<std::unique_ptr<JitKernels>> Create(const std::string& cpu, const std::string& kernels = "");
   virtual ~JitKernels() = default;
   /// A function of heed_kernels.h.
   virtual void* Function(const std::string& name) = 0;
@@ -56,11 +58,11 @@ class SumOrders;
 class JitFunction {
  public:
   /// `threads` of the pool used by Call; `cpu` as in CompileOptions. `sums` (sum_orders.h) is handed from one
-  /// function of an entry to the next, so that they add alike. `tables`: FindTables of all functions that
-  /// share parameters and do not train, this one among them; null: it trains.
-  static std::unique_ptr<JitFunction> Create(const ir::Graph& graph, const std::string& cpu, int threads,
-                                             std::string* error, SumOrders* sums = nullptr,
-                                             const std::set<std::string>* tables = nullptr);
+  /// function of an entry to the next, so that they add the same way. `tables`: FindTables of all functions
+  /// that share parameters and do not train, this one among them; null: it trains.
+  static Result<std::unique_ptr<JitFunction>> Create(const ir::Graph& graph, const std::string& cpu,
+                                                     int threads, SumOrders* sums = nullptr,
+                                                     const std::set<std::string>* tables = nullptr);
   virtual ~JitFunction() = default;
   /// From the next Call on.
   virtual void UseThreads(int threads) = 0;

@@ -52,8 +52,8 @@ inline HostValues ToHost(const Values& a, const Values& b) {
   return host;
 }
 
-/// The extents, and caches with just as much room.
-inline Lengths WithRoom(Lengths extents) {
+/// The extents, and caches of just that capacity.
+inline Lengths WithCapacity(Lengths extents) {
   const Lengths given = extents;
   for (const auto& [root, extent] : given) extents[root.Stored()] = extent;
   return extents;
@@ -113,10 +113,10 @@ inline void CheckLaws(const Case& c, backend::JitFunction& native, const Values&
                       const std::string& what) {
   const Batched batch = Pack(c.graph, examples, lengths, std::numeric_limits<double>::quiet_NaN());
   const HostValues host = ToHost(parameters, batch.values);
-  const Results result = native.Call(host, WithRoom(batch.extents), 1, 3, true);
+  const Results result = native.Call(host, WithCapacity(batch.extents), 1, 3, true);
   for (int threads : {2, 5}) {
     native.UseThreads(threads);
-    for (const auto& [name, value] : native.Call(host, WithRoom(batch.extents), 1, 3, true)) {
+    for (const auto& [name, value] : native.Call(host, WithCapacity(batch.extents), 1, 3, true)) {
       const Tensor a = WithoutPadding(c.graph, {value.axes, value.shape, value.data}, lengths);
       const backend::HostValue& one = result.at(name);
       const Tensor b = WithoutPadding(c.graph, {one.axes, one.shape, one.data}, lengths);
@@ -127,7 +127,8 @@ inline void CheckLaws(const Case& c, backend::JitFunction& native, const Values&
   // An example alone, padded differently, gives what it gives among others.
   for (size_t e = 0; e < examples.size(); ++e) {
     const Batched alone = Pack(c.graph, {examples[e]}, {lengths[e]}, 7.5, 0);
-    const Results single = native.Call(ToHost(parameters, alone.values), WithRoom(alone.extents), 1, 3, true);
+    const Results single =
+        native.Call(ToHost(parameters, alone.values), WithCapacity(alone.extents), 1, 3, true);
     for (const auto& [name, value] : single) {
       if (std::find(value.axes.begin(), value.axes.end(), Axis("batch")) == value.axes.end()) continue;
       const backend::HostValue& all = result.at(name);
@@ -165,22 +166,21 @@ inline void ExpectAgreementAndLaws(const std::string& program_name, const fronte
     const Batched batch = Pack(c.graph, examples, lengths, std::numeric_limits<double>::quiet_NaN());
     Interpreter interpreter(c.graph, Options(parameters, batch.values, batch.extents));
     for (const std::string& cpu : backend::KernelLevels()) {
-      std::string error;
       const std::set<std::string> tables = backend::FindTables({&c.graph});
-      const auto native =
-          backend::JitFunction::Create(c.graph, cpu, 1, &error, nullptr, c.trains ? nullptr : &tables);
-      if (!native && error.find("this machine") != std::string::npos) continue;
+      const auto made = backend::JitFunction::Create(c.graph, cpu, 1, nullptr, c.trains ? nullptr : &tables);
+      if (!made && backend::LacksLevel(made.error())) continue;
       const std::string what = program_name + " " + c.name + " " + cpu;
-      ASSERT_NE(native, nullptr) << what << ": " << error;
+      ASSERT_TRUE(made) << what << ": " << made.error().message;
+      const auto& native = *made;
       const HostValues host = ToHost(parameters, batch.values);
-      const auto plain = native->Call(host, WithRoom(batch.extents), 1, 3, true);
+      const auto plain = native->Call(host, WithCapacity(batch.extents), 1, 3, true);
       EXPECT_LE(Distance(c, interpreter, plain, lengths), 2e-5) << what;
       CheckLaws(c, *native, parameters, examples, lengths, what);
       if (c.trains) continue;
       // Packed parameters: f32 gives what plain ones give, the others nearly that, and all keep the laws.
       for (int type : {kHeedWeightsF32, kHeedWeightsBF16, kHeedWeightsInt8, kHeedWeightsInt4}) {
         native->UseWeights(type);
-        const auto packed = native->Call(host, WithRoom(batch.extents), 1, 3, true);
+        const auto packed = native->Call(host, WithCapacity(batch.extents), 1, 3, true);
         for (const auto& [name, value] : packed) {
           if (type != kHeedWeightsF32) continue;
           const backend::HostValue& same = plain.at(name);
