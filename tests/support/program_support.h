@@ -3,12 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "frontend/program.h"
 #include "ir/interp.h"
 #include "ir/verify.h"
+#include "tests/support/paths.h"
 
 namespace heed::frontend {
 
@@ -21,6 +24,20 @@ inline std::string Read(const std::string& path) {
   text << in.rdbuf();
   return text.str();
 }
+
+/// The programs of the repository, those that tests build among them.
+inline std::vector<std::string> Programs() {
+  std::vector<std::string> programs;
+  for (const char* folder : {"examples", "tests/models"})
+    for (const auto& file : std::filesystem::directory_iterator(test::Source(folder)))
+      if (file.path().extension() == ".heed") programs.push_back(file.path().string());
+  std::sort(programs.begin(), programs.end());
+  return programs;
+}
+
+/// For short programs.
+inline const std::string kCommonAxes =
+    "axis a = 2, b = 3, c = 6, pair = {x0, x1}, wide = 4, vocab = 5, layer = 3, seq <= 8, src <= 8\n";
 
 struct Compiled {
   std::unique_ptr<Program> program;
