@@ -6,6 +6,7 @@
 
 #include "frontend/builtins.h"
 #include "runtime/abi_names.h"
+#include "runtime/option_names.h"
 
 namespace heed::frontend {
 
@@ -71,6 +72,7 @@ std::shared_ptr<ir::Graph> Elaborator::Build(const EntryDecl& decl, bool train, 
   frame.variables = root_parts_;
   bool failed = false;
   if (!Arguments(decl, frame, entry, failed)) failed = true;
+  if (TakesTexts(entry)) failed = !HaveNoOptionsNames(frame, entry) || failed;
   // Whoever elaborates `f` for `generate` cannot see the prompt: y begins with it.
   if (const ParamDecl* prompt = PromptOf(decl)) frame.variables.erase(prompt->name.text);
   Body(decl.body, frame);
@@ -137,6 +139,34 @@ bool Elaborator::Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bo
     entry.arguments.push_back(std::move(argument));
   }
   return true;
+}
+
+/// Its command has an option for each argument (TextArguments in runtime/engine/program.h).
+bool Elaborator::TakesTexts(const Entry& entry) const {
+  if (entry.kind != EntryKind::Value || entry.name == "score") return false;
+  AxisList along;
+  for (const Argument& argument : entry.arguments) {
+    const ir::Type& type = argument.type;
+    if (!type.indexes || axes_->IsDynamic(type.indexes) || !axes_->Of(type.indexes).enumerators.empty() ||
+        type.axes.size() != 1 || !axes_->IsDynamic(type.axes[0]) || ir::Contains(along, type.axes[0]))
+      return false;
+    along.push_back(type.axes[0]);
+  }
+  return true;
+}
+
+bool Elaborator::HaveNoOptionsNames(const Frame& frame, const Entry& entry) {
+  bool free = true;
+  for (const Argument& argument : entry.arguments) {
+    if (std::ranges::find(kTextEntryOptions, argument.name) == std::end(kTextEntryOptions)) continue;
+    free = false;
+    Report(frame, DiagnosticKind::ReservedName, argument.loc,
+           "an argument of `" + entry.name + "` cannot be called `" + argument.name +
+               "`: its command has an option --" + argument.name + " already")
+        .notes.push_back(
+            "the command takes each text by an option of the argument's name, as in --x FILE for `x`");
+  }
+  return free;
 }
 
 bool Elaborator::Separate(const Frame& frame, const TypeExpr& type, const char* what) {

@@ -84,6 +84,8 @@ class Elaborator {
  private:
   // ---- elaborate.cpp: entries, statements
   bool Arguments(const EntryDecl& decl, Frame& frame, Entry& entry, bool& failed);
+  bool TakesTexts(const Entry& entry) const;
+  bool HaveNoOptionsNames(const Frame& frame, const Entry& entry);
   bool Separate(const Frame& frame, const TypeExpr& type, const char* what);
   bool ValueOf(const EntryDecl& decl, Frame& frame, Entry& entry);
   ir::AxisList OrderOf(const EntryDecl& decl, const Frame& frame, const Entry& entry,

@@ -39,7 +39,7 @@ BEGIN { count = split(rooms, name, " "); for (i = 1; i <= count; ++i) level[name
     if (match(line, /^ *# *include "[^"]+"/)) {
       included = line; sub(/^[^"]*"/, "", included); sub(/".*/, "", included)
       other = room_of(included)
-      if (included ~ /^runtime\/abi(_names)?\.h$/) other = "runtime/base"  # structures and names alone, shared by all
+      if (included ~ /^runtime\/(abi|abi_names|option_names)\.h$/) other = "runtime/base"  # structures and names alone, shared by all
       if (other != "" && other != room) {
         uses[room, other] = 1
         if (room != "tests" && level[other] > level[room] && !(other == "runtime/kernels")) up[++ups] = path " includes " included

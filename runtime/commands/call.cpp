@@ -136,16 +136,10 @@ class CallCommand final : public Command {
     optimizer_.Declare(app, group);
   }
 
-  // One file for each argument, if all are text and their names are free.
+  // One file for each argument, if all are text; no option has their names (option_names.h).
   void DeclareTexts(CLI::App& app) {
     const Result<std::vector<TextArgument>> texts = TextArguments(line_.program(), *entry_);
     if (!texts) return;
-    for (const TextArgument& text : *texts) {
-      for (const char* taken : {"weights", "inputs", "outputs", "tokenizer", "json", "precision", "bos",
-                                "eos", "threads", "help", "h"}) {
-        if (text.name == taken) return;
-      }
-    }
     text_arguments_ = *texts;
     texts_.resize(texts->size());
     const char* const group = "On text: one example a line";

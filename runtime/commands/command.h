@@ -41,7 +41,8 @@ class CommandLine {
   const HeedProgram& program() const { return program_; }
   /// --threads, or the number of cores this process may use; valid from Run on.
   int threads() const { return threads_; }
-  /// A name that is taken already is skipped: train, score, info and call go before entries of the same name.
+  /// A name that is taken already is skipped. Entries go before commands of their names, but for info and
+  /// call, whose names no entry has.
   void Add(std::unique_ptr<Command> command);
   bool Has(const std::string& name) const;
   /// Parses, runs the command, prints its error. Returns the exit code.
@@ -53,11 +54,12 @@ class CommandLine {
   std::vector<std::unique_ptr<Command>> commands_;
 };
 
-void RegisterInfo(CommandLine& line);       ///< info
-void RegisterTrain(CommandLine& line);      ///< train, if the program has a `minimize` entry
+void RegisterInfo(CommandLine& line);  ///< info
+/// train, if the program has a `minimize` entry, and no other entry of that name
+void RegisterTrain(CommandLine& line);
 void RegisterInit(CommandLine& line);       ///< init
 void RegisterAttention(CommandLine& line);  ///< attention
-void RegisterScore(CommandLine& line);      ///< score
+void RegisterScore(CommandLine& line);      ///< score, unless an entry of that name is no value of texts
 void RegisterGenerate(CommandLine& line);   ///< one command for each `generate` entry, by its name
 void RegisterQuantize(CommandLine& line);   ///< quantize, if the program multiplies by parameters
 void RegisterCall(CommandLine& line);       ///< call, and one command for each other entry, by its name

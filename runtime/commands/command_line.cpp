@@ -196,8 +196,8 @@ int RunCommands(const HeedProgram& program, int argc, const char* const* argv) {
     RegisterTrain(line);
     RegisterScore(line);
     RegisterGenerate(line);
-    RegisterQuantize(line);
     RegisterCall(line);
+    RegisterQuantize(line);
     RegisterAttention(line);
     RegisterInit(line);
     return line.Run(argc, argv);

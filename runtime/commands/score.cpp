@@ -175,13 +175,14 @@ class ScoreCommand final : public Command {
 }  // namespace
 
 void RegisterScore(CommandLine& line) {
-  const HeedEntry* chosen = nullptr;
-  for (const HeedEntry* entry : EntriesOfKind(line.program(), kHeedEntryValue)) {
-    if (std::string_view(entry->name) == "score" && TextArguments(line.program(), *entry)) chosen = entry;
+  const HeedProgram& program = line.program();
+  if (const auto own = FindEntry(program, "score"); own && (*own)->kind != kHeedEntryMinimize) {
+    if ((*own)->kind == kHeedEntryValue && TextArguments(program, **own))
+      line.Add(std::make_unique<ScoreCommand>(line, *own));
+    return;
   }
-  const auto minimized = EntriesOfKind(line.program(), kHeedEntryMinimize);
-  if (!chosen && !minimized.empty()) chosen = minimized[0];
-  if (chosen) line.Add(std::make_unique<ScoreCommand>(line, chosen));
+  const auto minimized = EntriesOfKind(program, kHeedEntryMinimize);
+  if (!minimized.empty()) line.Add(std::make_unique<ScoreCommand>(line, minimized[0]));
 }
 
 }  // namespace heed

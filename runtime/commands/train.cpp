@@ -474,6 +474,8 @@ class TrainCommand final : public Command {
 
 void RegisterTrain(CommandLine& line) {
   if (EntriesOfKind(line.program(), kHeedEntryMinimize).empty()) return;
+  const auto own = FindEntry(line.program(), "train");
+  if (own && (*own)->kind != kHeedEntryMinimize) return;
   line.Add(std::make_unique<TrainCommand>(line));
 }
 

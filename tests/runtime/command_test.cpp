@@ -13,10 +13,13 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "backend/target/target.h"
 #include "runtime/engine/cpu.h"
 #include "runtime/kernels/tiles.h"
+#include "runtime/option_names.h"
 #include "runtime/weights/checkpoint.h"
 #include "tests/support/expect.h"
 #include "tests/support/runtime_toy.h"
@@ -390,6 +393,53 @@ TEST_F(CommandTest, ValueEntriesTakeLinesOfText) {
   EXPECT_HAS(outcome.err, text + ":2: an empty line gives nothing to compute with");
   EXPECT_EQ(values("ab\n", {"--precision", "10"}).code, 2);
   EXPECT_EQ(RunProgram(program, {"values", "--x", text.c_str()}).code, 2);
+}
+
+/// The values entry on its text alone, under a name.
+HeedEntry TextEntry(const char* name) {
+  HeedEntry entry = kToy.entries[1];
+  entry.name = name;
+  entry.argument_count = 1;
+  return entry;
+}
+
+// What the compiler keeps arguments from being called is what there is.
+TEST_F(CommandTest, OptionsOfEntriesOnTextsAreThoseOfTheTable) {
+  const HeedEntry entry = TextEntry("values");
+  HeedProgram program = kToy;
+  program.entries = &entry;
+  program.entry_count = 1;
+  std::set<std::string> found;
+  std::istringstream words(RunProgram(program, {"values", "--help"}).out);
+  for (std::string word; words >> word;) {
+    for (size_t at = 0, end; at < word.size(); at = end + 1) {
+      end = std::min(word.find(',', at), word.size());
+      const std::string name = word.substr(at, end - at);
+      if (name.size() > 1 && name[0] == '-' && std::isalpha(static_cast<unsigned char>(name.back())) != 0)
+        found.insert(name.substr(name.find_first_not_of('-')));
+    }
+  }
+  std::set<std::string> expected(std::begin(kTextEntryOptions), std::end(kTextEntryOptions));
+  expected.insert("x");
+  EXPECT_EQ(found, expected);
+}
+
+TEST_F(CommandTest, EntriesGoBeforeCommandsThatDoNotServeThem) {
+  const auto help = [](const char* command, const HeedEntry& entry) {
+    HeedEntry entries[] = {kToy.entries[0], entry};
+    entries[0].name = "fit";
+    HeedProgram program = kToy;
+    program.entries = entries;
+    program.entry_count = 2;
+    return RunProgram(program, {command, "--help"}).out;
+  };
+  for (const char* name : {"train", "quantize", "attention", "init"})
+    EXPECT_HAS(help(name, TextEntry(name)), "compute this entry on lines of text") << name;
+  HeedEntry tensors = kToy.entries[2];
+  tensors.name = "score";
+  EXPECT_HAS(help("score", tensors), "compute this entry on tensors of a file");
+  EXPECT_HAS(help("score", TextEntry("score")), "perplexity of a text");
+  EXPECT_HAS(help("score", TextEntry("values")), "perplexity of a text");
 }
 
 TEST(Cpu, MissingFeaturesAreNamed) {
