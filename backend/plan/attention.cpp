@@ -48,7 +48,7 @@ bool Planner::LieAdjacent(const View& view, const AxisList& axes) const {
 
 Size Planner::OneStride(const View& view, const AxisList& axes, NodeId id) const {
   if (!LieAdjacent(view, axes))
-    throw InternalError("axes of an attention do not lie adjacent: " + OriginOf(id));
+    throw InternalError("axes of an attention do not lie adjacent: " + Text(OriginOf(id)));
   return axes.empty() ? Size{} : view.Stride(axes.back());
 }
 

@@ -42,7 +42,7 @@ void Planner::Lookup(NodeId id) {
   }
   lookup.table_column = table.Stride(column);
   const auto matrix = MakePackedMatrix(plan_, table, {{layout_.ExtentOf(column), lookup.table_column}}, ks);
-  if (!matrix) throw InternalError("a look-up that cannot be packed: " + OriginOf(id));
+  if (!matrix) throw InternalError("a look-up that cannot be packed: " + Text(OriginOf(id)));
   lookup.table = PackedBase(plan_, *matrix);
   lookup.index = index.base;
   lookup.out = out.base;

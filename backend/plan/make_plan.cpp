@@ -95,16 +95,14 @@ void Planner::FindStored() {
   }
 }
 
-std::string Planner::OriginOf(NodeId id) const {
+StepOrigin Planner::OriginOf(NodeId id) const {
   const Node& node = graph_[id];
-  std::string text = std::string(ir::Info(node.op).name);
-  if (!node.origin.instance.empty()) text += " " + node.origin.instance;
-  return node.origin.where ? text + " " + node.origin.where.WithoutCallers().Text() : text;
+  return {std::string(ir::Info(node.op).name), node.origin.instance, node.origin.where, node.adjoint};
 }
 
 const View& Planner::Memory(NodeId id) {
   if (layout_.HasMemory(id)) return layout_.ViewOf(id);
-  if (!IsViewOp(graph_, id)) throw InternalError("value without memory: " + OriginOf(id));
+  if (!IsViewOp(graph_, id)) throw InternalError("value without memory: " + Text(OriginOf(id)));
   const NodeId source = graph_[id].inputs[0];
   const View from = Memory(source);
   if (!layout_.DeriveView(id)) {
@@ -147,7 +145,10 @@ void Planner::Loop(const Item& item) {
     if (!layout_.HasMemory(id)) layout_.Allocate(id);
   }
   Step step;
-  for (NodeId id : item.nodes) step.origin += (step.origin.empty() ? "" : "; ") + OriginOf(id);
+  for (NodeId id : item.nodes) {
+    if (stored.count(id)) step.result = step.origins.size();
+    step.origins.push_back(OriginOf(id));
+  }
   LoopKernel loop = BuildLoop(graph_, layout_, item, stored);
   for (NodeId id : item.nodes) {
     if (!sums_ || !ir::IsReduce(graph_.op(id))) continue;
@@ -170,7 +171,9 @@ void Planner::CopyOutputs(int item) {
     }
     const View from = Memory(value);
     const View to = layout_.OutputView(index);
-    plan_.steps.push_back({"output " + name, BuildCopy(layout_, from, to, plan_.outputs[index].axes)});
+    StepOrigin origin = OriginOf(value);
+    origin.op = "output " + name;
+    plan_.steps.push_back({{std::move(origin)}, BuildCopy(layout_, from, to, plan_.outputs[index].axes)});
   }
 }
 

@@ -153,12 +153,12 @@ void Planner::Matmul(NodeId id) {
     }
   }
   MatmulStep matmul;
-  std::string origin = OriginOf(id);
+  std::vector<StepOrigin> origins = {OriginOf(id)};
   if (candidate != epilogues_.end()) {
     matmul.epilogue =
         TakeEpilogue(id, *candidate->second,
                      ir::Minus(ir::Minus(b_axes, a_axes), ir::Union(node.attributes.axes, mask_axes)));
-    if (matmul.epilogue) origin += "; " + OriginOf(candidate->second->nodes[0]);
+    if (matmul.epilogue) origins.push_back(OriginOf(candidate->second->nodes[0]));
   }
   const View& c = layout_.ViewOf(id);
   matmul.a = a.base;
@@ -195,9 +195,9 @@ void Planner::Matmul(NodeId id) {
   Join(matmul.ns);
   Join(matmul.ks);
   if (matmul.loops.size() + matmul.ms.size() + matmul.ns.size() + matmul.ks.size() > kHeedMaxAxes) {
-    throw InternalError("matrix product over too many axes: " + OriginOf(id));
+    throw InternalError("matrix product over too many axes: " + Text(OriginOf(id)));
   }
-  plan_.steps.push_back({std::move(origin), std::move(matmul)});
+  plan_.steps.push_back({std::move(origins), std::move(matmul)});
 }
 
 AxisList Planner::TermOrder(NodeId id) {

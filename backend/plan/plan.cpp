@@ -132,6 +132,12 @@ std::string KernelText(const LoopKernel& kernel, const SizeText& sizes, const st
 
 }  // namespace
 
+std::string Text(const StepOrigin& origin) {
+  std::string text = origin.op;
+  if (!origin.instance.empty()) text += " " + origin.instance;
+  return origin.where ? text + " " + origin.where.WithoutCallers().Text() : text;
+}
+
 std::string Key(const MatmulEpilogue& epilogue) {
   std::string text;
   for (const MatmulEpilogue::Operand& operand : epilogue.operands) {
@@ -154,7 +160,9 @@ class StepPrinter {
       : plan_(plan), sizes_(sizes), out_(out) {}
   void Print(const Step& step) {
     std::visit([&](const auto& work) { Head(work); }, step.work);
-    out_ << "  # " << step.origin << "\n";
+    for (size_t i = 0; i < step.origins.size(); ++i)
+      out_ << (i == 0 ? "  # " : "; ") << Text(step.origins[i]);
+    out_ << "\n";
     if (fresh_) out_ << KernelText(*fresh_, sizes_, "      ");
     fresh_ = nullptr;
   }

@@ -261,10 +261,21 @@ struct LookupStep {
   std::vector<const Base*> Bases() const { return {&table, &index, &out}; }
 };
 
+/// A value that a step computes: what it is, and where in the program it stands.
+struct StepOrigin {
+  std::string op;        ///< "contract"; of a copy to an output "output logits"
+  std::string instance;  ///< path of the module instance: "h.0.attn"
+  ir::Place where = {};
+  bool gradient = false;
+  friend bool operator==(const StepOrigin&, const StepOrigin&) = default;
+};
+std::string Text(const StepOrigin& origin);
+
 struct Step {
   using Work = std::variant<LoopKernel, MatmulStep, AttentionStep, ScatterStep, LookupStep>;
-  std::string origin;  ///< of each node its op, instance path and place in the source, for --emit plan
+  std::vector<StepOrigin> origins;
   Work work;
+  size_t result = 0;  ///< of the origins: the one that the others are computed for, or with
   std::vector<const Base*> Bases() const {
     return std::visit([](const auto& kind) { return kind.Bases(); }, work);
   }

@@ -40,10 +40,10 @@ class Planner {
   /// them in memory.
   void CopyOutputs(int item);
   int OutputBuffer(int index) const;
-  std::string OriginOf(ir::NodeId id) const;
+  StepOrigin OriginOf(ir::NodeId id) const;
   /// Steps are numbered by now: each buffer learns who uses it first and last.
   void PlaceLifetimes();
-  void AddStep(ir::NodeId id, Step::Work work) { plan_.steps.push_back({OriginOf(id), std::move(work)}); }
+  void AddStep(ir::NodeId id, Step::Work work) { plan_.steps.push_back({{OriginOf(id)}, std::move(work)}); }
 
   // ---- matmul.cpp
   /// Products whose result only one loop reads, element by element, with everything else that loop needs
