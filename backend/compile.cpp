@@ -199,7 +199,7 @@ ModuleJob OrchestrationJob(const ProgramSpec& program, const std::vector<Compile
             module->setDataLayout(machine.createDataLayout());
             for (const CompiledFunction* function : FunctionsOf(entries))
               EmitFunction(*module, function->symbol, function->plan, target, table);
-            EmitBundle(*module, program, entries, target);
+            EmitBundle(*module, program, entries, target, table);
             SetTargetAttributes(*module, target);
             std::string complaint;
             llvm::raw_string_ostream out(complaint);

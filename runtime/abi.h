@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { kHeedAbiVersion = 5 };
+enum { kHeedAbiVersion = 6 };
 
 enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 
@@ -120,6 +120,46 @@ struct HeedCheck {
   const char* what;   // what is wrong, %s standing for the value
 };
 
+// A value that a step computes.
+struct HeedOrigin {
+  const char* op;        // "contract"
+  const char* instance;  // path of the module instance: "h.0.attn"; "" outside all
+  const char* where;  // "prelude:4:3 < lm.heed:19:5": innermost first, with the calls that led there; or ""
+  int64_t gradient;   // 1: it was made by differentiation
+};
+struct HeedSizes {  // a sum
+  int64_t count;
+  const struct HeedSize* sizes;
+};
+struct HeedUse {  // of a buffer by a step, in bytes, each element once; packed matrices as if they were f32
+  int64_t buffer;
+  struct HeedSizes read, written;
+};
+enum HeedStepKind {
+  kHeedStepLoop = 0,
+  kHeedStepMatmul = 1,        // HeedMatmul
+  kHeedStepPackedMatmul = 2,  // HeedPackedMatmul
+  kHeedStepAttention = 3,     // HeedAttention
+  kHeedStepAttentionBackward = 4,
+  kHeedStepScatter = 5,
+  kHeedStepLookup = 6
+};
+// What a step of a function is, for profiles. `run` does the steps in this order, each by one call of
+// HeedServices.parallel, whose context is the descriptor of its kind.
+struct HeedStep {
+  int64_t kind;
+  const char* kernel;  // equal for steps that do the same: "matmul batch*seq x 3072 x 768"
+  int64_t origin_count;
+  const struct HeedOrigin* origins;
+  int64_t result;  // the origin that the others are computed for, or with
+  // Floating-point operations. `flops_each`: more for each pair of an attention (`pairs` counts those that
+  // its mask leaves), for each term of a product with a mask that this leaves.
+  struct HeedSizes flops, flops_each;
+  int64_t use_count;
+  const struct HeedUse* uses;
+  int64_t (*pairs)(const void* attention);  // null but for attention
+};
+
 struct HeedFunction {
   const char* name;  // "train/Train"
   int64_t extent_count;
@@ -133,6 +173,8 @@ struct HeedFunction {
   void (*run)(const struct HeedFrame* frame);
   int64_t check_count;
   const struct HeedCheck* checks;
+  int64_t step_count;
+  const struct HeedStep* steps;
 };
 
 enum HeedEntryKind { kHeedEntryValue = 0, kHeedEntryMinimize = 1, kHeedEntryGenerate = 2 };
@@ -216,6 +258,16 @@ struct HeedPacking {
   void (*scales)(const struct HeedPackedWeights* weights, uint16_t* scales);
 };
 
+// The kernel of matrix products, to measure what the machine can do: heed_matmul_scratch, heed_matmul and a
+// heed_finish without an epilogue (kernels/heed_kernels.h).
+struct HeedMatmul;
+struct HeedProduct {
+  int64_t (*scratch)(const struct HeedMatmul* matmul);
+  void (*run)(const struct HeedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
+  void (*finish)(const void* result, const float* sums, int64_t stride, int64_t m, int64_t rows, int64_t n,
+                 int64_t columns, int64_t first, int64_t last);
+};
+
 // Parameters PREFIX0.NAME, PREFIX1.NAME ... are those of a part that is made for each element of an axis.
 struct HeedStack {
   const char* prefix;  // "h."
@@ -242,6 +294,7 @@ struct HeedProgram {
   const char* const* set;  // axes and constants whose values were given when the program was built
   int64_t import_count;
   const char* const* imports;  // files that the source says it imports, and those that they do: "layers.heed"
+  const struct HeedProduct* product;  // null: the program multiplies no matrices
 };
 // Defined by the generated object.
 extern const struct HeedProgram heed_program;

@@ -74,6 +74,19 @@ const std::string& KernelTable::AttentionSymbol(const AttentionStep& step) {
   return attentions_[found->second].symbol;
 }
 
+std::string KernelTable::SymbolOf(const Plan& plan, const Step& step) {
+  const auto symbol = [&](const auto& work) -> std::string {
+    using Work = std::decay_t<decltype(work)>;
+    if constexpr (std::is_same_v<Work, LoopKernel>) return LoopSymbol(work);
+    if constexpr (std::is_same_v<Work, AttentionStep>) return AttentionSymbol(work);
+    if constexpr (std::is_same_v<Work, ScatterStep>) return "heed_scatter_add";
+    if constexpr (std::is_same_v<Work, LookupStep>) return "heed_unpack";
+    if constexpr (std::is_same_v<Work, MatmulStep>)
+      return plan.buffers[work.b.buffer].kind == BufferKind::Packed ? "heed_packed_matmul" : "heed_matmul";
+  };
+  return std::visit(symbol, step.work);
+}
+
 namespace {
 
 class FunctionEmitter {

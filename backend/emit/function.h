@@ -24,7 +24,7 @@ class KernelTable {
     LoopKernel kernel;
   };
   struct Attention {
-    std::string symbol;  ///< and `symbol`_scratch
+    std::string symbol;  ///< and `symbol`_scratch, `symbol`_pairs
     AttentionStep step;
   };
   struct Finish {
@@ -35,6 +35,8 @@ class KernelTable {
   /// How products of this epilogue are finished.
   const std::string& FinishSymbol(const std::optional<MatmulEpilogue>& epilogue);
   const std::string& AttentionSymbol(const AttentionStep& step);
+  /// The kernel of a step, as its function calls it.
+  std::string SymbolOf(const Plan& plan, const Step& step);
   const std::vector<Loop>& loops() const { return loops_; }
   const std::vector<Attention>& attentions() const { return attentions_; }
   const std::vector<Finish>& finishes() const { return finishes_; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "backend/plan/work.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/GlobalVariable.h"
 #include "llvm/IR/IRBuilder.h"
@@ -18,8 +19,8 @@ using Fields = std::vector<Constant*>;
 
 class BundleEmitter {
  public:
-  BundleEmitter(llvm::Module& module, const ProgramSpec& program, const Target& target)
-      : module_(module), program_(program), target_(target), builder_(module.getContext()) {}
+  BundleEmitter(llvm::Module& module, const ProgramSpec& program, const Target& target, KernelTable& table)
+      : module_(module), program_(program), target_(target), table_(table), builder_(module.getContext()) {}
   void Emit(const std::vector<CompiledEntry>& entries);
 
  private:
@@ -45,6 +46,13 @@ class BundleEmitter {
   int64_t ParamNumber(const std::string& name) const;
   int64_t PackedNumber(const PackedMatrix& matrix);
   Constant* Packing();
+  /// Of what the kernels export: a hidden function of any type.
+  Constant* Kernel(const std::string& name);
+  Constant* Sized(const Size& size, int64_t factor);
+  Constant* Sizes(const std::vector<Size>& sizes);
+  Constant* Origins(const Step& step);
+  Constant* Steps(const Plan& plan);
+  Constant* Product();
   Constant* Axes();
   Constant* Params();
   Constant* Arguments(const std::vector<ArgumentSpec>& arguments);
@@ -52,15 +60,20 @@ class BundleEmitter {
   llvm::Module& module_;
   const ProgramSpec& program_;
   const Target& target_;
+  KernelTable& table_;
   llvm::IRBuilder<> builder_;
+  std::map<const Constant*, Constant*> globals_;  // equal tables once: constants are unique in LLVM
   std::map<std::string, Constant*> texts_;
   std::vector<PackedMatrix> packed_;  // of all functions
   std::vector<bool> looked_up_;
 };
 
 Constant* BundleEmitter::Global(Constant* value, const char* name) {
-  return new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::InternalLinkage, value,
-                                  name);
+  Constant*& global = globals_[value];
+  if (!global)
+    global = new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::InternalLinkage,
+                                      value, name);
+  return global;
 }
 
 Constant* BundleEmitter::Text(const std::string& text) {
@@ -143,12 +156,9 @@ Constant* BundleEmitter::Buffers(const Plan& plan) {
         index = PackedNumber(plan.packed[buffer.index]);
         break;
     }
-    std::vector<int64_t> terms(buffer.elements.terms.begin(), buffer.elements.terms.end());
     const int64_t bytes = buffer.dtype == ir::DType::Bool ? 1 : 4;
-    Constant* size = Struct(
-        {Number(buffer.elements.factor * bytes), Number(static_cast<int64_t>(terms.size())), Numbers(terms)});
-    elements.push_back(
-        Struct({Number(kind), Number(index), size, Number(buffer.first), Number(buffer.last)}));
+    elements.push_back(Struct({Number(kind), Number(index), Sized(buffer.elements, bytes),
+                               Number(buffer.first), Number(buffer.last)}));
   }
   for (const Step& step : plan.steps) {
     if (const auto* lookup = std::get_if<LookupStep>(&step.work))
@@ -202,23 +212,74 @@ Constant* BundleEmitter::Packing() {
                                Number(static_cast<int64_t>(matrix.ks.size())), Numbers(extents),
                                Numbers(strides), Number(looked_up_[i])}));
   }
-  llvm::Type* const word = builder_.getInt64Ty();
-  llvm::Type* const pointer = builder_.getPtrTy();
-  llvm::Type* const none = builder_.getVoidTy();
-  const auto kernel = [&](const char* name, llvm::Type* result, const std::vector<llvm::Type*>& arguments) {
-    auto callee = module_.getOrInsertFunction(name, llvm::FunctionType::get(result, arguments, false));
-    llvm::cast<llvm::Function>(callee.getCallee())->setVisibility(llvm::GlobalValue::HiddenVisibility);
-    return llvm::cast<Constant>(callee.getCallee());
-  };
   return Global(
-      Struct({Number(static_cast<int64_t>(matrices.size())), Array(matrices),
-              kernel("heed_panel_columns", word, {}), kernel("heed_packed_bytes", word, {word, word, word}),
-              kernel("heed_pack_scratch", word, {pointer}),
-              kernel("heed_pack_weights", none, {pointer, word, word, pointer}),
-              kernel("heed_unpack_scratch", word, {pointer}),
-              kernel("heed_unpack", none, {pointer, word, word, pointer}),
-              kernel("heed_packed_scales", none, {pointer, pointer})}),
+      Struct({Number(static_cast<int64_t>(matrices.size())), Array(matrices), Kernel("heed_panel_columns"),
+              Kernel("heed_packed_bytes"), Kernel("heed_pack_scratch"), Kernel("heed_pack_weights"),
+              Kernel("heed_unpack_scratch"), Kernel("heed_unpack"), Kernel("heed_packed_scales")}),
       "packing");
+}
+
+Constant* BundleEmitter::Kernel(const std::string& name) {
+  // The module only takes its address: its type does not matter, and may be known already.
+  auto* type = llvm::FunctionType::get(builder_.getVoidTy(), {}, false);
+  auto* function = llvm::cast<llvm::Function>(module_.getOrInsertFunction(name, type).getCallee());
+  function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  return function;
+}
+
+Constant* BundleEmitter::Sized(const Size& size, int64_t factor) {
+  return Struct({Number(size.factor * factor), Number(static_cast<int64_t>(size.terms.size())),
+                 Numbers({size.terms.begin(), size.terms.end()})});
+}
+
+Constant* BundleEmitter::Sizes(const std::vector<Size>& sizes) {
+  Fields elements;
+  for (const Size& size : sizes) elements.push_back(Sized(size, 1));
+  return Struct({Number(static_cast<int64_t>(elements.size())), Array(elements)});
+}
+
+Constant* BundleEmitter::Origins(const Step& step) {
+  Fields elements;
+  for (const StepOrigin& origin : step.origins)
+    elements.push_back(
+        Struct({Text(origin.op), Text(origin.instance), Text(origin.where.Text()), Number(origin.gradient)}));
+  return Array(elements);
+}
+
+Constant* BundleEmitter::Steps(const Plan& plan) {
+  const auto kind_of = [&](const Step& step) -> int64_t {
+    if (const auto* matmul = std::get_if<MatmulStep>(&step.work))
+      return plan.buffers[matmul->b.buffer].kind == BufferKind::Packed ? kHeedStepPackedMatmul
+                                                                       : kHeedStepMatmul;
+    if (const auto* attention = std::get_if<AttentionStep>(&step.work))
+      return attention->backward ? kHeedStepAttentionBackward : kHeedStepAttention;
+    return std::holds_alternative<ScatterStep>(step.work)  ? kHeedStepScatter
+           : std::holds_alternative<LookupStep>(step.work) ? kHeedStepLookup
+                                                           : kHeedStepLoop;
+  };
+  Fields elements;
+  for (const Step& step : plan.steps) {
+    const std::string symbol = table_.SymbolOf(plan, step);
+    const StepWork work = WorkOf(plan, step);
+    Fields uses;
+    for (const StepWork::Use& use : work.uses)
+      uses.push_back(Struct({Number(use.buffer), Sizes(use.read), Sizes(use.written)}));
+    elements.push_back(
+        Struct({Number(kind_of(step)), Text(Label(plan, step, symbol)),
+                Number(static_cast<int64_t>(step.origins.size())), Origins(step),
+                Number(static_cast<int64_t>(step.result)), Sizes(work.flops), Sizes(work.flops_each),
+                Number(static_cast<int64_t>(uses.size())), Array(uses),
+                std::holds_alternative<AttentionStep>(step.work) ? Kernel(symbol + "_pairs") : Null()}));
+  }
+  return Array(elements);
+}
+
+/// After all functions.
+Constant* BundleEmitter::Product() {
+  if (!table_.matmul) return Null();
+  return Global(Struct({Kernel("heed_matmul_scratch"), Kernel("heed_matmul"),
+                        Kernel(table_.FinishSymbol(std::nullopt))}),
+                "product");
 }
 
 Constant* BundleEmitter::Function(const std::optional<CompiledFunction>& function) {
@@ -228,13 +289,14 @@ Constant* BundleEmitter::Function(const std::optional<CompiledFunction>& functio
   for (ir::Axis axis : plan.extents) extents.push_back(axis.text());
   auto run = module_.getOrInsertFunction(
       function->symbol, llvm::FunctionType::get(builder_.getVoidTy(), {builder_.getPtrTy()}, false));
-  return Global(Struct({Text(plan.name), Number(static_cast<int64_t>(extents.size())), Texts(extents),
-                        Number(static_cast<int64_t>(plan.inputs.size())), Tensors(plan.inputs, *plan.axes),
-                        Number(static_cast<int64_t>(plan.outputs.size())), Tensors(plan.outputs, *plan.axes),
-                        Number(static_cast<int64_t>(plan.buffers.size())), Buffers(plan),
-                        llvm::cast<Constant>(run.getCallee()),
-                        Number(static_cast<int64_t>(plan.checks.size())), Checks(plan)}),
-                "function");
+  return Global(
+      Struct({Text(plan.name), Number(static_cast<int64_t>(extents.size())), Texts(extents),
+              Number(static_cast<int64_t>(plan.inputs.size())), Tensors(plan.inputs, *plan.axes),
+              Number(static_cast<int64_t>(plan.outputs.size())), Tensors(plan.outputs, *plan.axes),
+              Number(static_cast<int64_t>(plan.buffers.size())), Buffers(plan),
+              llvm::cast<Constant>(run.getCallee()), Number(static_cast<int64_t>(plan.checks.size())),
+              Checks(plan), Number(static_cast<int64_t>(plan.steps.size())), Steps(plan)}),
+      "function");
 }
 
 /// Inputs of the step that are outputs of the prefill, in the order of those.
@@ -356,14 +418,26 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
   const int64_t axes =
       std::count_if(program_.axes->all().begin(), program_.axes->all().end(),
                     [](const auto& each) { return each.second.kind != ir::Extent::Kind::Lifted; });
-  Constant* table =
-      Struct({Number(kHeedAbiVersion), Text(HEED_VERSION), Text(program_.source_name), Text(target_.name),
-              Number(axes), Axes(), Number(static_cast<int64_t>(program_.params.size())), Params(),
-              Number(static_cast<int64_t>(entry_fields.size())), Array(entry_fields),
-              Number(static_cast<int64_t>(consts.size())), Array(consts), Packing(),
-              Number(static_cast<int64_t>(stacks.size())), Array(stacks),
-              Number(static_cast<int64_t>(program_.set.size())), Texts(program_.set),
-              Number(static_cast<int64_t>(program_.imports.size())), Texts(program_.imports)});
+  Constant* table = Struct({Number(kHeedAbiVersion),
+                            Text(HEED_VERSION),
+                            Text(program_.source_name),
+                            Text(target_.name),
+                            Number(axes),
+                            Axes(),
+                            Number(static_cast<int64_t>(program_.params.size())),
+                            Params(),
+                            Number(static_cast<int64_t>(entry_fields.size())),
+                            Array(entry_fields),
+                            Number(static_cast<int64_t>(consts.size())),
+                            Array(consts),
+                            Packing(),
+                            Number(static_cast<int64_t>(stacks.size())),
+                            Array(stacks),
+                            Number(static_cast<int64_t>(program_.set.size())),
+                            Texts(program_.set),
+                            Number(static_cast<int64_t>(program_.imports.size())),
+                            Texts(program_.imports),
+                            Product()});
   auto* program = new llvm::GlobalVariable(module_, table->getType(), true,
                                            llvm::GlobalValue::ExternalLinkage, table, "heed_program");
   program->setAlignment(llvm::Align(8));
@@ -372,8 +446,8 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
 }  // namespace
 
 void EmitBundle(llvm::Module& module, const ProgramSpec& program, const std::vector<CompiledEntry>& entries,
-                const Target& target) {
-  BundleEmitter(module, program, target).Emit(entries);
+                const Target& target, KernelTable& table) {
+  BundleEmitter(module, program, target, table).Emit(entries);
 }
 
 }  // namespace heed::backend

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/emit/function.h"
 #include "backend/object/program_spec.h"
 #include "backend/plan/plan.h"
 #include "backend/target/target.h"
@@ -22,8 +23,9 @@ struct CompiledFunction {
 };
 using CompiledEntry = ir::PerVariant<std::optional<CompiledFunction>>;
 
-/// Defines `heed_program` in `module`; entries are those of `program`, in order.
+/// Defines `heed_program` in `module`; entries are those of `program`, in order. `table` has the kernels that
+/// their functions call.
 void EmitBundle(llvm::Module& module, const ProgramSpec& program, const std::vector<CompiledEntry>& entries,
-                const Target& target);
+                const Target& target, KernelTable& table);
 
 }  // namespace heed::backend

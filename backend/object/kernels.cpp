@@ -146,9 +146,10 @@ std::unique_ptr<llvm::Module> KernelLibrary::Attention(llvm::LLVMContext& contex
   const std::string kind = attention.step.backward ? "heed_attention_backward" : "heed_attention";
   Template(*module, kind)->setName(attention.symbol);
   Template(*module, kind + "_scratch")->setName(attention.symbol + "_scratch");
+  Template(*module, "heed_attention_pairs")->setName(attention.symbol + "_pairs");
   FillAttentionHoles(*module, attention.step, *target_);
   LinkMath(*module);
-  Complete(*module, {attention.symbol, attention.symbol + "_scratch"});
+  Complete(*module, {attention.symbol, attention.symbol + "_scratch", attention.symbol + "_pairs"});
   return module;
 }
 

@@ -2,6 +2,7 @@
 // holes for the compiler to fill.
 #include "runtime/kernels/attention-inl.h"
 #include "runtime/kernels/attention_backward-inl.h"
+#include "runtime/kernels/attention_pairs-inl.h"
 #include "runtime/kernels/attention_split-inl.h"
 #include "runtime/kernels/attention_split_backward-inl.h"
 #include "runtime/kernels/level.h"
@@ -70,6 +71,10 @@ extern "C" int64_t heed_attention_scratch(const HeedAttention* attention) {
 extern "C" void heed_attention(const HeedAttention* attention, int64_t part, int64_t parts, void* scratch) {
   HEED_IF_SPLIT(attention, AttentionSplit<AttentionHoles>(*attention, part, parts, scratch));
   Attention<AttentionHoles>(*attention, part, parts, scratch);
+}
+
+extern "C" int64_t heed_attention_pairs(const HeedAttention* attention) {
+  return AttentionPairs<AttentionHoles>(*attention);
 }
 
 extern "C" int64_t heed_attention_backward_scratch(const HeedAttention* attention) {

@@ -169,6 +169,8 @@ struct HeedAttention {
 };
 int64_t heed_attention_scratch(const struct HeedAttention* attention);
 void heed_attention(const struct HeedAttention* attention, int64_t part, int64_t parts, void* scratch);
+// The pairs of a query and a key that the mask leaves, in all loops, forward or backward. For profiles.
+int64_t heed_attention_pairs(const struct HeedAttention* attention);
 // Gradients of q, k, v and of what else is listed; overwrites them. A loop axis that an operand lacks (stride
 // 0, extent > 1) is summed in its gradient, in order, within one part.
 int64_t heed_attention_backward_scratch(const struct HeedAttention* attention);

@@ -104,10 +104,10 @@ inline const HeedBuffer kTrainBuffers[] = {
     {kHeedBufferOutput, 2, {0, 0, nullptr}, 0, 0}};
 inline const HeedFunction kToyTrain = {
     "train/Train",  2, kToyExtents, 2, kTrainInputs, 3, kTrainOutputs, 7, kTrainBuffers,
-    RunTrain<true>, 0, nullptr};
+    RunTrain<true>, 0, nullptr,     0, nullptr};
 inline const HeedFunction kToyLoss = {
     "train/Loss",    2, kToyExtents, 2, kTrainInputs, 2, kTrainOutputs, 6, kTrainBuffers,
-    RunTrain<false>, 0, nullptr};
+    RunTrain<false>, 0, nullptr,     0, nullptr};
 
 inline const HeedTensorInfo kValuesInputs[] = {{"x", kHeedInt32, 2, kToyTokens},
                                                {"scale", kHeedInt32, 1, kToyTokens}};
@@ -117,8 +117,8 @@ inline const HeedBuffer kValuesBuffers[] = {{kHeedBufferInput, 0, {0, 0, nullptr
                                             {kHeedBufferParam, 0, {0, 0, nullptr}, 0, 0},
                                             {kHeedBufferOutput, 0, {0, 0, nullptr}, 0, 0}};
 inline const HeedFunction kToyValues = {
-    "values/Forward", 2,         kToyExtents, 2,      kValuesInputs, 1, kValuesOutputs, 4,
-    kValuesBuffers,   RunValues, 0,           nullptr};
+    "values/Forward", 2, kToyExtents, 2, kValuesInputs, 1, kValuesOutputs, 4, kValuesBuffers,
+    RunValues,        0, nullptr,     0, nullptr};
 
 inline const HeedTensorInfo kTwiceInputs[] = {{"m", kHeedFloat32, 3, kToyMatrix},
                                               {"keep", kHeedBool8, 1, kToyTokens}};
@@ -127,8 +127,8 @@ inline const HeedBuffer kTwiceBuffers[] = {{kHeedBufferInput, 0, {0, 0, nullptr}
                                            {kHeedBufferInput, 1, {0, 0, nullptr}, 0, 0},
                                            {kHeedBufferOutput, 0, {0, 0, nullptr}, 0, 0}};
 inline const HeedFunction kToyTwice = {
-    "twice/Forward", 2,        kToyExtents, 2,      kTwiceInputs, 1, kTwiceOutputs, 3,
-    kTwiceBuffers,   RunTwice, 0,           nullptr};
+    "twice/Forward", 2, kToyExtents, 2, kTwiceInputs, 1, kTwiceOutputs, 3, kTwiceBuffers,
+    RunTwice,        0, nullptr,     0, nullptr};
 
 inline const HeedDim kSeq[] = {{"seq", -1, 6}};
 inline const HeedDim kSeqModel[] = {{"seq", -1, 6}, {"model", -1, 3}};
@@ -169,8 +169,25 @@ inline const HeedParam kToyParams[] = {
     {"net.weight", 2, kWeightShape, kWeightDims, 3, kWeightAxes, kWeightSizes, 24, kHeedInitGlorot, 3, 8},
     {"net.unused", 1, kUnusedShape, kUnusedAxes, 1, kUnusedAxes, kUnusedShape, 3, kHeedInitConstant, 2, 0}};
 
-inline const HeedProgram kToy = {
-    kHeedAbiVersion, "0.1.0", "toy.heed", "x86-64-v2", 5, kToyAxes, 3, kToyParams, 3, kToyEntries.data(), 0,
-    nullptr,         nullptr, 0,          nullptr,     0, nullptr,  0, nullptr};
+inline const HeedProgram kToy = {kHeedAbiVersion,
+                                 "0.1.0",
+                                 "toy.heed",
+                                 "x86-64-v2",
+                                 5,
+                                 kToyAxes,
+                                 3,
+                                 kToyParams,
+                                 3,
+                                 kToyEntries.data(),
+                                 0,
+                                 nullptr,
+                                 nullptr,
+                                 0,
+                                 nullptr,
+                                 0,
+                                 nullptr,
+                                 0,
+                                 nullptr,
+                                 nullptr};
 
 }  // namespace heed::test

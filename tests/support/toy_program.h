@@ -266,6 +266,8 @@ struct Tables {
                           buffers.data(),
                           run,
                           0,
+                          nullptr,
+                          0,
                           nullptr};
     };
     train = make("train", inputs, train_outputs, train_buffers, pairs ? PairTrain : TextTrain);
@@ -335,6 +337,7 @@ struct Tables {
                0,
                nullptr,
                0,
+               nullptr,
                nullptr};
   }
 };

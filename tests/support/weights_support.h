@@ -51,6 +51,7 @@ class TestProgram {
                 0,
                 nullptr,
                 0,
+                nullptr,
                 nullptr};
   }
   /// A `generate` entry over `vocab` that starts from an element (-1: from a prompt) and ends at others.
