@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "runtime/decode/decode.h"
+#include "runtime/engine/profiler.h"
 
 namespace heed {
 namespace {
@@ -161,6 +162,7 @@ void Decoder::BeamSearch::Open(Results& results) {
 }
 
 void Decoder::BeamSearch::ChooseInRows(int64_t rows) {
+  const ProfileSpan span(decoder_.engine_->profiler(), "choosing tokens");
   choices_.resize(static_cast<size_t>(rows));
   for (const Search& search : searches_)
     for (const Hypothesis& hypothesis : search.alive)
@@ -260,6 +262,7 @@ int64_t Decoder::BeamSearch::ClaimRows(int64_t rows) {
 
 // Rows: parents' first, then what nobody needs.
 void Decoder::BeamSearch::PlaceRows(int64_t rows, int64_t wanted) {
+  const ProfileSpan span(decoder_.engine_->profiler(), "moving beams");
   session_.Resize(std::max(rows, wanted));
   claimed_.resize(static_cast<size_t>(std::max(rows, wanted)), 0);
   free_row_ = 0;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "runtime/engine/profiler.h"
 #include "runtime/engine/program.h"
 
 namespace heed {
@@ -244,8 +245,11 @@ Status Decoder::Sampling::Run() {
 
   MakeRows();
   for (;;) {
-    PrepareLogits(first_ ? open_.size() : rows_.size());
-    ChooseInRows();
+    {
+      const ProfileSpan span(decoder_.engine_->profiler(), "choosing tokens");
+      PrepareLogits(first_ ? open_.size() : rows_.size());
+      ChooseInRows();
+    }
     if (first_)
       for (size_t r = open_.size(); r < rows_.size(); ++r)
         session_.Copy(static_cast<int64_t>(r % open_.size()), static_cast<int64_t>(r));

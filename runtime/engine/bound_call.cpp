@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "runtime/base/random.h"
+#include "runtime/engine/profiler.h"
 
 namespace heed {
 
@@ -84,7 +85,11 @@ void BoundCall::Run(std::span<const int64_t> extents, const CallOptions& options
                            {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)},
                            options.dropout ? 1.0f : 0.0f,
                            0.0f};
-  function_->run(&frame);
+  if (Profiler* const profiler = engine_->profiler()) {
+    profiler->Run(engine_->program(), *function_, frame, engine_->threads());
+  } else {
+    function_->run(&frame);
+  }
 }
 
 }  // namespace heed

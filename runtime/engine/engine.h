@@ -112,11 +112,15 @@ Result<CheckedInputs> CheckInputs(const HeedProgram& program, const HeedFunction
 /// nobody wrote shows.
 bool Poison();
 
+class Profiler;
+
 /// Reusable: the arena is kept between calls and grows when needed. Not thread-safe; make one for each
 /// caller.
 class Engine {
  public:
-  Engine(const HeedProgram& program, ThreadPool& threads) : program_(program), threads_(threads) {}
+  /// `profiler`: runs of functions go through it; null: they are not profiled.
+  Engine(const HeedProgram& program, ThreadPool& threads, Profiler* profiler = nullptr)
+      : program_(program), threads_(threads), profiler_(profiler) {}
 
   /// Inputs by name; shapes must agree with the function's dims (checked; the message names argument and
   /// axis). The extents are read off the inputs; `len.ROOT` inputs that are absent mean that every example is
@@ -137,6 +141,7 @@ class Engine {
   void* Arena(int64_t bytes);
   ThreadPool& threads() { return threads_; }
   const HeedProgram& program() const { return program_; }
+  Profiler* profiler() const { return profiler_; }
 
  private:
   const HeedProgram& program_;
@@ -144,6 +149,7 @@ class Engine {
   std::shared_ptr<void> arena_;
   int64_t arena_bytes_ = 0;
   std::map<std::pair<const HeedFunction*, std::vector<int64_t>>, ArenaPlan> plans_;
+  Profiler* const profiler_;
 };
 
 /// A result that is one number, as double. An error if there is none of that name.

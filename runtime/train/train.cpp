@@ -18,6 +18,7 @@
 #include "runtime/base/file_writer.h"
 #include "runtime/base/names.h"
 #include "runtime/base/places.h"
+#include "runtime/engine/profiler.h"
 #include "runtime/engine/program.h"
 #include "runtime/weights/checkpoint.h"
 
@@ -184,21 +185,28 @@ class Run {
     const Batch& batch = batches_[static_cast<size_t>(state_.next_batch)];
     const int64_t step = state_.step + 1;
     const HeedFunction& function = *plan_.entry->train;
-    auto results = engine_.Call(
-        function, BatchInputs(function, plan_.texts, *plan_.data, batch), parameters_, &gradients_,
-        {state_.seed, static_cast<uint64_t>(step), true, NamesOf(*plan_.data, batch)});
+    const auto inputs = [&] {
+      const ProfileSpan span(engine_.profiler(), "batches");
+      return BatchInputs(function, plan_.texts, *plan_.data, batch);
+    }();
+    auto results =
+        engine_.Call(function, inputs, parameters_, &gradients_,
+                     {state_.seed, static_cast<uint64_t>(step), true, NamesOf(*plan_.data, batch)});
     if (!results) return results.error();
     const Result<double> total = ScalarOf(*results, "loss"), count = ScalarOf(*results, "per");
     if (!total) return total.error();
     if (!count) return count.error();
     if (Status counted = CheckCount(*plan_.entry, *count, "the batch of step " + std::to_string(step));
         !counted)
-      return Error{counted.error().message + "; " + plan_.out + " was not written since the last checkpoint"};
+      return Error{counted.error().message + Unsaved()};
     const double loss = *total / *count;
     const double rate = LearningRate(plan_.optimizer, step);
     if (!std::isfinite(*total)) return NotFinite("the loss", step);
-    const double norm = OptimizerStep(plan_.optimizer, step, 1 / *count, parameters_, gradients_, moments_,
-                                      engine_.threads(), trained_);
+    const double norm = [&] {
+      const ProfileSpan span(engine_.profiler(), "optimizer");
+      return OptimizerStep(plan_.optimizer, step, 1 / *count, parameters_, gradients_, moments_,
+                           engine_.threads(), trained_);
+    }();
     if (!std::isfinite(norm)) return NotFinite("the gradient (or its square, as f32)", step);
     row_ = {{"step", step}, {"loss", loss}};
     smoothed_ =
@@ -220,10 +228,12 @@ class Run {
     return Done{};
   }
 
+  std::string Unsaved() const {
+    return plan_.out.empty() ? "" : "; " + plan_.out + " was not written since the last checkpoint";
+  }
   Error NotFinite(const std::string& what, int64_t step) const {
-    return Error{
-        what + " of step " + std::to_string(step) + " is not a finite number; " + plan_.out +
-        " was not written since the last checkpoint. Try a lower --lr, a longer --warmup, or --clip 1"};
+    return Error{what + " of step " + std::to_string(step) + " is not a finite number" + Unsaved() +
+                 ". Try a lower --lr, a longer --warmup, or --clip 1"};
   }
 
   Status Validate() {
@@ -252,6 +262,7 @@ class Run {
   }
 
   Status Save() {
+    if (plan_.out.empty()) return Done{};
     if (!parameters_.AllFinite()) {
       return Error{"parameters are no longer finite numbers after step " + std::to_string(state_.step) +
                    "; " + plan_.out +

@@ -39,7 +39,7 @@ struct TrainPlan {
   int64_t steps = 0;                            ///< in all; 0: no limit
   double minutes = 0;                           ///< of this run, everything included; 0: no limit
   int64_t eval_every = 0, save_every = 0;       ///< steps; 0: only at the end
-  std::string out, log;                         ///< files; no log if empty
+  std::string out, log;                         ///< files; empty: nothing is saved, no log
   std::map<std::string, std::string> metadata;  ///< more of it for the checkpoint: tokenizer, options
   std::function<Result<double>()> valid_bleu;   ///< or empty
   std::function<bool()> interrupted;            ///< asked after every step
