@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "runtime/base/utf8.h"
+#include "runtime/commands/svg_text.h"
 #include "runtime/text/labels.h"
 
 namespace heed {
@@ -17,38 +17,6 @@ constexpr int kStrengths = 50;
 constexpr double kPageWidth = 1500, kMargin = 16, kBetween = 28, kTitle = 26;
 constexpr int64_t kNameWidth = 18;  // columns
 constexpr float kFaintestLine = 0.01f;
-
-std::string Escaped(const std::string& text) {
-  std::string out;
-  const std::string valid = RepairUtf8(text);
-  for (size_t at = 0; at < valid.size();) {
-    const CodePoint c = DecodeUtf8(valid, at);
-    if (c.value == U'&') {
-      out += "&amp;";
-    } else if (c.value == U'<') {
-      out += "&lt;";
-    } else if (c.value == U'>') {
-      out += "&gt;";
-    } else if (c.value == U'"') {
-      out += "&quot;";
-    } else if (c.value < 0x20 || (c.value & 0xFFFE) == 0xFFFE) {
-      out += "\xEF\xBF\xBD";  // what XML cannot hold
-    } else {
-      out.append(valid, at, static_cast<size_t>(c.length));
-    }
-    at += static_cast<size_t>(c.length);
-  }
-  return out;
-}
-
-/// One decimal at most.
-std::string Pixels(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", value);
-  std::string shown = text;
-  if (shown.ends_with(".0")) shown.resize(shown.size() - 2);
-  return shown;
-}
 
 std::string TextAt(double x, double y, const std::string& text, const std::string& more) {
   return "<text x=\"" + Pixels(x) + "\" y=\"" + Pixels(y) + "\"" + more + ">" + Escaped(text) + "</text>\n";

@@ -83,7 +83,7 @@ class CallCommand final : public Command {
     const bool trains = Trains(*entry, options);
     if (trains && !weights_type_.empty()) return UsageError("--weights-type is for calls that do not train");
     ThreadPool threads(line_.threads());
-    Engine engine(program, threads);
+    Engine engine(program, threads, line_.profiler());
     std::optional<ParameterBlock> block;
     std::optional<PackedParameters> packed;
     if (trains) {
@@ -175,7 +175,7 @@ class CallCommand final : public Command {
     const Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
     if (!tokenizer) return tokenizer.error();
     if (Status status = CheckTokenizer(**tokenizer, text_arguments_); !status) return status.error();
-    Engine engine(program, threads);
+    Engine engine(program, threads, line_.profiler());
     lines_.width = TerminalWidth();
     const Status status =
         ComputeOnLines(engine, *entry_, text_arguments_, texts_, **tokenizer, *parameters, lines_, stdout);

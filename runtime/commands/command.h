@@ -17,6 +17,8 @@ class App;
 
 namespace heed {
 
+class Profiler;
+
 enum ExitCode : int { kExitDone = 0, kExitError = 1, kExitUsage = 2, kExitInterrupted = 130 };
 
 /// One sub-command. Lives from registration to the end of the program, so options may be bound to members.
@@ -37,14 +39,26 @@ class Command {
 /// The commands of one program.
 class CommandLine {
  public:
-  explicit CommandLine(const HeedProgram& program) : program_(program) {}
+  /// `profiler`: of what the commands compute, or null.
+  explicit CommandLine(const HeedProgram& program, Profiler* profiler = nullptr)
+      : program_(program), profiler_(profiler) {}
   const HeedProgram& program() const { return program_; }
+  Profiler* profiler() const { return profiler_; }
   /// --threads, or the number of cores this process may use; valid from Run on.
   int threads() const { return threads_; }
   /// A name that is taken already is skipped. Entries go before commands of their names, but for info and
   /// call, whose names no entry has.
   void Add(std::unique_ptr<Command> command);
   bool Has(const std::string& name) const;
+  /// Makes the commands sub-commands of `app`.
+  void Declare(CLI::App& app);
+  void UseThreads(int threads) { threads_ = threads; }
+  /// The command that was parsed, and its app; null before.
+  struct Chosen {
+    CLI::App* app = nullptr;
+    Command* command = nullptr;
+  };
+  Chosen chosen() const;
   /// Parses, runs the command, prints its error. Returns the exit code.
   int Run(int argc, const char* const* argv);
 
@@ -52,12 +66,15 @@ class CommandLine {
   const HeedProgram& program_;
   int threads_ = 0;
   std::vector<std::unique_ptr<Command>> commands_;
+  std::vector<Chosen> declared_;
+  Profiler* const profiler_;
 };
 
 void RegisterInfo(CommandLine& line);  ///< info
 /// train, if the program has a `minimize` entry, and no other entry of that name
 void RegisterTrain(CommandLine& line);
 void RegisterInit(CommandLine& line);       ///< init
+void RegisterProfile(CommandLine& line);    ///< profile, before any of the commands that compute
 void RegisterAttention(CommandLine& line);  ///< attention
 void RegisterScore(CommandLine& line);      ///< score, unless an entry of that name is no value of texts
 void RegisterGenerate(CommandLine& line);   ///< one command for each `generate` entry, by its name

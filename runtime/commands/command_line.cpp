@@ -100,6 +100,22 @@ bool CommandLine::Has(const std::string& name) const {
   return std::any_of(commands_.begin(), commands_.end(), [&](const auto& c) { return c->Name() == name; });
 }
 
+void CommandLine::Declare(CLI::App& app) {
+  for (const auto& command : commands_) {
+    CLI::App* sub = app.add_subcommand(command->Name(), command->Summary());
+    sub->get_formatter()->column_width(34);
+    if (!command->Listed()) sub->group("");
+    command->Declare(*sub);
+    declared_.push_back({sub, command.get()});
+  }
+}
+
+CommandLine::Chosen CommandLine::chosen() const {
+  for (const Chosen& each : declared_)
+    if (each.app->parsed()) return each;
+  return {};
+}
+
 int CommandLine::Run(int argc, const char* const* argv) {
   const std::string self = argc > 0 ? BaseName(argv[0]) : "program";
   CLI::App app{std::string(program_.source_name) + ", compiled by Heed " + program_.heed_version + " for " +
@@ -124,25 +140,16 @@ int CommandLine::Run(int argc, const char* const* argv) {
         ->type_name("N");
   };
   add_threads(app);
-  std::vector<std::pair<CLI::App*, Command*>> declared;
-  for (const auto& command : commands_) {
-    CLI::App* sub = app.add_subcommand(command->Name(), command->Summary());
-    sub->get_formatter()->column_width(34);
-    if (!command->Listed()) sub->group("");
-    command->Declare(*sub);
-    add_threads(*sub);
-    declared.emplace_back(sub, command.get());
-  }
+  Declare(app);
+  for (const Chosen& each : declared_) add_threads(*each.app);
   try {
     app.parse(argc, const_cast<char**>(argv));
   } catch (const CLI::Success& success) {
     app.exit(success);  // --help, --version
     return Ended(FlushOutput());
   } catch (const CLI::ParseError& error) {
-    std::string name;
-    for (const auto& [sub, command] : declared) {
-      if (sub->parsed()) name = " " + command->Name();
-    }
+    const Chosen parsed = chosen();
+    const std::string name = parsed.command ? " " + parsed.command->Name() : "";
     std::string message = error.what();
     // Without a command, the list of commands is what is wanted; a misspelt one is named.
     if (name.empty() && argc > 1 && argv[1][0] != '-') {
@@ -163,20 +170,18 @@ int CommandLine::Run(int argc, const char* const* argv) {
     return kExitUsage;
   }
   threads_ = threads > 0 ? threads : DefaultThreads();
-  for (const auto& [sub, command] : declared) {
-    if (!sub->parsed()) continue;
-    const Result<int> result = command->Run();
-    if (result) {
-      const int flushed = Ended(FlushOutput());
-      return *result == kExitDone ? flushed : *result;
-    }
-    if (result.error().usage) {
-      PrintError(result.error().message + "\n  see `" + self + " " + command->Name() + " --help`");
-      return kExitUsage;
-    }
-    return Ended(result.error());
+  Command* const command = chosen().command;
+  if (command == nullptr) return kExitUsage;
+  const Result<int> result = command->Run();
+  if (result) {
+    const int flushed = Ended(FlushOutput());
+    return *result == kExitDone ? flushed : *result;
   }
-  return kExitUsage;
+  if (result.error().usage) {
+    PrintError(result.error().message + "\n  see `" + self + " " + command->Name() + " --help`");
+    return kExitUsage;
+  }
+  return Ended(result.error());
 }
 
 namespace {
@@ -200,6 +205,7 @@ int RunCommands(const HeedProgram& program, int argc, const char* const* argv) {
     RegisterQuantize(line);
     RegisterAttention(line);
     RegisterInit(line);
+    RegisterProfile(line);
     return line.Run(argc, argv);
   } catch (const std::bad_alloc&) {
     EndWithoutMemory();

@@ -85,7 +85,7 @@ class GenerateCommand final : public Command {
     Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_name_, weights_);
     if (!tokenizer) return tokenizer.error();
     tokenizer_ = *tokenizer;
-    Engine engine(program, pool);
+    Engine engine(program, pool, line_.profiler());
     Result<Decoder> decoder = Decoder::Make(entry_, engine, *parameters);
     if (!decoder) return decoder.error();
     const Result<std::vector<int32_t>> ends = EndsBeside(weights_, program, entry_);

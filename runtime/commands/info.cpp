@@ -1,12 +1,16 @@
 // `info`: what the program is: axes, constants, entries with their arguments, parameters, memory. With --fit,
-// how it must be built for weights from elsewhere.
+// how it must be built for weights from elsewhere; with --memory, what the temporary memory holds when.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/file_writer.h"
 #include "runtime/base/names.h"
 #include "runtime/commands/attention_maps.h"
 #include "runtime/commands/command.h"
+#include "runtime/commands/memory_map.h"
+#include "runtime/commands/option_checks.h"
+#include "runtime/commands/table.h"
 #include "runtime/data/batch_tensors.h"
 #include "runtime/engine/arena.h"
 #include "runtime/engine/program.h"
@@ -25,12 +29,15 @@ const char* TypeName(int64_t dtype) {
   return dtype == kHeedFloat32 ? "f32" : dtype == kHeedInt32 ? "int" : "bool";
 }
 
-// The extents of one example of the full length of every axis: the largest that a batch of one may have.
-std::vector<int64_t> FullExtents(const HeedProgram& program, const HeedFunction& function) {
+// The extents of examples of the full length of every axis: the largest that a batch of so many may have.
+std::vector<int64_t> FullExtents(const HeedProgram& program, const HeedFunction& function,
+                                 int64_t batch = 1) {
   std::vector<int64_t> extents;
   for (int64_t i = 0; i < function.extent_count; ++i) {
     const HeedAxis* axis = FindAxis(program, RootOf(function.extents[i]));
-    extents.push_back(axis != nullptr && axis->size > 0 ? axis->size : 1);
+    extents.push_back(axis != nullptr && axis->size > 0                  ? axis->size
+                      : function.extents[i] == std::string_view("batch") ? batch
+                                                                         : 1);
   }
   return extents;
 }
@@ -125,12 +132,25 @@ class InfoCommand final : public Command {
   std::string Summary() const override { return "entries, parameters, memory"; }
   void Declare(CLI::App& app) override {
     app.add_flag("--json", json_, "as one JSON object");
+    app.add_flag("--memory", memory_, "temporary memory: who lives when, and what makes up the peak");
+    app.add_option("--batch", batch_, "of --memory: examples at once, each of full length")
+        ->check(WholeNumber(1, 1 << 20))
+        ->capture_default_str()
+        ->type_name("N");
+    app.add_option("--rows", rows_, "of --memory: buffers that are listed, the largest first")
+        ->check(WholeNumber(1))
+        ->capture_default_str()
+        ->type_name("N");
+    app.add_option("-o", picture_, "of --memory: a picture, steps to the right, addresses upwards")
+        ->type_name("FILE.svg");
     app.add_option("--fit", fit_, "how to build the program for the weights in this file or folder")
         ->type_name("PATH");
   }
 
   Result<int> Run() override {
     if (!fit_.empty()) return PrintFit();
+    if (memory_) return PrintMemory();
+    if (!picture_.empty()) return UsageError("-o goes with --memory");
     const Json info = Describe();
     if (json_) {
       std::printf("%s\n", info.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
@@ -141,6 +161,27 @@ class InfoCommand final : public Command {
   }
 
  private:
+  Result<int> PrintMemory() const {
+    std::vector<MemoryMap> maps;
+    for (int64_t i = 0; i < program_.entry_count; ++i) {
+      for (const auto& [name, function] : Functions(program_.entries[i])) {
+        Result<MemoryMap> map = MapMemory(*function, FullExtents(program_, *function, batch_));
+        if (!map) return map.error();
+        maps.push_back(std::move(*map));
+      }
+    }
+    if (!picture_.empty()) {
+      if (Status written = WriteWholeFile(picture_, MemorySvg(maps)); !written) return written.error();
+      return kExitDone;
+    }
+    const char* between = "";
+    for (const MemoryMap& map : maps) {
+      std::printf("%s%s", between, MemoryText(map, rows_, TerminalWidth()).c_str());
+      between = "\n";
+    }
+    return kExitDone;
+  }
+
   Result<int> PrintFit() const {
     Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(fit_);
     if (!file) return file.error();
@@ -333,8 +374,9 @@ class InfoCommand final : public Command {
   }
 
   const HeedProgram& program_;
-  std::string fit_;
-  bool json_ = false;
+  std::string fit_, picture_;
+  int64_t batch_ = 1, rows_ = 8;
+  bool json_ = false, memory_ = false;
 };
 
 }  // namespace

@@ -66,7 +66,7 @@ class ScoreCommand final : public Command {
     if (weights_.empty() && program.param_count > 0)
       return UsageError("name the checkpoint with --weights W");
     ThreadPool pool(line_.threads());
-    Engine engine(program, pool);
+    Engine engine(program, pool, line_.profiler());
     Result<PackedParameters> parameters = Load(*texts, weights_type_, show_tokens_, pool, /*announce=*/true);
     if (!parameters) return parameters.error();
     Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);

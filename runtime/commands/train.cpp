@@ -75,6 +75,58 @@ class TrainCommand final : public Command {
                        ->check(WholeNumber(0))
                        ->capture_default_str();
     optimizer_.Declare(app, "Optimizer");
+    app.add_flag("-q,--quiet", quiet_, "no progress");
+    if (line_.profiler()) {
+      // A profile leaves nothing behind: the run is short, and what it learns is thrown away.
+      out_.clear();
+      app.add_option("--weights,--init", init_, "start from these weights: a file, an index, or a folder")
+          ->type_name("W")
+          ->group("Files");
+      return;
+    }
+    DeclareFiles(app);
+  }
+
+  Result<int> Run() override {
+    if (Status ok = ChooseEntry(); !ok) return ok.error();
+    if (Status ok = CheckOptions(); !ok) return ok.error();
+    Progress progress(quiet_);
+    if (Status ok = ReadCheckpoint(); !ok) return ok.error();
+    const Result<OptimizerOptions> optimizer = optimizer_.Read(steps_);
+    if (!optimizer) return optimizer.error();
+    if (Status ok = CheckFiles(); !ok) return ok.error();
+    if (Status ok = out_.empty() ? Status(Done{}) : CheckCanWrite(out_); !ok) return ok.error();
+    if (Status ok = ReadData(progress); !ok) return ok.error();
+
+    ThreadPool pool(line_.threads());
+    Engine engine(program_, pool, line_.profiler());
+    ParameterBlock parameters(program_);
+    OptimizerState moments = MakeState(*optimizer->optimizer, program_);
+    if (Status ok = StartingPoint(parameters, moments, progress); !ok) return ok.error();
+    TrainPlan plan;
+    plan.optimizer = *optimizer;
+    if (Status ok = MakePlan(plan); !ok) return ok.error();
+    std::optional<Decoder> decoder;
+    if (valid_bleu_) {
+      if (Status ok = PrepareBleu(plan, engine, parameters, decoder); !ok) return ok.error();
+    }
+    Announce(plan, progress);
+    StopGently();
+    const Result<TrainEnd> end = Train(plan, engine, parameters, moments, state_, progress);
+    progress.Finish();
+    if (!end) return end.error();
+    if (out_.empty()) return *end == TrainEnd::Interrupted ? kExitInterrupted : kExitDone;
+    if (*end == TrainEnd::Interrupted) {
+      PrintNote("stopped after step " + std::to_string(state_.step) + "; saved in " + out_ +
+                ". To go on, repeat the command with --resume " + out_);
+      return kExitInterrupted;
+    }
+    progress.Print("saved " + out_ + " after step " + std::to_string(state_.step));
+    return kExitDone;
+  }
+
+ private:
+  void DeclareFiles(CLI::App& app) {
     out_option_ = app.add_option("--out", out_, "checkpoint to write")
                       ->type_name("W.safetensors")
                       ->capture_default_str()
@@ -96,47 +148,8 @@ class TrainCommand final : public Command {
         ->type_name("W")
         ->group("Files");
     app.add_option("--log", log_, "one JSON object a step")->type_name("F.jsonl")->group("Files");
-    app.add_flag("-q,--quiet", quiet_, "no progress");
   }
 
-  Result<int> Run() override {
-    if (Status ok = ChooseEntry(); !ok) return ok.error();
-    if (Status ok = CheckOptions(); !ok) return ok.error();
-    Progress progress(quiet_);
-    if (Status ok = ReadCheckpoint(); !ok) return ok.error();
-    const Result<OptimizerOptions> optimizer = optimizer_.Read(steps_);
-    if (!optimizer) return optimizer.error();
-    if (Status ok = CheckFiles(); !ok) return ok.error();
-    if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
-    if (Status ok = ReadData(progress); !ok) return ok.error();
-
-    ThreadPool pool(line_.threads());
-    Engine engine(program_, pool);
-    ParameterBlock parameters(program_);
-    OptimizerState moments = MakeState(*optimizer->optimizer, program_);
-    if (Status ok = StartingPoint(parameters, moments, progress); !ok) return ok.error();
-    TrainPlan plan;
-    plan.optimizer = *optimizer;
-    if (Status ok = MakePlan(plan); !ok) return ok.error();
-    std::optional<Decoder> decoder;
-    if (valid_bleu_) {
-      if (Status ok = PrepareBleu(plan, engine, parameters, decoder); !ok) return ok.error();
-    }
-    Announce(plan, progress);
-    StopGently();
-    const Result<TrainEnd> end = Train(plan, engine, parameters, moments, state_, progress);
-    progress.Finish();
-    if (!end) return end.error();
-    if (*end == TrainEnd::Interrupted) {
-      PrintNote("stopped after step " + std::to_string(state_.step) + "; saved in " + out_ +
-                ". To go on, repeat the command with --resume " + out_);
-      return kExitInterrupted;
-    }
-    progress.Print("saved " + out_ + " after step " + std::to_string(state_.step));
-    return kExitDone;
-  }
-
- private:
   Status ChooseEntry() {
     const std::vector<const HeedEntry*> entries = EntriesOfKind(program_, kHeedEntryMinimize);
     if (!entry_name_.empty()) {
@@ -184,7 +197,7 @@ class TrainCommand final : public Command {
     if (!resume_.empty() && !init_.empty()) return UsageError("--resume and --init exclude each other");
     if (valid_bleu_ && valid_source_.empty())
       return UsageError("--valid-bleu needs --valid-source and --valid-target");
-    if (steps_ == 0 && minutes_ == 0) steps_ = 10000;
+    if (steps_ == 0 && minutes_ == 0) steps_ = line_.profiler() ? 20 : 10000;
     return Done{};
   }
 
@@ -444,7 +457,7 @@ class TrainCommand final : public Command {
                        OptimizerChoice::Text(plan.optimizer);
     if (plan.steps > 0) line += " --steps " + std::to_string(plan.steps);
     if (plan.minutes > 0) line += " --minutes " + Number(plan.minutes);
-    progress.Print(line + " --out " + out_);
+    progress.Print(out_.empty() ? line : line + " --out " + out_);
   }
 
   const CommandLine& line_;

@@ -1,0 +1,41 @@
+// See svg_text.h.
+#include "runtime/commands/svg_text.h"
+
+#include <cstdio>
+
+#include "runtime/base/utf8.h"
+
+namespace heed {
+
+std::string Escaped(const std::string& text) {
+  std::string out;
+  const std::string valid = RepairUtf8(text);
+  for (size_t at = 0; at < valid.size();) {
+    const CodePoint c = DecodeUtf8(valid, at);
+    if (c.value == U'&') {
+      out += "&amp;";
+    } else if (c.value == U'<') {
+      out += "&lt;";
+    } else if (c.value == U'>') {
+      out += "&gt;";
+    } else if (c.value == U'"') {
+      out += "&quot;";
+    } else if (c.value < 0x20 || (c.value & 0xFFFE) == 0xFFFE) {
+      out += "\xEF\xBF\xBD";  // what XML cannot hold
+    } else {
+      out.append(valid, at, static_cast<size_t>(c.length));
+    }
+    at += static_cast<size_t>(c.length);
+  }
+  return out;
+}
+
+std::string Pixels(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", value);
+  std::string shown = text;
+  if (shown.ends_with(".0")) shown.resize(shown.size() - 2);
+  return shown;
+}
+
+}  // namespace heed
