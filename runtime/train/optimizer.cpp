@@ -148,16 +148,13 @@ double OptimizerStep(const OptimizerOptions& options, int64_t step, double gradi
   const int64_t count = static_cast<int64_t>(parameters.all().size());
   // Chunks are fixed; how many a part has only decides who works.
   const int64_t parts = std::clamp<int64_t>(4 * threads.threads(), 1, std::max<int64_t>(1, Chunks(count)));
-  double norm = 0;
-  if (options.clip > 0) {
-    std::vector<double> sums(static_cast<size_t>(Chunks(count)));
-    const NormTask task = {gradients.all().data(), count, sums.data()};
-    threads.Parallel(SumSquares, &task, parts, 0);
-    double sum = 0;
-    for (const double part : sums) sum += part;
-    norm = std::sqrt(sum) * std::abs(gradient_scale);
-    gradient_scale *= std::min(1.0, options.clip / (norm + 1e-6));
-  }
+  std::vector<double> sums(static_cast<size_t>(Chunks(count)));
+  const NormTask squares = {gradients.all().data(), count, sums.data()};
+  threads.Parallel(SumSquares, &squares, parts, 0);
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  const double norm = std::sqrt(sum) * std::abs(gradient_scale);
+  if (options.clip > 0) gradient_scale *= std::min(1.0, options.clip / (norm + 1e-6));
   std::atomic<bool> overflows{false};
   for (const auto& [begin, end] : Runs(parameters, trained)) {
     UpdateTask task = {&options, step, LearningRate(options, step), {}, end - begin, &overflows};

@@ -77,8 +77,8 @@ double LearningRate(const OptimizerOptions& options, int64_t step);
 
 /// One step with gradients scaled by `gradient_scale` first; deterministic for any number of threads.
 /// Parameters that are not `trained` (empty: all are) stay as they are, with their state. Returns the global
-/// norm of the scaled gradient (before clipping) if clipping is on, else 0; infinity if a gradient or its
-/// square is no finite f32, after which the state is of no use.
+/// norm of the scaled gradient (before clipping); infinity if a gradient or its square is no finite f32,
+/// after which the state is of no use.
 double OptimizerStep(const OptimizerOptions& options, int64_t step, double gradient_scale,
                      ParameterBlock& parameters, const ParameterBlock& gradients, OptimizerState& state,
                      ThreadPool& threads, const std::vector<bool>& trained = {});

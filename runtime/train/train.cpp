@@ -218,6 +218,7 @@ class Run {
       row_["tokens"] = *count;
     }
     row_["lr"] = rate;
+    row_["gradient_norm"] = norm;
     row_["seconds"] = seconds;
     row_["epoch"] = state_.epoch;
     ++steps_;

@@ -151,6 +151,7 @@ TEST_F(Toy, LearnsAndWritesItsLog) {
     EXPECT_EQ(rows[i].at("step"), i + 1);
     EXPECT_GT(rows[i].at("tokens").get<int64_t>(), 0);
     EXPECT_GE(rows[i].at("seconds").get<double>(), 0);
+    EXPECT_GT(rows[i].at("gradient_norm").get<double>(), 0);
     const double s = static_cast<double>(i + 1);
     EXPECT_NEAR(rows[i].at("lr").get<double>(), 0.05 * std::min(s / 10, std::sqrt(10 / s)), 1e-9);
     EXPECT_EQ(rows[i].contains("valid_loss"), (i + 1) % 50 == 0);
