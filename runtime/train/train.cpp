@@ -18,6 +18,7 @@
 #include "runtime/base/file_writer.h"
 #include "runtime/base/names.h"
 #include "runtime/base/places.h"
+#include "runtime/base/running_curve.h"
 #include "runtime/engine/profiler.h"
 #include "runtime/engine/program.h"
 #include "runtime/weights/checkpoint.h"
@@ -152,12 +153,12 @@ class Run {
         progress_.Print("nobody reads the log any more; training goes on without it");
         log_given_up_ = true;
       }
-      if (!last && progress_.Due()) progress_.Update(Line());
+      if (!last && progress_.Due()) progress_.Update(CurveLines() + Line());
       if (!last && due(plan_.save_every)) {
         if (Status saved = Save(); !saved) return saved.error();
       }
     }
-    if (steps_ > 0) progress_.Print(Line());
+    if (steps_ > 0) progress_.Print(CurveLines() + Line());
     if (Status saved = Save(); !saved) return saved.error();
     // A log cut short is no reason to lose the training; it is one not to say that all went well.
     if (Status logged = log_.Check(); !logged) return logged.error();
@@ -211,6 +212,7 @@ class Run {
     row_ = {{"step", step}, {"loss", loss}};
     smoothed_ =
         steps_ == 0 ? loss : smoothed_ + (loss - smoothed_) * std::max(0.02, 1.0 / double(steps_ + 1));
+    curve_.Add(smoothed_);
     const double seconds = Since(begin);
     if (*count == std::floor(*count)) {
       row_["tokens"] = static_cast<int64_t>(*count);
@@ -274,6 +276,14 @@ class Run {
     return SaveCheckpoint(plan_.out, engine_.program(), parameters_, moments_, metadata);
   }
 
+  /// The loss of this run as a small curve, where it can be shown, before the line that says where it is.
+  std::string CurveLines() const {
+    constexpr int64_t kRows = 4;
+    std::string text;
+    for (const std::string& line : curve_.Lines(progress_.CurveColumns(), kRows)) text += line + "\n";
+    return text;
+  }
+
   std::string Line() const {
     std::string line = "step " + std::to_string(state_.step);
     if (plan_.steps > 0) line += "/" + std::to_string(plan_.steps);
@@ -309,6 +319,7 @@ class Run {
   const Clock::time_point start_ = Clock::now();
   int64_t steps_ = 0;  // of this run
   double smoothed_ = 0, recent_tokens_ = 0, recent_seconds_ = 0;
+  RunningCurve curve_;
 };
 
 }  // namespace
