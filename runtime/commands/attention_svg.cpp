@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "runtime/commands/svg_text.h"
+#include "runtime/commands/svg.h"
 #include "runtime/text/labels.h"
 
 namespace heed {
@@ -17,10 +17,6 @@ constexpr int kStrengths = 50;
 constexpr double kPageWidth = 1500, kMargin = 16, kBetween = 28, kTitle = 26;
 constexpr int64_t kNameWidth = 18;  // columns
 constexpr float kFaintestLine = 0.01f;
-
-std::string TextAt(double x, double y, const std::string& text, const std::string& more) {
-  return "<text x=\"" + Pixels(x) + "\" y=\"" + Pixels(y) + "\"" + more + ">" + Escaped(text) + "</text>\n";
-}
 
 std::vector<std::string> Shown(const std::vector<std::string>& names) {
   std::vector<std::string> shown;

@@ -76,6 +76,7 @@ void RegisterTrain(CommandLine& line);
 void RegisterInit(CommandLine& line);       ///< init
 void RegisterProfile(CommandLine& line);    ///< profile, before any of the commands that compute
 void RegisterAttention(CommandLine& line);  ///< attention
+void RegisterPlot(CommandLine& line);       ///< plot, if the program has a `minimize` entry
 void RegisterScore(CommandLine& line);      ///< score, unless an entry of that name is no value of texts
 void RegisterGenerate(CommandLine& line);   ///< one command for each `generate` entry, by its name
 void RegisterQuantize(CommandLine& line);   ///< quantize, if the program multiplies by parameters

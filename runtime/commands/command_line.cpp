@@ -206,6 +206,7 @@ int RunCommands(const HeedProgram& program, int argc, const char* const* argv) {
     RegisterAttention(line);
     RegisterInit(line);
     RegisterProfile(line);
+    RegisterPlot(line);
     return line.Run(argc, argv);
   } catch (const std::bad_alloc&) {
     EndWithoutMemory();

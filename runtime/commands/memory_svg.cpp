@@ -5,7 +5,7 @@
 
 #include "runtime/base/names.h"
 #include "runtime/commands/memory_map.h"
-#include "runtime/commands/svg_text.h"
+#include "runtime/commands/svg.h"
 
 namespace heed {
 namespace {

@@ -1,5 +1,5 @@
-// See svg_text.h.
-#include "runtime/commands/svg_text.h"
+// See svg.h.
+#include "runtime/commands/svg.h"
 
 #include <cstdio>
 
@@ -21,7 +21,7 @@ std::string Escaped(const std::string& text) {
     } else if (c.value == U'"') {
       out += "&quot;";
     } else if (c.value < 0x20 || (c.value & 0xFFFE) == 0xFFFE) {
-      out += "\xEF\xBF\xBD";  // what XML cannot hold
+      out += "\xEF\xBF\xBD";
     } else {
       out.append(valid, at, static_cast<size_t>(c.length));
     }
@@ -35,7 +35,11 @@ std::string Pixels(double value) {
   std::snprintf(text, sizeof text, "%.1f", value);
   std::string shown = text;
   if (shown.ends_with(".0")) shown.resize(shown.size() - 2);
-  return shown;
+  return shown == "-0" ? "0" : shown;
+}
+
+std::string TextAt(double x, double y, const std::string& text, const std::string& more) {
+  return "<text x=\"" + Pixels(x) + "\" y=\"" + Pixels(y) + "\"" + more + ">" + Escaped(text) + "</text>\n";
 }
 
 }  // namespace heed

@@ -1,0 +1,16 @@
+// Pages that need nothing but themselves: a text with marks such as @TITLE@, which are filled in once.
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace heed {
+
+/// `page` with its marks replaced; what is put in is not looked at again. Marks without a value stay.
+std::string FillPage(std::string_view page, const std::map<std::string, std::string>& values);
+/// JSON that may stand within <script>, whatever its strings hold.
+std::string ScriptData(const nlohmann::ordered_json& json);
+
+}  // namespace heed
