@@ -1,6 +1,6 @@
 // `attention`: what each word of a sentence attends to, drawn, as tables, or as numbers. Fused attention
 // keeps no weights, so they are computed again by a function of their own (HeedEntry::weights). What becomes
-// of them is attention_maps.h and attention_svg.h.
+// of them is attention_maps.h, attention_svg.h and attention_page.h.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -10,6 +10,7 @@
 
 #include "runtime/base/file_writer.h"
 #include "runtime/base/utf8.h"
+#include "runtime/commands/attention_page.h"
 #include "runtime/commands/attention_svg.h"
 #include "runtime/commands/end_tokens.h"
 #include "runtime/commands/file_roles.h"
@@ -90,8 +91,8 @@ class AttentionCommand final : public Command {
     app.add_option("--style", style_, "of the picture")
         ->check(CLI::IsMember({"heat", "lines"}))
         ->capture_default_str();
-    app.add_option("-o", out_, "picture; - is the standard output (default: tables on the standard output)")
-        ->type_name("MAP.svg");
+    app.add_option("-o", out_, "picture or page; - is the standard output, as SVG (default: tables on it)")
+        ->type_name("MAP.svg|MAP.html");
     app.add_flag("--json", json_, "the numbers, one JSON object for each sentence");
     app.add_option("--precision", precision_, "digits after the point in tables")
         ->check(WholeNumber(0, 9))
@@ -133,11 +134,13 @@ class AttentionCommand final : public Command {
     if (Status ok = ForEachSentence(each); !ok) return ok.error();
     if (out_.empty()) return kExitDone;
     if (drawn.empty()) return Error{"there is no sentence to draw"};
-    const std::string svg =
-        AttentionSvg(drawn, style_ == "lines" ? AttentionStyle::Lines : AttentionStyle::Heat);
+    const std::string picture =
+        out_.ends_with(".html")
+            ? AttentionPage(drawn)
+            : AttentionSvg(drawn, style_ == "lines" ? AttentionStyle::Lines : AttentionStyle::Heat);
     if (out_ == "-") {
-      std::fwrite(svg.data(), 1, svg.size(), stdout);
-    } else if (Status ok = WriteWholeFile(out_, svg); !ok) {
+      std::fwrite(picture.data(), 1, picture.size(), stdout);
+    } else if (Status ok = WriteWholeFile(out_, picture); !ok) {
       return ok.error();
     }
     return kExitDone;
@@ -195,8 +198,10 @@ class AttentionCommand final : public Command {
     for (const std::string* text : {&text_, &source_, &target_})
       if (FindInvalidUtf8(*text)) return UsageError("the text is not valid UTF-8");
     if (json_ && !out_.empty()) return UsageError("--json and -o exclude each other");
-    if (!out_.empty() && out_ != "-" && !out_.ends_with(".svg"))
-      return UsageError("-o " + out_ + ": pictures are SVG; the name must end in .svg");
+    if (!out_.empty() && out_ != "-" && !out_.ends_with(".svg") && !out_.ends_with(".html"))
+      return UsageError("-o " + out_ + ": maps are SVG or a page; the name must end in .svg or .html");
+    if (style_ == "lines" && out_.ends_with(".html"))
+      return UsageError("--style lines is for .svg; a page shows rows and columns");
     AttentionChoice choice;
     choice.sites = sites_;
     if (!layers_.empty()) choice.layers = *NumberList::Parse(layers_);

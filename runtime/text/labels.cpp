@@ -41,9 +41,9 @@ std::string TokenLabel(const Tokenizer& tokenizer, int32_t id) {
 int64_t DisplayWidth(std::string_view text) {
   int64_t width = 0;
   for (size_t at = 0; at < text.size();) {
-    const CodePoint c = DecodeUtf8(text, at);
-    width += c.length > 0 ? ColumnsOf(c.value) : 1;
-    at += c.length > 0 ? static_cast<size_t>(c.length) : 1;
+    const Cluster cluster = ClusterAt(text, at);
+    width += cluster.columns;
+    at += cluster.bytes;
   }
   return width;
 }
@@ -53,11 +53,10 @@ std::string Shortened(const std::string& text, int64_t width) {
   int64_t used = 1;  // of the "…"
   size_t at = 0;
   while (at < text.size()) {
-    const CodePoint c = DecodeUtf8(text, at);
-    const int64_t more = c.length > 0 ? ColumnsOf(c.value) : 1;
-    if (used + more > width) break;
-    used += more;
-    at += c.length > 0 ? static_cast<size_t>(c.length) : 1;
+    const Cluster cluster = ClusterAt(text, at);
+    if (used + cluster.columns > width) break;
+    used += cluster.columns;
+    at += cluster.bytes;
   }
   return text.substr(0, at) + "\xE2\x80\xA6";
 }

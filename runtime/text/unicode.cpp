@@ -168,6 +168,30 @@ bool IsWordCharacter(char32_t c) {
 
 int ColumnsOf(char32_t c) { return utf8proc_charwidth(static_cast<utf8proc_int32_t>(c)); }
 
+Cluster ClusterAt(std::string_view text, size_t at) {
+  constexpr char32_t kAsText = 0xFE0E, kAsPicture = 0xFE0F;  // variation selectors
+  const CodePoint first = DecodeUtf8(text, at);
+  if (first.length == 0) return {};
+  Cluster cluster{static_cast<size_t>(first.length), ColumnsOf(first.value)};
+  bool several = false, picture = CategoryOf(first.value) == Category::So;
+  utf8proc_int32_t state = 0;
+  for (char32_t before = first.value; at + cluster.bytes < text.size();) {
+    const CodePoint c = DecodeUtf8(text, at + cluster.bytes);
+    if (c.length == 0 || utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(before),
+                                                          static_cast<utf8proc_int32_t>(c.value), &state))
+      break;
+    several = true;
+    if (c.value == kAsPicture) picture = true;
+    if (c.value == kAsText) picture = false;
+    cluster.bytes += static_cast<size_t>(c.length);
+    cluster.columns += ColumnsOf(c.value);
+    before = c.value;
+  }
+  // Joined pictures are as wide as one.
+  if (several && picture) cluster.columns = 2;
+  return cluster;
+}
+
 std::string Visible(std::string_view bytes) {
   constexpr CategorySet kHidden = In(Category::Cc) | In(Category::Cn) | In(Category::Co) | In(Category::Cf) |
                                   In(Category::Zl) | In(Category::Zp);

@@ -37,6 +37,13 @@ bool IsWhiteSpace(char32_t c);
 bool IsWordCharacter(char32_t c);
 /// Columns on a terminal: 2 for East Asian characters, 0 for combining ones.
 int ColumnsOf(char32_t c);
+/// What a reader takes for one character (Unicode standard annex 29): a letter with its marks, emoji that are
+/// joined, the two letters of a flag.
+struct Cluster {
+  size_t bytes = 1;  ///< a byte that is not valid UTF-8 is a cluster of its own
+  int columns = 1;
+};
+Cluster ClusterAt(std::string_view text, size_t at);
 
 /// Bytes as a reader would like to see them: spaces as U+2581, what is no visible character as "<0x0A>".
 std::string Visible(std::string_view bytes);

@@ -107,6 +107,10 @@ TEST(AttentionCommand, DrawsWhatIsChosen) {
                   .out,
               svg);
   }
+  const std::string page = Translator().File("map.html");
+  ASSERT_TRUE(Attention(With(kPair, {"-o", page})).ok());
+  for (const char* title : {"enc.0.att head 1", "dec.1.cross head 0"}) EXPECT_HAS(FileBytes(page), title);
+  EXPECT_EQ(Attention(With(kPair, {"--style", "lines", "-o", page})).status, 2);
   // A part of the rows and columns; without a picture, a table.
   const ProcessResult table = Attention(
       With(kPair, {"--site", "dec.0.att", "--heads", "1", "--from", "1", "--to", "0-2", "--precision", "3"}));
@@ -154,7 +158,7 @@ TEST(AttentionCommand, SaysWhatIsWrong) {
   wrong(With(kPair, {"--heads", "0,2"}), 2, "there is no head 2; they are 0 to 1");
   wrong(With(kPair, {"--heads", "0-"}), 2, "must be numbers from 0 such as 0,2-3, not `0-`");
   wrong(With(kPair, {"--from", "99"}), 2, "--from: there is no position 99; the text has");
-  wrong(With(kPair, {"-o", "map.png"}), 2, "pictures are SVG; the name must end in .svg");
+  wrong(With(kPair, {"-o", "map.png"}), 2, "the name must end in .svg or .html");
   wrong(With(kPair, {"-o", "/nowhere/map.svg"}), 1,
         "cannot write /nowhere/map.svg: there is no folder /nowhere");
   wrong(With(kPair, {"--json", "-o", "map.svg"}), 2, "--json and -o exclude each other");

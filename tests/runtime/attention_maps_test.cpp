@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
+#include "runtime/commands/attention_page.h"
 #include "runtime/commands/attention_svg.h"
 #include "tests/support/xml_checker.h"
 
@@ -201,12 +203,15 @@ TEST(AttentionSvg, DrawsWhatIsThereAndNothingElse) {
   const std::string heat = AttentionSvg(std::span(&map, 1), AttentionStyle::Heat);
   // Three cells, of the strengths of 1, 0.5 and next to nothing; what is masked, or not a number, has none.
   EXPECT_EQ(CountOf(heat, "class=\"cell\""), 3u);
-  EXPECT_EQ(CountOf(heat, "h-20z"), 3u);
+  EXPECT_EQ(CountOf(heat, "class=\"cell-value\""), 3u);
+  EXPECT_EQ(CountOf(heat, "h-20z"), 6u);
+  EXPECT_NE(heat.find("<title>a \xE2\x86\x92 a: 1</title>"), std::string::npos) << heat;
   EXPECT_NE(heat.find("fill-opacity=\"1.00\""), std::string::npos);
   EXPECT_NE(heat.find("fill-opacity=\"0.50\""), std::string::npos);
   EXPECT_NE(heat.find("fill-opacity=\"0.02\""), std::string::npos);
   const std::string lines = AttentionSvg(std::span(&map, 1), AttentionStyle::Lines);
   EXPECT_EQ(CountOf(lines, "class=\"line\""), 2u);
+  EXPECT_EQ(CountOf(lines, "class=\"line-value\""), 2u);
   EXPECT_NE(lines.find("att<tspan"), std::string::npos);
   EXPECT_NE(lines.find("prefers-color-scheme: dark"), std::string::npos);
 }
@@ -231,9 +236,48 @@ TEST(AttentionSvg, PutsHeadsOfASiteSideBySide) {
   EXPECT_LT(corners[0].first, corners[1].first);
   EXPECT_LT(corners[1].second, corners[2].second);
   EXPECT_EQ(corners[2].first, corners[0].first);
-  // Many do not make the page any wider.
+  // Also where their names differ in length: columns of weights stand in line.
+  const auto frames = [](const std::string& svg) {
+    std::vector<double> lefts;
+    for (size_t at = 0; (at = svg.find("class=\"frame\" x=", at)) != std::string::npos; ++at)
+      lefts.push_back(std::atof(svg.c_str() + at + 17));
+    return lefts;
+  };
+  maps.push_back(Map("three", 6, 9, {"a", "very-long-name"}));
+  maps.push_back(Map("three", 6, 9, {"a", "very-long-name"}));
+  const std::string mixed = AttentionSvg(maps, AttentionStyle::Heat);
+  corners = Corners(mixed);
+  ASSERT_EQ(corners.size(), 6u);
+  for (const size_t i : {2, 3, 4, 5}) EXPECT_EQ(corners[i].first, corners[i - 2].first) << i;
+  const std::vector<double> lefts = frames(mixed);
+  ASSERT_EQ(lefts.size(), 6u);
+  for (const double left : lefts) EXPECT_EQ(left, lefts[0]);
+  // Many do not make the page any wider, and are not pointed at.
   maps.assign(40, Map("one", 60, 60, {"the", "cat"}));
-  for (const auto& [x, y] : Corners(AttentionSvg(maps, AttentionStyle::Heat))) EXPECT_LT(x, 1500);
+  const std::string many = AttentionSvg(maps, AttentionStyle::Heat);
+  for (const auto& [x, y] : Corners(many)) EXPECT_LT(x, 1500);
+  EXPECT_EQ(CountOf(many, "cell-value\""), 0u);
+}
+
+TEST(AttentionPage, HoldsEveryMapOnce) {
+  const std::string hostile = "</script><b>&\xff";
+  AttentionMap map = Map("enc.0.att", 2, 3, {"a", hostile});
+  map.weights = {0, 1, 0.5, 0.0000001f, NAN, 2};
+  AttentionMap other = map;
+  other.title = "enc.0.att head 1";
+  const std::string page = AttentionPage(std::vector{map, other, map});
+  const std::string begin = "type=\"application/json\">";
+  const size_t from = page.find(begin) + begin.size();
+  const auto json = nlohmann::json::parse(page.substr(from, page.find("</script>", from) - from));
+  ASSERT_EQ(json["maps"].size(), 3u);
+  EXPECT_EQ(json["names"], (nlohmann::json{{"a", "</script><b>&\uFFFD"},
+                                           {"</script><b>&\uFFFD", "a", "</script><b>&\uFFFD"}}));
+  EXPECT_EQ(json["maps"][1]["columns"], 1);
+  EXPECT_EQ(json["maps"][1]["text"], 0);
+  EXPECT_EQ(json["maps"][2]["text"], 1);  // its title comes again
+  // 0, 65535, 32768, 1, 0, 65535 as 16 bits each.
+  EXPECT_EQ(json["maps"][0]["weights"], "AAD//wCAAQAAAP//");
+  EXPECT_NE(page.find("default-src 'none'"), std::string::npos);
 }
 
 }  // namespace

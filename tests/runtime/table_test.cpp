@@ -61,6 +61,17 @@ TEST(Labels, WidthsAndCuts) {
   EXPECT_EQ(Shortened("tables", 5), "tabl…");
   EXPECT_EQ(Shortened("猫が好き", 5), "猫が…");
   EXPECT_EQ(Shortened("猫が好き", 4), "猫…");
+  // A family of four, a flag, a hand with a colour of skin, a heart as a picture and as text, a key.
+  const std::string family = "\U0001F468\u200D\U0001F469\u200D\U0001F467\u200D\U0001F466";
+  for (const std::string& emoji :
+       {family, std::string("\U0001F1EB\U0001F1F7"), std::string("\U0001F44B\U0001F3FD"),
+        std::string("\u2764\uFE0F"), std::string("1\uFE0F\u20E3")})
+    EXPECT_EQ(DisplayWidth(emoji), 2) << emoji;
+  EXPECT_EQ(DisplayWidth("\u2764\uFE0E"), 1);
+  EXPECT_EQ(DisplayWidth(family + family + "a"), 5);
+  EXPECT_EQ(Shortened(family + family, 3), family + "…");
+  EXPECT_EQ(Shortened(family + "a", 2), "…");
+  EXPECT_EQ(Shortened("e\u0301te\u0301s", 3), "e\u0301t…");
 }
 
 std::string Number(int64_t at) { return std::to_string(at); }
