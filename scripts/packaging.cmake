@@ -17,6 +17,8 @@ install(CODE "
   execute_process(COMMAND \"$<TARGET_FILE:heed>\" --completions zsh OUTPUT_FILE \"\${share}/zsh/vendor-completions/_heed\" COMMAND_ERROR_IS_FATAL ANY)
   execute_process(COMMAND \"$<TARGET_FILE:heed>\" --completions fish OUTPUT_FILE \"\${share}/fish/vendor_completions.d/heed.fish\" COMMAND_ERROR_IS_FATAL ANY)
 ")
+install(DIRECTORY frontend/editors DESTINATION ${CMAKE_INSTALL_DATADIR}/heed)
+install(DIRECTORY frontend/editors/vim/ DESTINATION ${CMAKE_INSTALL_DATADIR}/vim/vimfiles)
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME heed)
 set(CPACK_PACKAGE_CONTACT "Heed maintainers <maintainers@heed.example>")
