@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -73,13 +74,26 @@ ssize_t WriteQuietly(int descriptor, const char* data, size_t size) {
   return count;
 }
 
-/// Feeds `input` and collects the output until the program has closed it.
-void Exchange(Pipe& in, Pipe& out, std::string_view input, std::string* output) {
+using Clock = std::chrono::steady_clock;
+
+/// Milliseconds that are left, as poll takes them; -1: any number.
+int Left(const std::optional<Clock::time_point>& end) {
+  if (!end) return -1;
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*end - Clock::now()).count();
+  return static_cast<int>(std::max<int64_t>(left, 0));
+}
+
+/// Feeds `input` and collects the output until the program has closed it; false if `until` came first.
+bool Exchange(Pipe& in, Pipe& out, std::string_view input, const std::optional<Clock::time_point>& until,
+              std::string* output) {
   fcntl(in.ends[1], F_SETFL, O_NONBLOCK);
   for (;;) {
     if (input.empty()) in.Close(1);
     pollfd ready[2] = {{out.ends[0], POLLIN, 0}, {in.ends[1], POLLOUT, 0}};
-    if (poll(ready, 2, -1) < 0 && errno != EINTR) return;
+    const int found = poll(ready, 2, Left(until));
+    if (until && Clock::now() >= *until) return false;
+    if (found < 0 && errno != EINTR) return true;
+    if (found <= 0) continue;
     if (ready[1].revents != 0) {
       const ssize_t count = WriteQuietly(in.ends[1], input.data(), input.size());
       if (count >= 0) input.remove_prefix(static_cast<size_t>(count));
@@ -88,14 +102,15 @@ void Exchange(Pipe& in, Pipe& out, std::string_view input, std::string* output) 
     if (ready[0].revents == 0) continue;
     char block[1 << 14];
     const ssize_t count = read(out.ends[0], block, sizeof block);
-    if (count == 0 || (count < 0 && errno != EINTR)) return;
+    if (count == 0 || (count < 0 && errno != EINTR)) return true;
     if (count > 0) output->append(block, static_cast<size_t>(count));
   }
 }
 
 }  // namespace
 
-Result<ChildEnd> RunChild(const std::vector<std::string>& command, std::string_view input, bool errors) {
+Result<ChildEnd> RunChild(const std::vector<std::string>& command, std::string_view input, bool errors,
+                          std::optional<int> seconds) {
   Pipe in, out;
   const auto fail = [&](int code) { return Error{"cannot run " + command[0] + ": " + std::strerror(code)}; };
   if (!in.Make() || !out.Make()) return fail(errno);
@@ -109,7 +124,10 @@ Result<ChildEnd> RunChild(const std::vector<std::string>& command, std::string_v
   in.Close(0);
   out.Close(1);
   ChildEnd end;
-  Exchange(in, out, input, &end.output);
+  std::optional<Clock::time_point> until;
+  if (seconds) until = Clock::now() + std::chrono::seconds(*seconds);
+  end.too_slow = !Exchange(in, out, input, until, &end.output);
+  if (end.too_slow) kill(-child, SIGKILL);
   in.Close(1);
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
