@@ -58,7 +58,8 @@ struct Frame {
   std::optional<ir::AxisList> announced;
   const Frame* caller = nullptr;
   Loc call_loc;
-  ir::Place where;  ///< of the call, and of its callers
+  const Expr* call = nullptr;  ///< null for an entry
+  ir::Place where;             ///< of the call, and of its callers
   bool prelude() const { return function != nullptr && function->prelude; }
 };
 
@@ -80,6 +81,7 @@ class Elaborator {
   const std::vector<std::unique_ptr<ParameterInfo>>& parameters() const { return parameters_; }
   /// As Program::stacks.
   const std::map<std::string, std::string>& stacks() const { return stacks_; }
+  const ProgramWords& words() const { return words_; }
 
  private:
   // ---- elaborate.cpp: entries, statements
@@ -145,7 +147,7 @@ class Elaborator {
               const std::vector<Loc>& actual_locs, const PartInstance* instance, std::vector<Value> arguments,
               Frame& caller);
   struct Application;
-  void OpenFrame(Application& call, const PartInstance* instance) const;
+  void OpenFrame(Application& call, const PartInstance* instance);
   /// What the signature asks for, on the axes of this call.
   void BindSignature(Application& call);
   void CheckArguments(Application& call);
@@ -206,6 +208,8 @@ class Elaborator {
   Value Dropout(const Expr& expr, const std::vector<Value>& arguments, Frame& frame);
   /// Logits whose largest is a draw from their softmax.
   ir::NodeId Noisy(const Value& logits, Frame& frame);
+  /// A predicate as its author wrote it: where it is an argument, what the caller gives.
+  static std::string Written(const Expr& predicate, const Frame& frame);
   // elaborate_order.cpp
   ir::NodeId Rank(ir::NodeId x, const ir::AxisList& axes, ir::NodeId mask);
   ir::NodeId LogSumExp(ir::NodeId x, const ir::AxisList& axes, ir::NodeId mask);
@@ -259,6 +263,7 @@ class Elaborator {
   std::vector<std::unique_ptr<ParameterInfo>> parameters_;
   std::map<std::string, ParameterInfo*> by_name_;
   std::map<std::string, std::string> stacks_;
+  ProgramWords words_;
   std::set<std::tuple<DiagnosticKind, const SourceFile*, uint32_t>> reported_;
   Diagnostic repeated_;  ///< takes the labels of a message that was given before
 

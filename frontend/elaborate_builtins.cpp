@@ -1,5 +1,6 @@
 // The built-in functions. Counts of arguments were checked (check.cpp); here are axes and types, and what
 // each makes.
+#include <algorithm>
 #include <cmath>
 
 #include "frontend/builtins.h"
@@ -31,6 +32,7 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
   if (!axes || !Distinct(frame, *axes, expr.items, expr.items.empty() ? expr.loc : expr.items[0].loc))
     return {};
   if (expr.predicate && !Check(frame, mask, Need::Bool, expr.predicate->loc, "a predicate")) return {};
+  if (expr.predicate) words_.predicates[expr.loc.Place(frame.where)] = Written(*expr.predicate, frame);
 
   const auto need = [&](size_t i, Need what) {
     return Check(frame, arguments[i], what, expr.children[i + 1]->loc, "`" + name + "`");
@@ -113,6 +115,23 @@ bool Elaborator::Reducible(const Expr& expr, const std::string& name, const Axis
     return false;
   }
   return true;
+}
+
+std::string Elaborator::Written(const Expr& predicate, const Frame& frame) {
+  const Expr* expr = &predicate;
+  const Frame* scope = &frame;
+  while (expr->kind == ExprKind::Name && scope->function != nullptr) {
+    const std::vector<ParamDecl>& params = scope->function->decl->params;
+    const auto param = std::find_if(params.begin(), params.end(),
+                                    [&](const ParamDecl& p) { return p.name.text == expr->name; });
+    if (param == params.end()) break;
+    const size_t argument = static_cast<size_t>(param - params.begin()) + 1;
+    const bool given = argument < scope->call->children.size();
+    expr = given ? scope->call->children[argument].get() : param->default_value.get();
+    if (given) scope = scope->caller;
+    if (!given) break;
+  }
+  return std::string(expr->loc.file->text().substr(expr->loc.offset, expr->loc.length));
 }
 
 Value Elaborator::Reduction(const Expr& expr, const std::string& name, const AxisList& axes, const Value& x,

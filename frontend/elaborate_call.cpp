@@ -223,7 +223,7 @@ Value Elaborator::Apply(const Expr& expr, const Function& function, const std::v
   return Outside(call, std::move(result));
 }
 
-void Elaborator::OpenFrame(Application& call, const PartInstance* instance) const {
+void Elaborator::OpenFrame(Application& call, const PartInstance* instance) {
   Frame& frame = call.frame;
   const Frame& caller = call.caller;
   frame.function = &call.function;
@@ -233,7 +233,10 @@ void Elaborator::OpenFrame(Application& call, const PartInstance* instance) cons
   if (instance) frame.open = instance->open;
   frame.caller = &caller;
   frame.call_loc = call.expr.loc;
+  frame.call = &call.expr;
   frame.where = call.expr.loc.Place(caller.where);
+  words_.calls[frame.where] = {frame.name, instance != nullptr};
+  if (instance) words_.modules[frame.path] = frame.name;
 }
 
 void Elaborator::BindSignature(Application& call) {

@@ -54,6 +54,7 @@ bool Fill(Program& program, const Overrides& overrides, Diagnostics& diagnostics
   program.parameters = FinishParameters(elaborator.parameters(), graphs, trained, diagnostics);
   if (diagnostics.HasErrors()) return false;
   program.stacks = elaborator.stacks();
+  program.words = elaborator.words();
   program.axes = declarations.axes();
   for (const auto& [name, number] : declarations.consts()) program.consts[name] = number.value;
   return true;

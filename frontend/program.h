@@ -43,6 +43,16 @@ struct Entry {
   std::shared_ptr<const ir::Graph> infer;  ///< Minimize: the same without dropout; else the same graph
   Loc loc;
 };
+/// What a program calls things that a graph knows by their places only.
+struct ProgramWords {
+  struct Call {
+    std::string name;     ///< of the function, or of the module of the part
+    bool module = false;  ///< a part is called
+  };
+  std::map<ir::Place, Call> calls;              ///< by the place of the call, its callers included
+  std::map<std::string, std::string> modules;   ///< the module of an instance, by its path
+  std::map<ir::Place, std::string> predicates;  ///< by the place of what they restrict, as written
+};
 struct Program {
   std::shared_ptr<const ir::AxisTable> axes;
   std::map<std::string, double> consts;
@@ -50,6 +60,7 @@ struct Program {
   /// Of parts that are made for each element of an axis: what names of their parameters have before the
   /// number of the element ("h."), and the (first) axis.
   std::map<std::string, std::string> stacks;
+  ProgramWords words;
   std::vector<Entry> entries;
   /// What Locs point into: the prelude, the program, and what that imports.
   std::vector<std::unique_ptr<SourceFile>> files;
