@@ -50,10 +50,10 @@ class Reverse {
  private:
   void Visit(NodeId id) {
     if (!active_[id.value]) return;
+    const Node& node = graph_[id];
+    graph_.origin = node.origin;  // also of the sum of what its users give
     const NodeId d = Cotangent(id);
     if (!d) return;
-    const Node& node = graph_[id];
-    graph_.origin = node.origin;
     if (node.inputs.empty()) return;
     if (node.op == OpKind::Slice) {
       slices_[node.inputs[0]][node.attributes.axis].emplace(node.attributes.index, d);
