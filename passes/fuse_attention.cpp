@@ -10,6 +10,7 @@
 #include <cmath>
 #include <set>
 
+#include "ir/axis_words.h"
 #include "ir/text.h"
 #include "passes/attention_site.h"
 #include "passes/attention_tables.h"
@@ -258,13 +259,14 @@ class Fusion {
 };
 
 std::string Verdict(const Graph& graph, const Site& site) {
-  std::string text = "fused over " + site.key.text() + (site.term ? ": sum over " : ": product over ") +
-                     Text(graph[site.dot].attributes.axes);
+  std::string text = "fused over " + ir::Spoken(site.key) + (site.term ? ": sum over " : ": product over ") +
+                     ir::Spoken(graph[site.dot].attributes.axes);
   for (size_t i = 0; i < site.captures.size(); ++i) {
     const NodeId value = site.captures[i].value;
     AxisList axes = graph.axes_of(value);
     if (site.captures[i].table) axes = Union(Minus(axes, {site.query, site.key}), {site.query.Difference()});
-    text += (i ? ", " : "; captures ") + std::string(ir::Info(graph.op(value)).name) + "[" + Text(axes) + "]";
+    text += (i ? ", " : "; captures ") + std::string(ir::Info(graph.op(value)).name) + "[" +
+            ir::Spoken(axes) + "]";
   }
   return text + (site.factor ? "; with a weight" : "");
 }
