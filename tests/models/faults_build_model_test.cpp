@@ -13,8 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::Child;
+using test::ChildSetting;
 using test::ProcessResult;
-using test::Setting;
 
 class HeedFaults : public testing::Test {
  protected:
@@ -43,16 +43,16 @@ class HeedFaults : public testing::Test {
     return arguments;
   }
   // Temporary files go where they can be counted.
-  Setting Here(Setting setting = {}) const {
+  ChildSetting Here(ChildSetting setting = {}) const {
     setting.variables.push_back("TMPDIR=" + folder_ / "tmp");
     return setting;
   }
-  ProcessResult Run(const std::vector<std::string>& arguments, const Setting& setting = {}) const {
+  ProcessResult Run(const std::vector<std::string>& arguments, const ChildSetting& setting = {}) const {
     return Child(Command(arguments), Here(setting)).Wait();
   }
   // Builds into a good file; nothing may have changed.
   void ExpectRefused(std::vector<std::string> arguments, int status, const std::string& message,
-                     const Setting& setting = {}) const {
+                     const ChildSetting& setting = {}) const {
     arguments.insert(arguments.begin(), "build");
     arguments.insert(arguments.end(), {"-o", good_});
     const ProcessResult result = Run(arguments, setting);
@@ -184,7 +184,7 @@ TEST_F(HeedFaults, WrongCommandLinesAre2AndSayWhere) {
 
 TEST_F(HeedFaults, PlacesThatCannotBeWritten) {
   for (const char* emit : {"exe", "graph", "plan", "llvm"}) {
-    const auto build = [&](const std::string& output, const Setting& setting = {}) {
+    const auto build = [&](const std::string& output, const ChildSetting& setting = {}) {
       return Run({"build", program_, "--emit", emit, "-o", output}, setting);
     };
     ProcessResult result = build(folder_ / "out");

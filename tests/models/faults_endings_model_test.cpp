@@ -18,7 +18,7 @@ namespace {
 TEST_F(ProgramFaults, StandardOutputThatCannotBeWritten) {
   for (const char* path : {"/dev/full", test::kClosed}) {
     SCOPED_TRACE(path);
-    const Setting setting{.input = "the cat\n", .output_path = path};
+    const ChildSetting setting{.input = "the cat\n", .output_path = path};
     ExpectMessage(Run("mt", {"translate", "--weights", Path("mt.w")}, setting), 1, "cannot write");
     ExpectMessage(Run("mt", {"info"}, setting), 1, "cannot write");
     EXPECT_EQ(Run("mt", {"--help"}, setting).status, 1);
@@ -48,7 +48,7 @@ TEST_F(ProgramFaults, AReaderThatGoesAwayEndsTheWriter) {
 
 TEST_F(ProgramFaults, CheckpointsThatCannotBeWritten) {
   // Said before any work: the text is not even looked at.
-  const auto train = [&](const std::string& out, const Setting& setting = {}) {
+  const auto train = [&](const std::string& out, const ChildSetting& setting = {}) {
     return Run("mt", {"train", "--source", Path("nothing"), "--target", Path("nothing"), "--out", out},
                setting);
   };

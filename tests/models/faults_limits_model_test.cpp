@@ -16,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::Child;
+using test::ChildSetting;
 using test::ProcessResult;
-using test::Setting;
 
 constexpr const char* kProgram = R"(axis vocab = 259, model = 8, seq <= 16, many = 2000000
 module Net(x: vocab[seq]) -> [seq, vocab] {
@@ -70,12 +70,12 @@ class Limits : public testing::Test {
     command.insert(command.end(), more.begin(), more.end());
     return command;
   }
-  static ProcessResult Heed(std::vector<std::string> arguments, Setting setting = {}) {
+  static ProcessResult Heed(std::vector<std::string> arguments, ChildSetting setting = {}) {
     arguments.insert(arguments.begin(), test::Binary("heed"));
     setting.variables.push_back("TMPDIR=" + Path("out"));
     return Child(arguments, setting).Wait(120);
   }
-  static ProcessResult Program(std::vector<std::string> arguments, const Setting& setting = {}) {
+  static ProcessResult Program(std::vector<std::string> arguments, const ChildSetting& setting = {}) {
     arguments.insert(arguments.begin(), Path("lm"));
     return Child(arguments, setting).Wait(120);
   }
@@ -100,7 +100,7 @@ class Limits : public testing::Test {
   /// Constructors of libraries (of LLVM, of Z3) end the process where memory ends between loading them and
   /// main, within a MiB of 190: no code of Heed has run yet. The loader says what it was doing.
   static bool EndsWhileLibrariesStart(const ProcessResult& result, const std::vector<std::string>& command,
-                                      Setting setting) {
+                                      ChildSetting setting) {
     // The second where not even the exception has memory.
     const std::string thrown =
         "terminate called after throwing an instance of 'std::bad_alloc'\n"
@@ -128,7 +128,7 @@ bool Limits::ready_ = false;
 
 TEST_F(Limits, ASmallStackIsNoMatter) {
   for (const int64_t bytes : {128 << 10, 192 << 10, 256 << 10}) {
-    const Setting setting{.stack = bytes};
+    const ChildSetting setting{.stack = bytes};
     ProcessResult result = Heed({"check", test::Source("examples/transformer.heed")}, setting);
     EXPECT_EQ(result.status, 0) << bytes << ": " << result.err;
     result = Heed({"build", Path("small.heed"), "-q", "-o", Path("out/small")}, setting);
@@ -164,7 +164,7 @@ TEST_F(Limits, OutOfMemoryIsSaid) {
   for (int64_t size = 40; size <= 1000; size += size < 150 || size > 260 ? 60 : 8) sizes.push_back(size);
   for (int64_t size = 185; size <= 195; ++size) sizes.push_back(size);
   for (const int64_t megabytes : sizes) {
-    const Setting setting{.memory = megabytes << 20};
+    const ChildSetting setting{.memory = megabytes << 20};
     for (const auto& command : {std::vector<std::string>{"check", test::Source("examples/transformer.heed")},
                                 {"build", Path("small.heed"), "-q", "-j", "1", "-o", Path("out/small")}}) {
       const ProcessResult result = Heed(command, setting);
@@ -232,7 +232,7 @@ TEST_F(Limits, CommandsEndQuietlyWhenNobodyReads) {
 }
 
 TEST_F(Limits, AFullDeviceIsAnError) {
-  const Setting full{.output_path = "/dev/full"};
+  const ChildSetting full{.output_path = "/dev/full"};
   test::WriteBytes(Path("plain.heed"), kSmall);
   for (const auto& command : {std::vector<std::string>{"check", Path("lm.heed")},
                               {"--version"},

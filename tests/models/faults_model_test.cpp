@@ -367,7 +367,7 @@ TEST_F(ProgramFaults, TextsThatCannotBeTrainedOn) {
 }
 
 TEST_F(ProgramFaults, LinesThatCannotBeTranslatedOrCompleted) {
-  const auto translate = [&](const Setting& setting, std::vector<std::string> more = {}) {
+  const auto translate = [&](const ChildSetting& setting, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"translate", "--weights", Path("mt.w")});
     return Run("mt", more, setting);
   };
@@ -396,7 +396,7 @@ TEST_F(ProgramFaults, LinesThatCannotBeTranslatedOrCompleted) {
       plain);
   EXPECT_EQ(translate({.input = "the cat\n"}, {"--beam", "200"}).status, 0);
 
-  const auto complete = [&](const Setting& setting, std::vector<std::string> more = {}) {
+  const auto complete = [&](const ChildSetting& setting, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"complete", "--weights", Path("lm.w")});
     return Run("lm", more, setting);
   };

@@ -21,7 +21,7 @@ namespace heed::test {
 
 inline constexpr const char* kClosed = "closed";  ///< in place of a path: the descriptor is closed
 
-struct Setting {
+struct ChildSetting {
   std::string input;                   ///< bytes of standard input
   std::string input_path;              ///< or a path, or kClosed
   std::string output_path;             ///< of standard output: a path, or kClosed; else it is kept
@@ -35,7 +35,8 @@ struct Setting {
 /// A running command. Ends with the object.
 class Child {
  public:
-  explicit Child(const std::vector<std::string>& command, const Setting& setting = {}) : name_(command[0]) {
+  explicit Child(const std::vector<std::string>& command, const ChildSetting& setting = {})
+      : name_(command[0]) {
     WriteBytes(folder_ / "in", setting.input);
     std::vector<char*> arguments;
     for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));

@@ -20,9 +20,9 @@ namespace heed {
 
 namespace fs = std::filesystem;
 using test::Child;
+using test::ChildSetting;
 using test::Parts;
 using test::ProcessResult;
-using test::Setting;
 
 class ProgramFaults : public testing::Test {
  protected:
@@ -91,7 +91,7 @@ class ProgramFaults : public testing::Test {
     return command;
   }
   static ProcessResult Run(const std::string& program, std::vector<std::string> arguments,
-                           const Setting& setting = {}) {
+                           const ChildSetting& setting = {}) {
     arguments.insert(arguments.begin(), Path(program));
     return Child(arguments, setting).Wait();
   }
