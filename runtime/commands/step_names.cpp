@@ -46,10 +46,10 @@ std::string LineOf(const HeedStep& step) {
 std::string NameOf(const HeedStep& step) {
   const HeedOrigin* origin = OriginOf(step);
   if (origin == nullptr) return "step";
-  std::string name = origin->gradient ? "d(" + std::string(origin->op) + ")" : origin->op;
+  std::string name = origin->op;
   if (*origin->instance) name += std::string(" ") + origin->instance;
-  const std::string line = LineOf(step);
-  return line.empty() ? name : name + " " + line;
+  if (const std::string line = LineOf(step); !line.empty()) name += " " + line;
+  return origin->gradient ? name + ", gradient" : name;
 }
 
 }  // namespace heed

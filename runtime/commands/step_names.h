@@ -13,7 +13,7 @@ const HeedOrigin* OriginOf(const HeedStep& step);
 std::string ModuleOf(const HeedStep& step);
 /// "lm.heed:19": where the program asks for it, which is not what the compiler brings along; "" if nowhere.
 std::string LineOf(const HeedStep& step);
-/// "contract h.0.attn lm.heed:19", with d(...) around what differentiation made.
+/// "contract h.0.attn lm.heed:19", and "gradient" after what differentiation made.
 std::string NameOf(const HeedStep& step);
 
 }  // namespace heed

@@ -61,8 +61,12 @@ std::pair<int64_t, int64_t> BytesOf(const Plan& plan, const StepWork& work) {
 TEST(Work, AProductWithABiasAsItsEpilogue) {
   const Plan plan = PlanOf(
       "axis model = 8, out = 5, seq <= 64\n"
-      "param W[model, out] = 1, b[out] = 0\n"
-      "entry f(x[seq, model]) = W @model x + b\n",
+      "module Linear(x[model]) -> [out] {\n"
+      "  param W[model, out] = 1, b[out] = 0\n"
+      "  W @model x + b\n"
+      "}\n"
+      "part net = Linear\n"
+      "entry f(x[seq, model]) = net(x)\n",
       Variant::Forward);
   const StepWork work = OnlyWork<MatmulStep>(plan);
   const int64_t results = 3 * 10 * 5;
@@ -75,11 +79,15 @@ TEST(Work, AProductWithABiasAsItsEpilogue) {
 
 constexpr const char* kAttention =
     "axis heads = 2, key = 4, val = 6, model = 3, vocab = 7, seq <= 64\n"
-    "param e[vocab, model] = 1, Wq[model, heads, key] = 1, Wk[model, heads, key] = 1, Wv[model, heads, val] "
-    "= 1\n"
-    "entry f(x: vocab[seq]) = minimize sum[seq, heads, val](\n"
-    "  attention[seq', key](Wq @model e[x], Wk @model e[x[seq -> seq']], Wv @model e[x[seq -> seq']],\n"
-    "                       seq' <= seq) ^ 2) per |seq|\n";
+    "module Heads(x: vocab[seq]) -> [seq, heads, val] {\n"
+    "  param e[vocab, model] = 1\n"
+    "  param Wq[model, heads, key] = 1, Wk[model, heads, key] = 1, Wv[model, heads, val] = 1\n"
+    "  z = e[x]\n"
+    "  attention[seq', key](Wq @model z, (Wk @model z)[seq -> seq'], (Wv @model z)[seq -> seq'],\n"
+    "                       seq' <= seq)\n"
+    "}\n"
+    "part net = Heads\n"
+    "entry f(x: vocab[seq]) = minimize sum[seq, heads, val](net(x) ^ 2) per |seq|\n";
 
 TEST(Work, AttentionForEachPair) {
   const Plan plan = PlanOf(kAttention, Variant::Loss);
@@ -106,8 +114,12 @@ TEST(Work, AMaskedProductForEachTerm) {
   // The gradient of W sums over positions, of which those within the lengths are there.
   const Plan plan = PlanOf(
       "axis model = 8, out = 5, seq <= 64\n"
-      "param W[model, out] = 1\n"
-      "entry f(x[seq, model]) = minimize sum[seq, out]((W @model x) ^ 2) per |seq|\n",
+      "module Linear(x[model]) -> [out] {\n"
+      "  param W[model, out] = 1\n"
+      "  W @model x\n"
+      "}\n"
+      "part net = Linear\n"
+      "entry f(x[seq, model]) = minimize sum[seq, out](net(x) ^ 2) per |seq|\n",
       Variant::Train);
   const StepWork work =
       OnlyWork<MatmulStep>(plan, [](const MatmulStep& step) { return step.mask.buffer >= 0; });

@@ -141,7 +141,7 @@ TEST(MemoryMap, ExplainsThePeak) {
   EXPECT_GE(map->bytes, map->in_use);
   ASSERT_EQ(map->pieces.size(), 3u);
   EXPECT_EQ(map->pieces[0].made_by, "add h.0.attn two.heed:9");
-  EXPECT_EQ(map->pieces[1].made_by, "d(contract) h.1.attn two.heed:12");
+  EXPECT_EQ(map->pieces[1].made_by, "contract h.1.attn two.heed:12, gradient");
   const std::string text = MemoryText(*map, 1, 80);
   EXPECT_NE(text.find("add h.0.attn two.heed:9"), std::string::npos) << text;
   EXPECT_NE(text.find("and 1 smaller one"), std::string::npos) << text;
