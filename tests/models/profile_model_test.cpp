@@ -102,11 +102,11 @@ TEST_F(ProfileModel, FlopsAreThoseCountedByHand) {
     if (kernel == "matmul batch*seq x 60 x 32") logits += flops;
     if (kernel == "matmul 60 x 32 x batch*seq") table += flops;
   }
-  // Position i sees the positions up to i that its example has; padding asks, too, and sees them all. A pair
-  // costs two multiply-adds for each element of a head forward, and five in the gradient.
+  // Position i of an example sees the i + 1 up to itself; padding neither sees nor is seen. A pair costs two
+  // multiply-adds for each element of a head forward, and five in the gradient.
   int64_t pairs = 0, tokens = 0;
   for (const int64_t n : lengths) {
-    pairs += n * (n + 1) / 2 + (kSeq - n) * n;
+    pairs += n * (n + 1) / 2;
     tokens += n;
   }
   EXPECT_EQ(forward, static_cast<double>(kLayers * kHeads * pairs * 4 * kKey));
