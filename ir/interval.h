@@ -89,7 +89,7 @@ class IntervalRules {
         return Floor(number(0));
       // What rises and falls, or is not known to the last bit.
       case OpKind::Cos: case OpKind::Erf: case OpKind::Exp: case OpKind::Log: case OpKind::Pow:
-      case OpKind::Sigmoid: case OpKind::Sin: case OpKind::Softplus: case OpKind::Sqrt: case OpKind::Tanh:
+      case OpKind::Sigmoid: case OpKind::Sin: case OpKind::Sqrt: case OpKind::Tanh:
         return std::nullopt;
       case OpKind::Const: case OpKind::Input: case OpKind::Param: case OpKind::Positions: case OpKind::Length:
       case OpKind::Argmax: case OpKind::LogSoftmax: case OpKind::Max: case OpKind::Softmax: case OpKind::Sum:

@@ -410,19 +410,6 @@ struct Op<OpKind::Sin> : PointwiseOp<Elements::Floats> {
 };
 
 template <>
-struct Op<OpKind::Softplus> : PointwiseOp<Elements::Floats> {
-  static constexpr std::string_view kDoc = "log(1 + exp(x)), computed stably";
-  static constexpr std::string_view kFunction = "softplus";
-  static constexpr Cost kCost = Cost::LongFunction;
-  static constexpr Trends kTrends = {kRises};
-  static constexpr VectorCode kVector = "softplus";
-  static constexpr bool kKeepsZero = false;
-  static constexpr Domain kSample{-20, 20};
-  static double Eval(double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
-  static Cotangents Vjp(Expr d, Expr x, Expr) { return {d * x.Apply(OpKind::Sigmoid)}; }
-};
-
-template <>
 struct Op<OpKind::Sqrt> : PointwiseOp<Elements::Floats> {
   static constexpr std::string_view kDoc = "the square root";
   static constexpr Domain kSample{0.2, 4};

@@ -180,17 +180,6 @@ HWY_INLINE Floats Sigmoid(Floats x) {
   return hn::Div(numerator, hn::Add(one, e));
 }
 
-/// log(1 + e^x) as max(x, 0) + log(1 + e^-|x|), 3 ulp, also where it is tiny: what 1 + e loses of e is given
-/// back.
-HWY_INLINE Floats Softplus(Floats x) {
-  const FloatTag d;
-  const Floats one = hn::Set(d, 1.0f);
-  const Floats e = Exp(hn::Neg(hn::Abs(x)));
-  const Floats sum = hn::Add(one, e);
-  const Floats lost = hn::Sub(e, hn::Sub(sum, one));
-  return hn::Add(hn::Max(x, hn::Zero(d)), hn::Add(Log(sum), hn::Div(lost, sum)));
-}
-
 /// sin(x + quarter_turns * pi / 2). Cody and Waite's reduction in three steps.
 HWY_INLINE Floats SinOfQuarters(Floats x, int32_t quarter_turns) {
   const FloatTag d;

@@ -16,7 +16,6 @@ RawFloats heed_v_erf(RawFloats x) { return Erf(Wrap(x)).raw; }
 RawFloats heed_v_sin(RawFloats x) { return Sin(Wrap(x)).raw; }
 RawFloats heed_v_cos(RawFloats x) { return Cos(Wrap(x)).raw; }
 RawFloats heed_v_sigmoid(RawFloats x) { return Sigmoid(Wrap(x)).raw; }
-RawFloats heed_v_softplus(RawFloats x) { return Softplus(Wrap(x)).raw; }
 RawFloats heed_v_pow(RawFloats x, RawFloats y) { return Pow(Wrap(x), Wrap(y)).raw; }
 
 RawFloats heed_v_keep(uint32_t key_low, uint32_t key_high, RawInts example, RawInts element_low,
