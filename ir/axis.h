@@ -6,7 +6,7 @@
 //   key~1      a fresh copy, made by the hygiene of axis parameters
 //   seq^       storage at the bound of a dynamic axis (parameters, caches)
 //   seq'%1024+256  a ring of 1024 slots that moves on by 256: slot j holds position f + j, where f is the
-//              least multiple of 256 that leaves room for the newest position
+//              least multiple of 256 that leaves a slot to the newest position
 //   seq-       differences of two positions of seq, from -n to n - 1 where n is the extent of seq
 // All variants share the root; the plain, twin and fresh ones of a dynamic root share one extent, free until
 // run time. Differences are made by the compiler only. Axes are interned: copying and comparing one costs

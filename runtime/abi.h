@@ -18,7 +18,7 @@ enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 // One axis of a tensor as it is stored: dense, row-major in the listed order.
 struct HeedDim {
   const char* axis;  // "batch", "seq", "heads"; "seq^" for storage at the bound
-  int64_t extent;    // index into the function's extents, or -1; of a cache that of its room, "seq^"
+  int64_t extent;    // index into the function's extents, or -1; of a cache its capacity, "seq^"
   int64_t size;      // elements if `extent` is -1, else the bound (0: unbounded)
 };
 
@@ -163,7 +163,7 @@ struct HeedStep {
 struct HeedFunction {
   const char* name;  // "train/Train"
   int64_t extent_count;
-  const char* const* extents;  // roots: "batch", "src", "tgt"; "tgt^": the room of caches over tgt
+  const char* const* extents;  // roots: "batch", "src", "tgt"; "tgt^": the capacity of caches over tgt
   int64_t input_count;
   const struct HeedTensorInfo* inputs;
   int64_t output_count;
@@ -182,13 +182,13 @@ struct HeedOption {
   const char* name;
   double value;
 };
-// What decoding keeps from one step to the next: an output of `prefill` that is an input of `step`.
+// Carried state, from one step of decoding to the next: an output of `prefill` that is an input of `step`.
 struct HeedKept {
   int64_t output;  // number among the outputs of prefill
   int64_t input;   // number among the inputs of step; the same dimensions in the same order
   // The dimension with a row for each position, which step writes in place; -1: nothing changes.
   int64_t growing;
-  // 0: slot p holds position p, and there are as many as there is room. Else a ring: slot j holds position
+  // 0: slot p holds position p, up to the capacity. Else a ring: slot j holds position
   // f + j, f being the least multiple of `ring_step` over the current position - slots.
   int64_t slots;
   int64_t ring_step;

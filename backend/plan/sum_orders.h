@@ -17,7 +17,7 @@ class SumOrders {
     ir::AxisList inner;   ///< the summed axes, outermost first; rings stand for their axes
   };
   /// Of the reduction or product `id`; null if none like it was met. Sums of one place of the program over
-  /// the same axes are alike.
+  /// the same axes add in the same way.
   const Order* Find(const ir::Graph& graph, ir::NodeId id) const;
   /// Kept if it is the first of its kind.
   void Keep(const ir::Graph& graph, ir::NodeId id, bool column, const ir::AxisList& inner);

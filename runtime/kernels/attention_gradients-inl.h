@@ -33,7 +33,7 @@ struct CaptureGradients {
     return shared;
   }
 
-  /// Floats of the buffer, with room for a vector that reaches past the end.
+  /// Capacity of the buffer in floats: a vector may reach past the last element.
   static HWY_INLINE int64_t Size(const HeedAttention& attention, int64_t along) {
     switch (along) {
       case kHeedAlongNothing:

@@ -123,8 +123,8 @@ int64_t heed_packed_matmul_scratch(const struct HeedPackedMatmul* matmul);
 void heed_packed_matmul(const struct HeedPackedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
 
 // ---- Attention, one pass over the keys (Dao et al. 2022; online softmax: Milakov & Gimelshein 2018)
-//   s[i, j] = sum over d of q[i, d] * k[j, d], or of term(q[i, d], k[j, d], d);  t = score(s, i, j), masked
-//   pairs are not there;
+//   s[i, j] = sum over d of q[i, d] * k[j, d], or of term(q[i, d], k[j, d], d);
+//   t = score(s, i, j), masked pairs are not there;
 //   p = softmax over j of t;  o[i, e] = sum over j of p * weight(i, j) * v[j, e];  lse[i] = log sum exp t.
 // A query without keys gives o = 0, lse = 0. `loop` numbers the elements of the loop nest, row-major.
 struct HeedAttentionLoop {
@@ -187,15 +187,15 @@ void heed_attention_backward(const struct HeedAttention* attention, int64_t part
 //   V heed_hole_score_gradient(V s, V dt, V dw, V p, int64_t loop, int64_t query, int64_t key, int64_t count,
 //                              int64_t mixed, float* const* gradients, const void* context);
 //       cotangent of s, given those of score and weight; adds the cotangents of the values in `gradient`, 0
-//       where p is, to vectors: Nothing: gradients[i]; Query: + query * lanes; Key: + key; Difference: + key
-//       - query + queries; Pair: where it lies in memory; Dot: nothing, terms do. Only what is `mixed` may
-//       have p = 0 or fewer lanes
+//       where p is, to vectors: Nothing: gradients[i]; Query: + query * lanes; Key: + key;
+//       Difference: + key - query + queries; Pair: where it lies in memory; Dot: nothing, terms do.
+//       Only what is `mixed` may have p = 0 or fewer lanes
 //   int64_t heed_hole_is_term(); 1 if s is a sum of terms
-//   V heed_hole_term(V sum, float q, V k, int64_t d, int64_t loop, const void* context);  the sum and one
-//   more void heed_hole_term_gradient(V ds, float q, V k, int64_t d, int64_t loop, V* dq, V* dk,
+//   V heed_hole_term(V sum, float q, V k, int64_t d, int64_t loop, const void* context);  sum and one more
+//   void heed_hole_term_gradient(V ds, float q, V k, int64_t d, int64_t loop, V* dq, V* dk,
 //                                float* const* gradients, const void* context);
-//       cotangents of q for each key, and of k; adds those of captures, 0 where ds is, at gradients[i] + d *
-//       lanes
+//       cotangents of q for each key, and of k; adds those of captures, 0 where ds is, at
+//       gradients[i] + d * lanes
 //   int64_t heed_hole_tile(int64_t loop, int64_t query_first, int64_t query_last, int64_t key_first,
 //                          int64_t key_last, const void* context);   0 none, 1 all, 2 mixed; bounds inclusive
 
@@ -212,8 +212,8 @@ struct HeedScatter {
   const uint8_t* mask;   // null, or 0 = not there
   int64_t size;          // extent of the indexed axis
   int64_t out_stride;    // its stride in out
-  int64_t kept,
-      summed;  // kept axes (in out; split over parts; the last should be contiguous), then summed ones
+  int64_t kept;          // axes in out, first; split over parts, the last should be contiguous
+  int64_t summed;        // then those that are not
   struct HeedScatterAxis axes[kHeedMaxAxes];
 };
 void heed_scatter_add(const struct HeedScatter* scatter, int64_t part, int64_t parts, void* scratch);

@@ -43,8 +43,8 @@ HWY_INLINE void AddRows(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b
   }
 }
 
-/// sums[j] = sum over term < depth of a[term] * b[term * b_stride + j] for j < columns. `sums` is aligned and
-/// has room for whole vectors.
+/// sums[j] = sum over term < depth of a[term] * b[term * b_stride + j] for j < columns. `sums` is aligned,
+/// its capacity whole vectors.
 HWY_NOINLINE inline void RowTimesRows(int64_t depth, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
                                       int64_t b_stride, int64_t columns, float* HWY_RESTRICT sums) {
   const FloatTag d;

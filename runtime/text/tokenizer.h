@@ -66,7 +66,7 @@ struct BpeOptions {
 struct BpeTraining {
   TokenizerPtr tokenizer;
   int64_t characters = 0;  ///< different ones in the texts
-  int64_t left_out = 0;    ///< rarest of them, for which there was no room
+  int64_t left_out = 0;    ///< rarest of them, beyond the capacity
 };
 /// Byte-pair encoding (Sennrich et al., 2016) in SentencePiece's manner: a word starts with U+2581; pairs are
 /// merged by frequency, ties by shorter, then smaller text; a piece never joins characters of different
