@@ -29,5 +29,5 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
 # The C++ driver links what is built, with static libstdc++.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6, libstdc++6, libllvm19, clang-19 | g++, lld-19")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS graphviz)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "graphviz, librsvg2-bin")
 include(CPack)

@@ -2,13 +2,16 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <iterator>
+#include <map>
 
 #include "frontend/commands/command.h"
 #include "frontend/commands/load.h"
-#include "frontend/draw.h"
+#include "frontend/drawing/dot.h"
+#include "frontend/drawing/graphviz.h"
+#include "frontend/drawing/svg.h"
 #include "frontend/files.h"
-#include "ir/text.h"
 
 namespace heed::commands {
 namespace {
@@ -16,6 +19,25 @@ namespace {
 using ir::Variant;
 
 constexpr const char* kFormats[] = {"svg", "png", "pdf", "dot"};
+
+const std::map<std::string, drawing::Depth> kDepths = {
+    {"modules", drawing::Depth::Modules}, {"one", drawing::Depth::One}, {"ops", drawing::Depth::Ops}};
+const std::map<std::string, drawing::Theme> kThemes = {
+    {"auto", drawing::Theme::Auto}, {"light", drawing::Theme::Light}, {"dark", drawing::Theme::Dark}};
+
+template <typename T>
+std::vector<std::string> Names(const std::map<std::string, T>& table) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : table) names.push_back(name);
+  return names;
+}
+
+/// A graph to be drawn, and what the program calls things; null: not known.
+struct Subject {
+  std::shared_ptr<const ir::Graph> graph;
+  std::string title;
+  const frontend::ProgramWords* words = nullptr;
+};
 
 /// The variant called `name`; "": the first whose pipeline has the pass `after`, the step before the prefill.
 Variant ChooseVariant(frontend::EntryKind kind, const std::string& name, const std::string& after) {
@@ -43,23 +65,33 @@ class Graph : public Command {
     program_.Declare(app);
     app.add_option("--after", after_, "after this pass")->type_name("PASS")->check(PassName());
     AddVariant(app, variant_);
+    app.add_option("--depth", depth_,
+                   "what is open: `modules`, layers and their parts; `one`, a level more; `ops`, everything "
+                   "(the default with --after or --variant)")
+        ->type_name("DEPTH")
+        ->check(CLI::IsMember(Names(kDepths)));
+    app.add_option("--theme", theme_, "`light`, `dark`, or `auto`: as the reader's system asks (SVG only)")
+        ->type_name("THEME")
+        ->check(CLI::IsMember(Names(kThemes)));
     app.add_flag("--unroll", unroll_, "draw equal layers one by one");
   }
   Result<int> Run() override;
 
  private:
-  Result<ir::Picture> Draw(const frontend::Entry& entry);
+  Result<Subject> Choose(const frontend::Entry& entry);
+
+  Status Write(const std::vector<Subject>& subjects, const std::string& format) const;
 
   ProgramOptions program_;
-  std::string output_, after_, variant_;
+  std::string output_, after_, variant_, depth_, theme_ = "auto";
   bool unroll_ = false;
   Timer timer_;
 };
 
-Result<ir::Picture> Graph::Draw(const frontend::Entry& entry) {
+Result<Subject> Graph::Choose(const frontend::Entry& entry) {
   const Variant variant = ChooseVariant(entry.kind, variant_, after_);
   const std::string title = "entry " + entry.name;
-  if (after_.empty()) return ir::Picture{variant == Variant::Train ? entry.graph : entry.infer, title};
+  if (after_.empty()) return Subject{variant == Variant::Train ? entry.graph : entry.infer, title};
   // Passes that run twice in the pipeline are drawn as of their last run.
   std::shared_ptr<const ir::Graph> drawn;
   passes::PassOptions options = PassFlags().Make(timer_, title);
@@ -70,7 +102,7 @@ Result<ir::Picture> Graph::Draw(const frontend::Entry& entry) {
   passes::RunPipeline(Source(entry, variant), variant, options);
   if (drawn == nullptr)
     return Error{"pass `" + after_ + "` is not part of the pipeline of " + Title(entry, variant)};
-  return ir::Picture{drawn, Title(entry, variant) + " after " + after_};
+  return Subject{drawn, Title(entry, variant) + " after " + after_};
 }
 
 Result<int> Graph::Run() {
@@ -81,27 +113,48 @@ Result<int> Graph::Run() {
     format = "dot";
   }
   if (Status fine = CheckOutput(output_, program_.file); !fine) return fine.error();
-  std::vector<ir::Picture> pictures;
+  std::unique_ptr<frontend::Program> program;  // subjects use its words
+  std::vector<Subject> subjects;
   if (IsHir(program_.file)) {
     const Result<std::shared_ptr<ir::Graph>> graph = ReadGraph(program_.file);
     if (!graph) return graph.error();
-    pictures.push_back({*graph, std::filesystem::path(program_.file).filename().string()});
+    subjects.push_back({*graph, std::filesystem::path(program_.file).filename().string()});
   } else {
-    const Result<std::unique_ptr<frontend::Program>> program = Load(program_, timer_);
-    if (!program) return program.error();
-    if (*program == nullptr) return 1;
-    if (Status fine = CheckOutput(output_, **program); !fine) return fine.error();
-    if ((*program)->entries.empty()) return Error{program_.file + ": has no entry to draw"};
-    for (const frontend::Entry& entry : (*program)->entries) {
-      Result<ir::Picture> picture = Draw(entry);
-      if (!picture) return picture.error();
-      pictures.push_back(std::move(*picture));
+    Result<std::unique_ptr<frontend::Program>> loaded = Load(program_, timer_);
+    if (!loaded) return loaded.error();
+    if (*loaded == nullptr) return 1;
+    program = std::move(*loaded);
+    if (Status fine = CheckOutput(output_, *program); !fine) return fine.error();
+    if (program->entries.empty()) return Error{program_.file + ": has no entry to draw"};
+    for (const frontend::Entry& entry : program->entries) {
+      Result<Subject> subject = Choose(entry);
+      if (!subject) return subject.error();
+      subject->words = &program->words;
+      subjects.push_back(std::move(*subject));
     }
   }
-  const std::string dot = ir::Dot(pictures, unroll_);
-  const Status written =
-      format == "dot" ? frontend::WriteText(output_, dot) : frontend::RunGraphviz(dot, format, output_);
+  const Status written = Write(subjects, format);
   return written ? Result<int>(0) : written.error();
+}
+
+Status Graph::Write(const std::vector<Subject>& subjects, const std::string& format) const {
+  const bool work = IsHir(program_.file) || !after_.empty() || !variant_.empty();
+  const drawing::Depth depth = !depth_.empty() ? kDepths.at(depth_)
+                               : work          ? drawing::Depth::Ops
+                                               : drawing::Depth::Modules;
+  std::vector<drawing::Model> models;
+  for (const Subject& subject : subjects)
+    models.push_back(drawing::Describe(*subject.graph, subject.words, subject.title, depth, unroll_));
+  if (format == "dot") return frontend::WriteText(output_, drawing::Dot(models));
+  std::vector<drawing::Drawing> drawings;
+  for (drawing::Model& model : models) {
+    Result<drawing::Layout> layout = drawing::LayOut(model);
+    if (!layout) return layout.error();
+    for (const std::string& remark : layout->remarks) std::cerr << output_ << ": " << remark << "\n";
+    drawings.push_back({std::move(model), std::move(*layout)});
+  }
+  const std::string svg = drawing::Svg(drawings, kThemes.at(theme_));
+  return format == "svg" ? frontend::WriteText(output_, svg) : drawing::ConvertSvg(svg, format, output_);
 }
 
 }  // namespace

@@ -18,5 +18,5 @@ config.substitutions.append(("%{fails}", "sh -c '\"$@\"; test $? -eq 1' -"))
 for status in (1, 2):
     check = f"sh -c '\"$@\" >/dev/null 2>&1; test $? -eq {status}' -"
     config.substitutions.append(("%{status" + str(status) + "}", check))
-if shutil.which("dot"):
+if shutil.which("dot") and shutil.which("rsvg-convert"):
     config.available_features.add("graphviz")

@@ -1,14 +1,27 @@
 // Labels of a drawing: turns what is merely arithmetic on positions, or used once, into text.
-#include "ir/dot_label.h"
+#include "frontend/drawing/labels.h"
 
 #include <charconv>
 
 #include "ir/attention_operands.h"
+#include "ir/axis_words.h"
 #include "ir/op.h"
 #include "runtime/abi_names.h"
 
-namespace heed::ir {
+namespace heed::drawing {
 namespace {
+
+using ir::AttentionOperands;
+using ir::Attributes;
+using ir::DType;
+using ir::Family;
+using ir::Graph;
+using ir::Info;
+using ir::IsPointwise;
+using ir::Node;
+using ir::NodeId;
+using ir::OpKind;
+using ir::Spoken;
 
 constexpr size_t kLongestInlined = 34, kLongestLabel = 52;
 constexpr const char* kHole = "\u00b7";
@@ -17,6 +30,17 @@ constexpr const char* kHole = "\u00b7";
 std::string NumberText(double value) {
   char buffer[40];
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::general, 6).ptr};
+}
+
+bool IsLength(const Node& node) {
+  return node.op == OpKind::Input && node.attributes.name.starts_with(kLengthPrefix);
+}
+
+/// A value that its user calls by name: a parameter or input of the same module, so that equal layers say the
+/// same.
+bool IsNamed(const Node& node, const Node& user) {
+  return (node.op == OpKind::Param || (node.op == OpKind::Input && !IsLength(node))) &&
+         node.origin.instance == user.origin.instance;
 }
 
 struct Infix {
@@ -63,7 +87,8 @@ bool IsTransparent(OpKind op) { return op == OpKind::Broadcast || op == OpKind::
 
 class Labels {
  public:
-  explicit Labels(const Graph& graph) : graph_(graph), pieces_(graph.size()), uses_(graph.size()) {
+  Labels(const Graph& graph, bool wordy)
+      : graph_(graph), wordy_(wordy), pieces_(graph.size()), uses_(graph.size()) {
     for (NodeId id : graph.Order()) {
       if (IsTransparent(graph.op(id))) continue;
       for (NodeId input : graph[id].inputs) ++uses_[Source(graph, input).value];
@@ -130,14 +155,14 @@ class Labels {
             node.type.dtype == DType::Bool ? (at.number != 0 ? "true" : "false") : NumberText(at.number);
         return piece;
       case OpKind::Positions:
-        piece.text = at.axis.text();
+        piece.text = Spoken(at.axis);
         return piece;
       case OpKind::Length:
-        piece.text = "|" + at.axis.text() + "|";
+        piece.text = "|" + Spoken(at.axis) + "|";
         return piece;
       case OpKind::Input:
         piece.text = at.name;
-        piece.leaf = at.name.starts_with(kLengthPrefix);
+        piece.leaf = IsLength(node);
         if (piece.leaf) piece.text = "|" + at.name.substr(kLengthPrefix.size()) + "|";
         return piece;
       case OpKind::Keep:
@@ -148,7 +173,7 @@ class Labels {
         piece.text = "chance";
         return piece;
       default:  // Param
-        piece.text = at.name;
+        piece.text = NameWithin(node);
         piece.leaf = false;
         return piece;
     }
@@ -160,13 +185,14 @@ class Labels {
     Piece piece;
     Hole(node, 0, piece);
     if (node.op == OpKind::Slice) {
-      const Extent& extent = graph_.axes().Of(at.axis);
+      const ir::Extent& extent = graph_.axes().Of(at.axis);
       const bool named = at.index < static_cast<int64_t>(extent.enumerators.size());
-      piece.text = at.axis.text() + " = " + (named ? extent.enumerators[at.index] : std::to_string(at.index));
+      piece.text =
+          Spoken(at.axis) + " = " + (named ? extent.enumerators[at.index] : std::to_string(at.index));
     } else if (node.op == OpKind::Merge) {
-      piece.text = Text(at.axes) + " \u2192 " + at.axis.text();
+      piece.text = Spoken(at.axes) + " \u2192 " + Spoken(at.axis);
     } else {
-      piece.text = at.axis.text() + " \u2192 " + Text(at.to);
+      piece.text = Spoken(at.axis) + " \u2192 " + Spoken(at.to);
     }
     return piece;
   }
@@ -178,16 +204,25 @@ class Labels {
     const auto operand = [&](size_t i) -> Piece { return OperandOf(node, i, inlined, piece); };
     const auto mask = [&] {
       const NodeId mask = MaskOf(node);
-      return mask ? " | " + operand(node.inputs.size() - 1).text : std::string();
+      const std::string predicate = mask ? WithoutPadding(operand(node.inputs.size() - 1).text) : "";
+      return predicate.empty() ? "" : " | " + predicate;
     };
-    Hole(node, 0, piece);
+    const auto name = [&](size_t i) {
+      Hole(node, i, piece);
+      const Node& source = graph_[Source(graph_, node.inputs[i])];
+      return IsNamed(source, node) ? pieces_[Source(graph_, node.inputs[i]).value].text : std::string(kHole);
+    };
     if (node.op == OpKind::Contract) {
-      Hole(node, 1, piece);
-      piece.text = "@ [" + Text(at.axes) + mask() + "]";
+      const std::string left = name(0), right = name(1), predicate = mask();
+      const bool brackets = at.axes.size() != 1 || !predicate.empty();
+      piece.text =
+          left + " @" + (brackets ? "[" + Spoken(at.axes) + predicate + "]" : Spoken(at.axes)) + " " + right;
     } else if (node.op == OpKind::Gather) {
-      piece.text = "read [" + at.axis.WithoutFresh().text() + " = " + operand(1).text + "]";
+      piece.text = name(0);
+      piece.text += "[" + operand(1).text + "]";
     } else {
-      piece.text = std::string(Info(node.op).name) + " [" + Text(at.axes) + mask() + "]";
+      Hole(node, 0, piece);
+      piece.text = std::string(Info(node.op).name) + " [" + Spoken(at.axes) + mask() + "]";
     }
     return piece;
   }
@@ -197,7 +232,7 @@ class Labels {
     const Attributes& at = node.attributes;
     Piece piece;
     piece.text = Info(node.op).name;
-    if (at.axis) piece.text += " [" + at.axis.text() + "]";
+    if (at.axis) piece.text += " [" + Spoken(at.axis) + "]";
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Piece part = OperandOf(node, i, inlined, piece);
       if (part.text != kHole) piece.text += " " + part.text;
@@ -251,9 +286,8 @@ class Labels {
     const bool renamed = Seen(node.inputs[i]) != source;
     bool take = graph_.op(source) == OpKind::Const;
     if (part.leaf && !renamed && inlined != Inline::Nothing) take = part.text.size() <= kLongestInlined;
-    if (!part.leaf && !renamed && inlined == Inline::All && IsPointwise(graph_.op(source)) &&
-        IsPointwise(node.op) && graph_.op(source) != OpKind::Stop && uses_[source.value] == 1 &&
-        graph_[source].origin.instance == node.origin.instance && part.text.size() <= kLongestInlined)
+    if (!part.leaf && !renamed && inlined == Inline::All && OneExpression(source, node) &&
+        part.text.size() <= kLongestInlined)
       take = true;
     if (take) {
       user.operands.insert(user.operands.end(), part.operands.begin(), part.operands.end());
@@ -261,8 +295,21 @@ class Labels {
     }
     user.operands.push_back({source, Seen(node.inputs[i])});
     Piece hole;
-    hole.text = kHole;
+    hole.text = IsNamed(graph_[source], node) ? part.text : kHole;
     return hole;
+  }
+
+  /// Whether a value is written inside that of its user: arithmetic, or the read of a parameter, of one call.
+  bool OneExpression(NodeId source, const Node& user) const {
+    const Node& node = graph_[source];
+    const bool product = wordy_ && node.op == OpKind::Contract;
+    const bool look_up =
+        node.op == OpKind::Gather && graph_.op(Source(graph_, node.inputs[0])) == OpKind::Param;
+    return IsPointwise(user.op) &&
+           (product || look_up || (IsPointwise(node.op) && node.op != OpKind::Stop)) &&
+           uses_[source.value] == 1 && node.adjoint == user.adjoint &&
+           node.origin.instance == user.origin.instance &&
+           node.origin.where.caller() == user.origin.where.caller();
   }
 
   /// The region's expressions in place of its captures where those are text.
@@ -283,14 +330,14 @@ class Labels {
     }
     const bool gradient = node.op == OpKind::AttentionGrad;
     piece.text = gradient ? "attention_grad" : at.index == 0 ? "attention" : "attention log-sum-exp";
-    piece.text += " [" + at.axis.text();
+    piece.text += " [" + Spoken(at.axis);
     const Graph& region = *at.regions->score;
     const auto expression = [&](const char* output) {
       const NodeId id = region.Output(output);
       return id ? RegionText(region, id, known, 0) : std::string();
     };
-    const std::string mask = expression("mask"), weight = expression("weight");
-    if (!mask.empty() && mask != "true") piece.text += " | " + mask;
+    const std::string mask = WithoutPadding(expression("mask")), weight = expression("weight");
+    if (!mask.empty()) piece.text += " | " + mask;
     piece.text += "]";
     if (gradient) {
       static constexpr const char* kOf[] = {"query", "key", "value"};
@@ -321,7 +368,7 @@ class Labels {
         return node.type.dtype == DType::Bool ? (node.attributes.number != 0 ? "true" : "false")
                                               : NumberText(node.attributes.number);
       case OpKind::Positions:
-        return node.attributes.axis.text();
+        return Spoken(node.attributes.axis);
       case OpKind::Input: {
         const auto found = known.find(node.attributes.name);
         return found == known.end() ? node.attributes.name : found->second;
@@ -353,17 +400,58 @@ class Labels {
   }
 
   const Graph& graph_;
+  const bool wordy_;
   std::vector<Piece> pieces_;
   std::vector<int> uses_;
 };
 
+/// `text` at every " and " outside parentheses; nothing is taken apart that an `or` binds.
+std::vector<std::string> Conditions(const std::string& text) {
+  std::vector<std::string> conditions(1);
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '(' || text[i] == '[') ++depth;
+    if (text[i] == ')' || text[i] == ']') --depth;
+    if (depth == 0 && text.compare(i, 4, " or ") == 0) return {text};
+    if (depth == 0 && text.compare(i, 5, " and ") == 0) {
+      conditions.emplace_back();
+      i += 4;
+    } else {
+      conditions.back() += text[i];
+    }
+  }
+  return conditions;
+}
+
+/// `seq' < |seq|`.
+bool IsPadding(const std::string& condition) {
+  const size_t less = condition.find(" < |");
+  if (less == condition.npos || condition.back() != '|') return false;
+  std::string axis = condition.substr(0, less);
+  while (axis.ends_with("'")) axis.pop_back();
+  return condition.substr(less + 4) == axis + "|";
+}
+
 }  // namespace
+
+std::string NameWithin(const Node& parameter) {
+  const std::string &name = parameter.attributes.name, prefix = parameter.origin.instance + ".";
+  return prefix.size() > 1 && name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+}
+
+std::string WithoutPadding(const std::string& predicate) {
+  if (predicate == "true") return "";
+  std::string kept;
+  for (const std::string& condition : Conditions(predicate))
+    if (!IsPadding(condition)) kept += (kept.empty() ? "" : " and ") + condition;
+  return kept;
+}
 
 NodeId Source(const Graph& graph, NodeId id) {
   while (IsTransparent(graph.op(id))) id = graph[id].inputs[0];
   return id;
 }
 
-std::vector<Piece> Pieces(const Graph& graph) { return Labels(graph).Take(); }
+std::vector<Piece> Pieces(const Graph& graph, bool wordy) { return Labels(graph, wordy).Take(); }
 
-}  // namespace heed::ir
+}  // namespace heed::drawing

@@ -1,0 +1,51 @@
+// See legend.h.
+#include "frontend/drawing/legend.h"
+
+#include <algorithm>
+
+#include "frontend/drawing/theme.h"
+
+namespace heed::drawing {
+namespace {
+
+constexpr Kind kKinds[] = {Kind::Module, Kind::Attention, Kind::Parameter, Kind::Input,  Kind::Output,
+                           Kind::Cache,  Kind::Product,   Kind::Pointwise, Kind::Reduce, Kind::Index,
+                           Kind::Axes,   Kind::Random,    Kind::Sum};
+
+std::string AxesText(const Model& model) {
+  std::string text = "axes:";
+  for (const AxisWords& axis : model.axes)
+    text += (text.back() == ':' ? " " : ", ") + axis.name + (axis.size.empty() ? "" : " " + axis.size);
+  return text;
+}
+
+}  // namespace
+
+std::vector<LegendEntry> LegendOf(const Model& model) {
+  std::vector<LegendEntry> legend;
+  const auto any_box = [&](auto is) { return std::any_of(model.boxes.begin(), model.boxes.end(), is); };
+  const auto any_wire = [&](Wire::Kind kind) {
+    return std::any_of(model.wires.begin(), model.wires.end(), [&](const Wire& w) { return w.kind == kind; });
+  };
+  const auto any_module = [&](auto is) {
+    return std::any_of(model.modules.begin(), model.modules.end(), is);
+  };
+  for (Kind kind : kKinds)
+    if (any_box([&](const Box& box) { return box.kind == kind && !box.reference; }))
+      legend.push_back({std::string(Words(kind)), kind, {}, false});
+  if (any_box([](const Box& box) { return box.reference; }))
+    legend.push_back({"the same once more", Kind::Parameter, {}, true});
+  if (any_wire(Wire::Kind::Gradient)) legend.push_back({"gradient, \u2202", {}, Wire::Kind::Gradient});
+  if (any_wire(Wire::Kind::Saved)) legend.push_back({"kept for the gradient", {}, Wire::Kind::Saved});
+  if (any_wire(Wire::Kind::Carried)) legend.push_back({"written for the next step", {}, Wire::Kind::Carried});
+  if (any_module([](const Module& module) { return module.count > 1; }))
+    legend.push_back({"\u00d7: equal layers, each on top of the one before"});
+  if (model.twins) legend.push_back({"' : another index along the same axis"});
+  if (!model.lifted.empty()) legend.push_back({"every value is for each element of " + model.lifted});
+  if (model.padding) legend.push_back({"positions past the end of an example are left out"});
+  if (model.parameters != 0) legend.push_back({LongNumber(model.parameters) + " numbers in parameters"});
+  if (!model.axes.empty()) legend.push_back({AxesText(model)});
+  return legend;
+}
+
+}  // namespace heed::drawing

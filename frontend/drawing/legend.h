@@ -1,0 +1,23 @@
+// What a reader of a drawing may ask: what colours and lines mean, how long axes are, how many parameters.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "frontend/drawing/model.h"
+
+namespace heed::drawing {
+
+/// One explanation, with a sample if it is of a box or a wire.
+struct LegendEntry {
+  std::string text;
+  std::optional<Kind> box = {};
+  std::optional<Wire::Kind> wire = {};
+  bool reference = false;  ///< the sample's outline is dashed
+};
+
+/// Only what occurs; samples first.
+std::vector<LegendEntry> LegendOf(const Model& model);
+
+}  // namespace heed::drawing
