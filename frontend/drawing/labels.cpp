@@ -36,10 +36,16 @@ bool IsLength(const Node& node) {
   return node.op == OpKind::Input && node.attributes.name.starts_with(kLengthPrefix);
 }
 
+/// What decoding hands over from step to step has numbers only.
+bool IsState(const Node& node) {
+  return node.op == OpKind::Input &&
+         (node.attributes.name.starts_with(kCachePrefix) || node.attributes.name.starts_with(kFixedPrefix));
+}
+
 /// A value that its user calls by name: a parameter or input of the same module, so that equal layers say the
 /// same.
 bool IsNamed(const Node& node, const Node& user) {
-  return (node.op == OpKind::Param || (node.op == OpKind::Input && !IsLength(node))) &&
+  return (node.op == OpKind::Param || (node.op == OpKind::Input && !IsLength(node) && !IsState(node))) &&
          node.origin.instance == user.origin.instance;
 }
 

@@ -332,7 +332,7 @@ std::string TitleOf(const Module& module) {
   if (!module.class_name.empty()) title += "  " + module.class_name;
   if (module.count > 1) title += " \u00d7 " + std::to_string(module.count);
   if (module.parameters != 0)
-    title += "   " + ShortNumber(module.parameters) + (module.count > 1 ? " each" : "");
+    title += ", " + ShortNumber(module.parameters) + (module.count > 1 ? " each" : "");
   return title;
 }
 

@@ -47,7 +47,7 @@ struct TextLine {
   double size = kLetters;
 };
 std::vector<TextLine> LinesOf(const Box& box);
-/// What stands above an open module: "h  Block × 12   7.1 M each".
+/// What stands above an open module: "h  Block × 12, 7.1 M each".
 std::string TitleOf(const Module& module);
 
 /// Runs Graphviz once for each depth of nesting, for at most `seconds` in all. Modules that are too large for
