@@ -127,6 +127,7 @@ std::string Elaborator::Written(const Expr& predicate, const Frame& frame) {
     if (param == params.end()) break;
     const size_t argument = static_cast<size_t>(param - params.begin()) + 1;
     const bool given = argument < scope->call->children.size();
+    if (!given && param->default_value == nullptr) break;
     expr = given ? scope->call->children[argument].get() : param->default_value.get();
     if (given) scope = scope->caller;
     if (!given) break;
