@@ -36,7 +36,7 @@ TEST(Install, BuildsAndRunsAfterItWasMoved) {
                            "share/zsh/vendor-completions/_heed", "share/fish/vendor_completions.d/heed.fish",
                            "include/heed/abi.h", "lib/heed/libheed_runtime.a",
                            "share/heed/editors/vscode/syntaxes/heed.tmLanguage.json",
-                           "share/vim/vimfiles/syntax/heed.vim", "share/doc/heed/pictures/attention.svg"}) {
+                           "share/vim/vimfiles/syntax/heed.vim", "share/doc/heed/docs/pictures/attention.svg"}) {
     EXPECT_GT(fs::file_size(folder / (std::string("elsewhere/") + file)), 500u) << file;
   }
   EXPECT_HAS(FileBytes(folder / "elsewhere/share/man/man1/heed.1"), "\\-\\-attention");
