@@ -32,11 +32,12 @@ TEST(Install, BuildsAndRunsAfterItWasMoved) {
   // Growth of programs should not go unseen.
   std::printf("a program of gpt2.heed has %ju bytes\n", static_cast<uintmax_t>(fs::file_size(gpt)));
 
-  for (const char* file : {"share/man/man1/heed.1", "share/bash-completion/completions/heed",
-                           "share/zsh/vendor-completions/_heed", "share/fish/vendor_completions.d/heed.fish",
-                           "include/heed/abi.h", "lib/heed/libheed_runtime.a",
-                           "share/heed/editors/vscode/syntaxes/heed.tmLanguage.json",
-                           "share/vim/vimfiles/syntax/heed.vim", "share/doc/heed/docs/pictures/attention.svg"}) {
+  for (const char* file :
+       {"share/man/man1/heed.1", "share/bash-completion/completions/heed",
+        "share/zsh/vendor-completions/_heed", "share/fish/vendor_completions.d/heed.fish",
+        "include/heed/abi.h", "lib/heed/libheed_runtime.a",
+        "share/heed/editors/vscode/syntaxes/heed.tmLanguage.json", "share/vim/vimfiles/syntax/heed.vim",
+        "share/doc/heed/docs/pictures/attention.svg"}) {
     EXPECT_GT(fs::file_size(folder / (std::string("elsewhere/") + file)), 500u) << file;
   }
   EXPECT_HAS(FileBytes(folder / "elsewhere/share/man/man1/heed.1"), "\\-\\-attention");
