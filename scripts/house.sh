@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # Rooms from the ground up: a room may include those before it, as tests/includes_test.cpp says more exactly.
 rooms=(runtime/base ir runtime/kernels runtime/engine runtime/weights runtime/text runtime/data runtime/train
-  runtime/decode runtime/commands runtime frontend passes backend/target backend/plan backend/emit backend/object
+  runtime/decode runtime/commands runtime frontend frontend/drawing passes backend/target backend/plan backend/emit backend/object
   backend frontend/commands tests)
 git ls-files -co --exclude-standard -- '*.h' '*.cpp' '*.cc' | awk -v rooms="${rooms[*]}" -v check="${1:-}" '
 function room_of(path,    best, i) {
