@@ -265,8 +265,11 @@ struct NumberAlgebra {
   }
   Value Apply(OpKind op, const std::vector<Value>& x, DType dtype) const {
     if (op == OpKind::Mod && dtype == DType::Int && x[1].number == 0) return Number(0, dtype);
+    // Whole numbers among floats are rounded to floats first, as elements are.
+    bool floats = dtype == DType::Float;
+    for (const Value& each : x) floats = floats || each.dtype == DType::Float;
     std::vector<double> numbers;
-    for (const Value& each : x) numbers.push_back(each.number);
+    for (const Value& each : x) numbers.push_back(floats ? Convert(each, DType::Float).number : each.number);
     return Number(Info(op).eval(numbers), dtype);
   }
   Value Saturated(OpKind op, Value x, Value y) const { return Apply(op, {x, y}, x.dtype); }
