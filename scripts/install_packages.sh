@@ -5,7 +5,7 @@ packages=(
   clang-19 lld-19 llvm-19-dev llvm-19-tools libclang-rt-19-dev clang-format-19 clang-tidy-19 # compiler and LLVM
   cmake ninja-build ccache                                                                  # build
   libhwy-dev libcli11-dev nlohmann-json3-dev libutf8proc-dev libzstd-dev zlib1g-dev         # libraries
-  graphviz librsvg2-bin                                                                     # heed graph
+  graphviz librsvg2-bin node-dagre-layout                                                   # heed graph
   libgtest-dev libbenchmark-dev                                                             # tests
 )
 missing=()

@@ -10,6 +10,7 @@
 #include "frontend/commands/load.h"
 #include "frontend/drawing/dot.h"
 #include "frontend/drawing/graphviz.h"
+#include "frontend/drawing/page.h"
 #include "frontend/drawing/svg.h"
 #include "frontend/files.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 using ir::Variant;
 
-constexpr const char* kFormats[] = {"svg", "png", "pdf", "dot"};
+constexpr const char* kFormats[] = {"svg", "png", "pdf", "dot", "html"};
 
 const std::map<std::string, drawing::Depth> kDepths = {
     {"modules", drawing::Depth::Modules}, {"one", drawing::Depth::One}, {"ops", drawing::Depth::Ops}};
@@ -37,6 +38,7 @@ struct Subject {
   std::shared_ptr<const ir::Graph> graph;
   std::string title;
   const frontend::ProgramWords* words = nullptr;
+  const frontend::Entry* entry = nullptr;  ///< of a program
 };
 
 /// The variant called `name`; "": the first whose pipeline has the pass `after`, the step before the prefill.
@@ -59,7 +61,8 @@ class Graph : public Command {
   std::string Summary() const override { return "draw the program, or a .hir file"; }
   void Declare(CLI::App& app) override {
     app.add_option("FILE", program_.file, "the program")->required();
-    app.add_option("-o", output_, "drawing: ends in .svg, .png, .pdf or .dot; - writes dot")
+    app.add_option("-o", output_,
+                   "drawing: ends in .svg, .png, .pdf or .dot; .html: a page with all passes; - writes dot")
         ->type_name("OUT")
         ->required();
     program_.Declare(app);
@@ -81,6 +84,9 @@ class Graph : public Command {
   Result<Subject> Choose(const frontend::Entry& entry);
 
   Status Write(const std::vector<Subject>& subjects, const std::string& format) const;
+  /// The graph itself and, of a program's entry, what each pass that changes it makes of it.
+  std::vector<drawing::PageTab> TabsOf(const Subject& subject);
+  Status WritePage(const std::vector<Subject>& subjects, const frontend::Program* program);
 
   ProgramOptions program_;
   std::string output_, after_, variant_, depth_, theme_ = "auto";
@@ -109,9 +115,12 @@ Result<int> Graph::Run() {
   std::string format = std::filesystem::path(output_).extension().string();
   if (!format.empty()) format.erase(0, 1);
   if (std::find(std::begin(kFormats), std::end(kFormats), format) == std::end(kFormats)) {
-    if (output_ != "-") return Error{output_ + ": the name must end in .svg, .png, .pdf or .dot"};
+    if (output_ != "-") return Error{output_ + ": the name must end in .svg, .png, .pdf, .dot or .html"};
     format = "dot";
   }
+  if (format == "html" && (!depth_.empty() || theme_ != "auto"))
+    return UsageError(
+        "a page has every depth and follows the reader's system: leave out --depth and --theme");
   if (Status fine = CheckOutput(output_, program_.file); !fine) return fine.error();
   std::unique_ptr<frontend::Program> program;  // subjects use its words
   std::vector<Subject> subjects;
@@ -130,11 +139,47 @@ Result<int> Graph::Run() {
       Result<Subject> subject = Choose(entry);
       if (!subject) return subject.error();
       subject->words = &program->words;
+      subject->entry = &entry;
       subjects.push_back(std::move(*subject));
     }
   }
-  const Status written = Write(subjects, format);
+  const Status written = format == "html" ? WritePage(subjects, program.get()) : Write(subjects, format);
   return written ? Result<int>(0) : written.error();
+}
+
+std::vector<drawing::PageTab> Graph::TabsOf(const Subject& subject) {
+  std::vector<drawing::PageTab> tabs;
+  const auto add = [&](std::string_view name, std::string_view says, const ir::Graph& graph) {
+    tabs.push_back({std::string(name), std::string(says),
+                    drawing::Describe(graph, subject.words, subject.title, drawing::Depth::Ops, unroll_)});
+  };
+  add(after_.empty() ? "program" : after_, "", *subject.graph);
+  if (subject.entry == nullptr || !after_.empty()) return tabs;
+  const Variant variant = ChooseVariant(subject.entry->kind, variant_, "");
+  passes::PassOptions options = PassFlags().Make(timer_, subject.title);
+  for (const std::string_view name : passes::PassNames()) options.print_after.emplace_back(name);
+  options.print = [&](std::string_view name, const ir::Graph& graph, bool changed) {
+    if (!changed) return;
+    for (const passes::PassText& pass : passes::AllPasses())
+      if (pass.name == name) add(name, std::string(name) + " " + std::string(pass.what), graph);
+  };
+  passes::RunPipeline(Source(*subject.entry, variant), variant, options);
+  return tabs;
+}
+
+Status Graph::WritePage(const std::vector<Subject>& subjects, const frontend::Program* program) {
+  std::vector<drawing::PageGraph> graphs;
+  for (const Subject& subject : subjects) graphs.push_back({subject.title, TabsOf(subject)});
+  std::vector<drawing::PageSource> sources;
+  if (program != nullptr) {
+    // The program first, the prelude last.
+    for (const auto& file : program->files) sources.push_back({file->short_name(), file->text()});
+    std::stable_partition(sources.begin(), sources.end(),
+                          [](const drawing::PageSource& source) { return source.name != "prelude"; });
+  }
+  const Result<std::string> page =
+      drawing::Page(std::filesystem::path(program_.file).filename().string(), graphs, sources);
+  return page ? frontend::WriteText(output_, *page) : page.error();
 }
 
 Status Graph::Write(const std::vector<Subject>& subjects, const std::string& format) const {

@@ -68,8 +68,9 @@ const AttentionWords* AttentionIn(const Model& model, int module) {
   return nullptr;
 }
 
-/// The box that a closed module is.
-Box Closed(const Model& model, int index, bool gradient) {
+}  // namespace
+
+Box ClosedBox(const Model& model, int index, bool gradient) {
   const Module& module = model.modules[index];
   Box box;
   box.module = module.parent;
@@ -96,12 +97,9 @@ Box Closed(const Model& model, int index, bool gradient) {
   return box;
 }
 
-/// What a closed module still shows beside it: what comes from outside, and what is kept.
 bool StaysOutside(const Box& box) {
   return box.kind == Kind::Cache || box.kind == Kind::Input || (box.kind == Kind::Output && !box.gradient);
 }
-
-}  // namespace
 
 void CloseModules(Model& model, const std::vector<bool>& open) {
   std::vector<int> stands_for(model.boxes.size());
@@ -120,7 +118,7 @@ void CloseModules(Model& model, const std::vector<bool>& open) {
     if (!fresh) stands_for[i] = found->second;
   }
   for (const auto& [key, box] : closed) {
-    model.boxes[box] = Closed(model, key.first, key.second);
+    model.boxes[box] = ClosedBox(model, key.first, key.second);
     if (const auto pair = closed.find({key.first, false}); key.second && pair != closed.end())
       model.boxes[box].pair = pair->second;
   }

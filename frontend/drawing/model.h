@@ -7,8 +7,8 @@
 //   Fold    (fold.cpp)     layers that are mostly equal become one
 //   Refer   (refer.cpp)    what is used in many places is drawn once; further places get a reference
 //
-// layout.h gives all of it places, svg.h and dot.h write it. Everything is in a fixed order: the same graph
-// always gives the same drawing.
+// layout.h gives all of it places, svg.h, dot.h and page.h write it. Everything is in a fixed order: the same
+// graph always gives the same drawing.
 #pragma once
 
 #include <memory>
