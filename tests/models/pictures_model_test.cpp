@@ -1,5 +1,5 @@
-// The pictures of the documentation are what `heed graph` draws today: the same words in the same order.
-// Places and sizes may differ between versions of Graphviz.
+// The pictures of the documentation are what `heed graph` draws today: the same words in the same order
+// (places and sizes may differ between versions of Graphviz); and pages of every example.
 #include <gtest/gtest.h>
 
 #include "runtime/base/child.h"
@@ -31,6 +31,18 @@ TEST(Pictures, OfTheDocumentationAreDrawnToday) {
     ++pictures;
   }
   EXPECT_GE(pictures, 3);
+}
+
+TEST(Pictures, PagesOfAllExamplesAreSmallEnoughToSend) {
+  const TemporaryFolder folder;
+  for (const auto& entry : std::filesystem::directory_iterator(Source("examples"))) {
+    if (entry.path().extension() != ".heed") continue;
+    const std::string page = folder / (entry.path().stem().string() + ".html");
+    const ProcessResult drawn = RunProcess({Binary("heed"), "graph", entry.path().string(), "-o", page});
+    if (drawn.err.find("pages need the library dagre") != std::string::npos) GTEST_SKIP() << drawn.err;
+    ASSERT_TRUE(drawn.ok()) << drawn.err;
+    EXPECT_LT(std::filesystem::file_size(page), 10'000'000u) << page;
+  }
 }
 
 }  // namespace
