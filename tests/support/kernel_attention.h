@@ -62,7 +62,7 @@ struct Problem {
   }
 
  private:
-  int64_t At(int64_t loop, int64_t HeedAttentionLoop::*stride) const {
+  int64_t At(int64_t loop, int64_t HeedAttentionLoop::* stride) const {
     int64_t offset = 0;
     for (int64_t i = attention.loops; i-- > 0;) {
       offset += loop % attention.loop[i].extent * (attention.loop[i].*stride);
@@ -85,7 +85,7 @@ inline Problem Build(const Shape& shape, uint32_t seed) {
   at.loop[1].extent = shape.heads;
   at.loop[2].extent = shape.groups;
   // Strides of [batch, head, group, position, dim], in one of three orders in memory.
-  auto place = [&](int64_t groups, int64_t positions, int64_t dims, int64_t HeedAttentionLoop::*stride,
+  auto place = [&](int64_t groups, int64_t positions, int64_t dims, int64_t HeedAttentionLoop::* stride,
                    int64_t* position, int64_t* dim) {
     const int64_t heads = shape.heads * groups;
     int64_t head;

@@ -231,7 +231,7 @@ struct Rows {
     }
     const int64_t n = matmul.ms, k = n + matmul.ns, end = k + matmul.ks;
     int64_t size = 1;
-    const auto place = [&](int64_t first, int64_t last, int64_t HeedMatmulAxis::*stride) {
+    const auto place = [&](int64_t first, int64_t last, int64_t HeedMatmulAxis::* stride) {
       for (int64_t i = last; i-- > first;) {
         matmul.axes[i].*stride = size;
         size *= matmul.axes[i].extent;
@@ -266,7 +266,7 @@ struct Rows {
   }
 
  private:
-  std::vector<int64_t> Offsets(int64_t first, int64_t end, int64_t HeedMatmulAxis::*stride) const {
+  std::vector<int64_t> Offsets(int64_t first, int64_t end, int64_t HeedMatmulAxis::* stride) const {
     std::vector<int64_t> offsets = {0};
     for (int64_t i = first; i < end; ++i) {
       std::vector<int64_t> next;
