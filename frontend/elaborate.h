@@ -177,8 +177,6 @@ class Elaborator {
   Value Join(const Expr& expr, Frame& frame);
   /// Static axes whose sizes add up, each of its value, else reports.
   bool JoinsAxes(const Joining& join);
-  /// All numbers or all truth values, and of one type afterwards, else reports.
-  bool JoinsTypes(Joining& join);
   Value Joined(const Joining& join);
 
   // ---- elaborate_parts.cpp: which instance of a module a call means
@@ -215,7 +213,7 @@ class Elaborator {
   ir::NodeId LogSumExp(ir::NodeId x, const ir::AxisList& axes, ir::NodeId mask);
   std::string RandomSite(const Frame& frame);  ///< the next one of an instance
   ir::NodeId ExampleNumber();
-  Value Stack(const Expr& expr, ir::Axis axis, const std::vector<Value>& arguments, Frame& frame);
+  Value Stack(const Expr& expr, ir::Axis axis, std::vector<Value> arguments, Frame& frame);
   Value UnpackAxis(const Expr& expr, ir::Axis axis, const Value& x, Frame& frame);
   Value Onehot(const Expr& expr, ir::Axis axis, const Value& index, Frame& frame);
   Value AxisElement(const Expr& expr, const std::string& name, Frame& frame);
@@ -236,6 +234,11 @@ class Elaborator {
   std::string ShowType(const Frame& frame, const Value& value) const;    ///< "vocab[seq]", "float[key]"
   NumberScope NumbersIn(const Frame& frame);
   Value Tensor(ir::NodeId node, const ir::AxisList& order) const;
+  /// A copy of `axis` that is none of `used`.
+  static ir::Axis Another(ir::Axis axis, const ir::AxisList& used);
+  /// All numbers or all truth values, and of one type afterwards, else reports. `who` takes them, as the
+  /// arguments of `call`.
+  bool Unite(const Frame& frame, const std::string& who, const Expr& call, std::vector<Value>& values);
   /// The same elements as those of `x`, in other places.
   Value Moved(const Value& x, ir::NodeId node, const ir::AxisList& order) const;
   /// A whole number known here; one that no int can be is a float where a float is wanted, and nowhere else.

@@ -205,7 +205,7 @@ Value Elaborator::Dropout(const Expr& expr, const std::vector<Value>& arguments,
   return Tensor(graph_->Mul(x.node, graph_->Make(OpKind::Keep, {ExampleNumber()}, attributes)), x.order);
 }
 
-Value Elaborator::Stack(const Expr& expr, Axis axis, const std::vector<Value>& arguments, Frame& frame) {
+Value Elaborator::Stack(const Expr& expr, Axis axis, std::vector<Value> arguments, Frame& frame) {
   if (axes_->IsDynamic(axis)) {
     Report(frame, DiagnosticKind::DynamicAxis, expr.items[0].loc,
            "`" + Show(frame, axis) + "` has a length of its own in each example; stack needs a static axis");
@@ -217,9 +217,7 @@ Value Elaborator::Stack(const Expr& expr, Axis axis, const std::vector<Value>& a
                " values, given " + std::to_string(arguments.size()));
     return {};
   }
-  std::vector<NodeId> nodes;
   AxisList order;
-  bool floats = false, bools = false, numbers = false;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const Value& value = arguments[i];
     const Loc loc = expr.children[i + 1]->loc;
@@ -230,21 +228,11 @@ Value Elaborator::Stack(const Expr& expr, Axis axis, const std::vector<Value>& a
                  "`, which the value has already: " + Show(frame, value.order));
       return {};
     }
-    const DType dtype = DTypeOf(value);
-    floats = floats || (dtype == DType::Float && !value.too_large);
-    (dtype == DType::Bool ? bools : numbers) = true;
-    if (bools && numbers) {
-      Report(frame, DiagnosticKind::WrongType, loc, "`stack` of numbers and truth values");
-      return {};
-    }
     order = ir::ContainsAll(value.order, order) ? value.order : ir::Union(order, value.order);
-    nodes.push_back(value.node);
   }
-  for (const Value& value : arguments)
-    if (!floats && TooLarge(frame, value)) return {};
-  SetOrigin(frame, expr.loc);
-  for (NodeId& node : nodes)
-    if (floats && graph_->type(node).dtype == DType::Int) node = graph_->Pointwise(OpKind::Cast, {node});
+  if (!Unite(frame, "`stack`", expr, arguments)) return {};
+  std::vector<NodeId> nodes;
+  for (const Value& value : arguments) nodes.push_back(value.node);
   order.insert(order.begin(), axis);
   ir::Attributes attributes;
   attributes.axis = axis;

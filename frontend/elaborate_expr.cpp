@@ -313,8 +313,7 @@ Value Elaborator::Index(const Expr& expr, Frame& frame) {
   for (Axis& axis : read) {
     const bool clashes = std::any_of(indices.begin(), indices.end(),
                                      [&](const Value& index) { return ir::Contains(index.order, axis); });
-    Axis fresh = axis;
-    for (int i = 1; clashes && ir::Contains(used, fresh); ++i) fresh = axis.Fresh(i);
+    const Axis fresh = clashes ? Another(axis, used) : axis;
     used.push_back(fresh);
     renames.emplace_back(axis, fresh);
     axis = fresh;

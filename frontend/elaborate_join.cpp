@@ -8,7 +8,6 @@ namespace heed::frontend {
 
 using ir::Axis;
 using ir::AxisList;
-using ir::DType;
 using ir::NodeId;
 using ir::OpKind;
 
@@ -36,7 +35,7 @@ Value Elaborator::Join(const Expr& expr, Frame& frame) {
   const auto whole = Single(frame, join.arrow.targets[0]);
   if (!whole) return {};
   join.whole = *whole;
-  if (!JoinsAxes(join) || !JoinsTypes(join)) return {};
+  if (!JoinsAxes(join) || !Unite(frame, "`join`", expr, join.values)) return {};
   return Joined(join);
 }
 
@@ -82,24 +81,6 @@ bool Elaborator::JoinsAxes(const Joining& join) {
   return true;
 }
 
-bool Elaborator::JoinsTypes(Joining& join) {
-  bool floats = false, bools = false, numbers = false;
-  for (size_t i = 0; i < join.values.size(); ++i) {
-    const Value& value = join.values[i];
-    floats = floats || (DTypeOf(value) == DType::Float && !value.too_large);
-    (DTypeOf(value) == DType::Bool ? bools : numbers) = true;
-    if (!bools || !numbers) continue;
-    Report(join.frame, DiagnosticKind::WrongType, join.loc_of(i), "`join` of numbers and truth values");
-    return false;
-  }
-  SetOrigin(join.frame, join.expr.loc);
-  for (Value& value : join.values) {
-    if (!floats && TooLarge(join.frame, value)) return false;
-    if (floats && DTypeOf(value) == DType::Int) value.node = graph_->Pointwise(OpKind::Cast, {value.node});
-  }
-  return true;
-}
-
 Value Elaborator::Joined(const Joining& join) {
   SetOrigin(join.frame, join.expr.loc);
   const NodeId place = graph_->Positions(join.whole);
@@ -111,7 +92,7 @@ Value Elaborator::Joined(const Joining& join) {
     const Axis part = join.parts[i];
     const int64_t begin = end - axes_->Bound(part);
     // What is read has a name that the index cannot have.
-    const Axis read = part == join.whole ? part.Fresh(1) : part;
+    const Axis read = part == join.whole ? Another(part, value.order) : part;
     const NodeId table = read == part ? value.node : graph_->Rename(value.node, {{part, read}});
     const NodeId index = graph_->Make(OpKind::Element, {graph_->Sub(place, graph_->ConstInt(begin))},
                                       {.indexes = part.root()});

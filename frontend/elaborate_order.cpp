@@ -19,8 +19,8 @@ NodeId Elaborator::Rank(NodeId x, const AxisList& axes, NodeId mask) {
   std::vector<std::pair<Axis, Axis>> renames;
   AxisList others;
   for (Axis axis : axes) {
-    Axis other = axis.Fresh(1);
-    for (int k = 2; ir::Contains(have, other); ++k) other = axis.Fresh(k);
+    const Axis other = Another(axis, have);
+    have.push_back(other);
     renames.emplace_back(axis, other);
     others.push_back(other);
   }

@@ -156,8 +156,7 @@ Value Elaborator::ChooseAny(const PartCall& call, size_t i, const PartInstance& 
     order.insert(order.begin(), axis);
     return Moved(each, graph_->Make(OpKind::Stack, all, {.axis = axis}), order);
   }
-  Axis along = axis.Fresh(1);
-  for (int k = 2; ir::Contains(order, along) || ir::Contains(index.order, along); ++k) along = axis.Fresh(k);
+  const Axis along = Another(axis, ir::Union(order, index.order));
   const NodeId stacked = graph_->Make(OpKind::Stack, all, {.axis = along});
   return Moved(each, graph_->Make(OpKind::Gather, {stacked, index.node}, {.axis = along}),
                ir::Union(index.order, order));

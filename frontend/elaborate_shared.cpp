@@ -191,6 +191,30 @@ Value Elaborator::Tensor(NodeId node, const AxisList& order) const {
   return value;
 }
 
+Axis Elaborator::Another(Axis axis, const AxisList& used) {
+  for (int k = 1;; ++k)
+    if (const Axis another = axis.Fresh(k); !ir::Contains(used, another)) return another;
+}
+
+bool Elaborator::Unite(const Frame& frame, const std::string& who, const Expr& call,
+                       std::vector<Value>& values) {
+  bool floats = false, bools = false, numbers = false;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const DType dtype = DTypeOf(values[i]);
+    floats = floats || (dtype == DType::Float && !values[i].too_large);
+    (dtype == DType::Bool ? bools : numbers) = true;
+    if (!bools || !numbers) continue;
+    Report(frame, DiagnosticKind::WrongType, call.children[i + 1]->loc, who + " of numbers and truth values");
+    return false;
+  }
+  for (const Value& value : values)
+    if (!floats && TooLarge(frame, value)) return false;
+  SetOrigin(frame, call.loc);
+  for (Value& value : values)
+    if (floats && DTypeOf(value) == DType::Int) value.node = graph_->Pointwise(OpKind::Cast, {value.node});
+  return true;
+}
+
 Value Elaborator::Moved(const Value& x, NodeId node, const AxisList& order) const {
   Value value = Tensor(node, order);
   value.reads = x.reads;

@@ -33,6 +33,15 @@ TEST(Join, AlongTheAxisOfTheResult) {
             (std::vector<double>{2, 4}));
 }
 
+/// In a body whose axis parameter stands for a copy, since the body names the axis itself.
+TEST(Join, AlongACopyOfAnAxis) {
+  EXPECT_EQ(
+      Values("def f[p](x[p]) -> [p] {\n  s[p, b] = join[p -> p](x) * (1 + b) + rank[p](x)\n  sum[b](s)\n}\n"
+             "entry f(x[b]) -> [b] = f[b](x)\n",
+             {{"x", {1, 3, 2}}}),
+      (std::vector<double>{12, 18, 15}));
+}
+
 void ExpectRefused(const std::string& text, DiagnosticKind kind, const std::string& words) {
   const auto compiled = CompileText(kAxes + text);
   ASSERT_NE(compiled->Find(kind), nullptr) << text << compiled->text();
