@@ -1,13 +1,13 @@
 // See page.h.
 #include "frontend/drawing/page.h"
 
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "frontend/drawing/changes.h"
 #include "frontend/drawing/close.h"
 #include "frontend/drawing/layout.h"
 #include "frontend/drawing/theme.h"
+#include "runtime/base/markup.h"
 
 namespace heed::drawing {
 namespace {
@@ -128,33 +128,6 @@ std::string Variables() {
          "--hit: #7cb3ff } }\n";
 }
 
-std::string Escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text)
-    out += c == '<' ? "&lt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
-  return out;
-}
-
-/// JSON within <script>: no text in it can end that, or begin a comment.
-std::string InScript(const std::string& json) {
-  std::string out;
-  for (const char c : json) out += c == '<' ? "\\u003c" : std::string(1, c);
-  return out;
-}
-
-/// `page` has marks like @NAME@, and no other @.
-std::string FillIn(std::string_view page, const std::map<std::string_view, std::string>& values) {
-  std::string out;
-  for (;;) {
-    const size_t begin = page.find('@');
-    out += page.substr(0, begin);
-    if (begin == page.npos) return out;
-    const size_t end = page.find('@', begin + 1);
-    out += values.at(page.substr(begin + 1, end - begin - 1));
-    page.remove_prefix(end + 1);
-  }
-}
-
 }  // namespace
 
 Result<std::string> Page(const std::string& title, const std::vector<PageGraph>& graphs,
@@ -179,13 +152,12 @@ Result<std::string> Page(const std::string& title, const std::vector<PageGraph>&
     all["sources"].push_back({{"name", source.name}, {"text", source.text}});
   std::string script;
   for (const std::string_view part : kScripts) script += part;
-  return FillIn(kPage,
-                {{"TITLE", Escaped(title)},
-                 {"STYLE", Variables() + std::string(kStyle)},
-                 {"DAGRE", std::string(kDagre)},
-                 {"NOTICES", std::string(kNotices)},
-                 {"GRAPH", InScript(all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))},
-                 {"SCRIPT", script}});
+  return FillPage(kPage, {{"TITLE", EscapeMarkup(title)},
+                          {"STYLE", Variables() + std::string(kStyle)},
+                          {"DAGRE", std::string(kDagre)},
+                          {"NOTICES", std::string(kNotices)},
+                          {"GRAPH", ScriptData(all)},
+                          {"SCRIPT", script}});
 }
 
 }  // namespace heed::drawing

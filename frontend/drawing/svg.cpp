@@ -8,35 +8,13 @@
 
 #include "frontend/drawing/legend.h"
 #include "frontend/drawing/text_width.h"
+#include "runtime/base/markup.h"
 
 namespace heed::drawing {
 namespace {
 
 constexpr double kMargin = 10, kHeading = 24, kGap = 40, kLeastWidth = 360;
 constexpr double kLegendRow = 17, kSample = 22;
-
-std::string Escaped(std::string_view text) {
-  std::string escaped;
-  for (char c : text) {
-    switch (c) {
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
 
 std::string Number(double value) {
   char text[32];
@@ -106,9 +84,9 @@ class Writer {
     const std::string size = Number(width) + "\" height=\"" + Number(height);
     return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + size + "\" viewBox=\"0 0 " + Number(width) +
            " " + Number(height) +
-           "\" font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\">\n<title>" + Escaped(title) +
-           "</title>\n" + Style() + Markers() + "<rect class=\"page\" width=\"" + size + "\"" + Fill("page") +
-           "/>\n" + out_ + "</svg>\n";
+           "\" font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\">\n<title>" +
+           EscapeMarkup(title) + "</title>\n" + Style() + Markers() + "<rect class=\"page\" width=\"" + size +
+           "\"" + Fill("page") + "/>\n" + out_ + "</svg>\n";
   }
 
  private:
@@ -144,7 +122,8 @@ class Writer {
             const std::string& more = "") {
     const std::string_view role = classes.substr(0, classes.find(' '));
     out_ += "<text class=\"" + std::string(classes) + "\" x=\"" + Number(at.x) + "\" y=\"" + Number(at.y) +
-            "\" font-size=\"" + Number(size) + "\"" + Fill(role) + more + ">" + Escaped(text) + "</text>\n";
+            "\" font-size=\"" + Number(size) + "\"" + Fill(role) + more + ">" + EscapeMarkup(text) +
+            "</text>\n";
   }
 
   void Body(const Drawing& drawing, const PlacedLegend& legend, Point corner) {
@@ -178,7 +157,7 @@ class Writer {
     if (!module.layers.empty()) tip += ", layers " + module.layers;
     if (module.parameters != 0) tip += ", " + LongNumber(module.parameters) + " numbers in parameters";
     if (!module.place.empty()) tip += "\n" + module.place;
-    out_ += "<g class=\"module\"><title>" + Escaped(tip) + "</title>";
+    out_ += "<g class=\"module\"><title>" + EscapeMarkup(tip) + "</title>";
     Text({at.x + 8, at.y + 14}, TitleOf(module), kLetters, "ink on-open",
          " font-weight=\"bold\" paint-order=\"stroke\" stroke-width=\"4\"" + Stroke("open"));
     out_ += "</g>\n";
@@ -203,7 +182,7 @@ class Writer {
     for (size_t i = 1; i < line.points.size(); ++i) d += (i > 1 ? " " : "") + At(line.points[i]);
     const Box& from = model.boxes[wire.from];
     const std::string tip = from.label + (from.tip.empty() ? "" : "\n" + from.tip);
-    out_ += Path(d, wire.kind, line.to >= 0) + "><title>" + Escaped(tip) + "</title></path>\n";
+    out_ += Path(d, wire.kind, line.to >= 0) + "><title>" + EscapeMarkup(tip) + "</title></path>\n";
   }
 
   /// The outline of a box: what it is can be seen without colours.
@@ -238,7 +217,7 @@ class Writer {
     std::string tip = box.label;
     for (const std::string& more : {box.tip, box.place})
       if (!more.empty()) tip += "\n" + more;
-    out_ += "<g class=\"box\"><title>" + Escaped(tip) + "</title>" +
+    out_ += "<g class=\"box\"><title>" + EscapeMarkup(tip) + "</title>" +
             Shape(box.kind, at, Outline(box.kind, box.gradient, box.reference || !box.only.empty())) + "\n";
     double y = at.y + 2;
     for (const TextLine& line : LinesOf(box)) {

@@ -1,9 +1,32 @@
-// See page.h.
-#include "runtime/commands/page.h"
+// See markup.h.
+#include "runtime/base/markup.h"
 
 #include <nlohmann/json.hpp>
 
 namespace heed {
+
+std::string EscapeMarkup(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
 
 std::string FillPage(std::string_view page, const std::map<std::string, std::string>& values) {
   std::string out;

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "runtime/base/base64.h"
+#include "runtime/base/markup.h"
 #include "runtime/base/utf8.h"
-#include "runtime/commands/page.h"
 
 namespace heed {
 namespace {

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/markup.h"
 #include "runtime/base/names.h"
 #include "runtime/commands/chart.h"
-#include "runtime/commands/page.h"
 #include "runtime/commands/svg.h"
 #include "runtime/text/labels.h"
 

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "runtime/base/markup.h"
 #include "runtime/base/utf8.h"
 
 namespace heed {
@@ -12,22 +13,14 @@ std::string Escaped(const std::string& text) {
   const std::string valid = RepairUtf8(text);
   for (size_t at = 0; at < valid.size();) {
     const CodePoint c = DecodeUtf8(valid, at);
-    if (c.value == U'&') {
-      out += "&amp;";
-    } else if (c.value == U'<') {
-      out += "&lt;";
-    } else if (c.value == U'>') {
-      out += "&gt;";
-    } else if (c.value == U'"') {
-      out += "&quot;";
-    } else if (c.value < 0x20 || (c.value & 0xFFFE) == 0xFFFE) {
+    if (c.value < 0x20 || (c.value & 0xFFFE) == 0xFFFE) {
       out += "\xEF\xBF\xBD";
     } else {
       out.append(valid, at, static_cast<size_t>(c.length));
     }
     at += static_cast<size_t>(c.length);
   }
-  return out;
+  return EscapeMarkup(out);
 }
 
 std::string Pixels(double value) {

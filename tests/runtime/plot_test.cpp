@@ -8,12 +8,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "runtime/base/markup.h"
 #include "runtime/base/running_curve.h"
 #include "runtime/base/utf8.h"
 #include "runtime/commands/chart.h"
 #include "runtime/commands/command.h"
 #include "runtime/commands/curves.h"
-#include "runtime/commands/page.h"
 #include "runtime/commands/ticks.h"
 #include "tests/support/expect.h"
 #include "tests/support/toy_program.h"
