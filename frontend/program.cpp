@@ -14,7 +14,7 @@ namespace heed::frontend {
 namespace {
 
 constexpr char kPrelude[] =
-#include "prelude.inc"
+#include "prelude.heed.inc"
     ;
 
 /// Null if anything was reported; the files of a program are its own in any case.
