@@ -6,7 +6,7 @@ packages=(
   cmake ninja-build ccache                                                                  # build
   libhwy-dev libcli11-dev nlohmann-json3-dev libutf8proc-dev libzstd-dev zlib1g-dev         # libraries
   graphviz librsvg2-bin node-dagre-layout                                                   # heed graph
-  libgtest-dev libbenchmark-dev                                                             # tests
+  libgtest-dev libbenchmark-dev python3                                                     # tests
 )
 missing=()
 for package in "${packages[@]}"; do
