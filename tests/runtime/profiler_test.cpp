@@ -42,15 +42,26 @@ const char* const kExtents[] = {"batch"};
 const HeedFunction kTwoSteps = {"forward/two", 1,           kExtents, 0,       nullptr, 0,     nullptr, 3,
                                 kBuffers,      RunTwoSteps, 0,        nullptr, 2,       kSteps};
 
+/// Calls of kTwoSteps that a profiler watches.
+struct Watched {
+  Watched(int threads, int64_t skip, int64_t batch) : pool(threads), profiler(skip), extents{batch} {
+    EXPECT_TRUE(call.Reserve(extents));
+  }
+  void Run(int calls) {
+    for (int i = 0; i < calls; ++i) call.Run(extents);
+  }
+  ThreadPool pool;
+  Profiler profiler;
+  Engine engine{test::kToy, pool, &profiler};
+  ParameterBlock parameters{test::kToy};
+  BoundCall call{engine, kTwoSteps, parameters};
+  const std::vector<int64_t> extents;
+};
+
 TEST(Profiler, TimesStepsOfTheCallsThatCount) {
-  ThreadPool pool(2);
-  Profiler profiler(1);
-  Engine engine(test::kToy, pool, &profiler);
-  ParameterBlock parameters(test::kToy);
-  BoundCall call(engine, kTwoSteps, parameters);
-  const std::vector<int64_t> extents = {2};
-  ASSERT_TRUE(call.Reserve(extents));
-  for (int i = 0; i < 4; ++i) call.Run(extents);
+  Watched watched(2, 1, 2);
+  Profiler& profiler = watched.profiler;
+  watched.Run(4);
   const std::vector<FunctionProfile> functions = profiler.functions();
   ASSERT_EQ(functions.size(), 1u);
   const FunctionProfile& profile = functions[0];
@@ -73,14 +84,9 @@ TEST(Profiler, TimesStepsOfTheCallsThatCount) {
 }
 
 TEST(Profiler, TheOnlyCallCounts) {
-  ThreadPool pool(1);
-  Profiler profiler(1);
-  Engine engine(test::kToy, pool, &profiler);
-  ParameterBlock parameters(test::kToy);
-  BoundCall call(engine, kTwoSteps, parameters);
-  const std::vector<int64_t> extents = {1};
-  ASSERT_TRUE(call.Reserve(extents));
-  call.Run(extents);
+  Watched watched(1, 1, 1);
+  Profiler& profiler = watched.profiler;
+  watched.Run(1);
   {
     const ProfileSpan span(&profiler, "elsewhere");
   }
@@ -152,14 +158,9 @@ TEST(MemoryMap, ExplainsThePeak) {
 }
 
 TEST(ProfileReport, JsonIsATraceToo) {
-  ThreadPool pool(2);
-  Profiler profiler(0);
-  Engine engine(test::kToy, pool, &profiler);
-  ParameterBlock parameters(test::kToy);
-  BoundCall call(engine, kTwoSteps, parameters);
-  const std::vector<int64_t> extents = {2};
-  ASSERT_TRUE(call.Reserve(extents));
-  for (int i = 0; i < 3; ++i) call.Run(extents);
+  Watched watched(2, 0, 2);
+  Profiler& profiler = watched.profiler;
+  watched.Run(3);
   {
     const ProfileSpan span(&profiler, "optimizer");
   }
