@@ -85,7 +85,7 @@ Rank RankOf(const std::string& op) {
   if (op == Spelling(TokenKind::KeywordOr)) return kOr;
   if (op == Spelling(TokenKind::KeywordAnd)) return kAnd;
   if (op == "+" || op == "-") return kSum;
-  if (op == "*" || op == "/" || op == "%") return kProduct;
+  if (op == "*" || op == "/" || op == "//" || op == "%") return kProduct;
   return op == "^" ? kPower : kComparison;
 }
 

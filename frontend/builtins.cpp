@@ -27,8 +27,8 @@ const std::vector<Builtin>& Builtins() {
     // What is made of several ops.
     for (const Builtin& call :
          {Builtin{"dropout", 2, 2, 0, 0, false}, Builtin{"mean", 1, 1, 1, kMany, true},
-          Builtin{"sample", 1, 1, 1, 1, true}, Builtin{"rank", 1, 1, 1, kMany, true, true},
-          Builtin{"logsumexp", 1, 1, 1, kMany, true, true}})
+          Builtin{"sample", 1, 1, 1, 1, true}, Builtin{"int", 1, 1, 0, 0, false, true},
+          Builtin{"rank", 1, 1, 1, kMany, true, true}, Builtin{"logsumexp", 1, 1, 1, kMany, true, true}})
       calls.emplace(call.name, call);
     for (const ir::OpInfo& op : ir::AllOps()) {
       if (op.function.empty()) continue;

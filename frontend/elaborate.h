@@ -249,6 +249,10 @@ class Elaborator {
   /// Number, truth value or both, else reports; false for poison too.
   enum class Need { Number, Bool, Any };
   bool Check(const Frame& frame, const Value& value, Need need, Loc loc, const std::string& who);
+  /// Whether a number is a whole one; complains for `who` if it is not.
+  bool CheckWhole(const Frame& frame, const Value& value, Loc loc, const std::string& who);
+  /// `int(x)`.
+  Value ToWhole(const Expr& expr, const Value& x, Frame& frame);
   /// Notes which product of values that have `axis` may have been meant as a contraction.
   void WhyNotSummed(const Frame& frame, const Value& value, ir::Axis axis, Diagnostic& diagnostic) const;
   /// Notes what made a float of whole numbers, if `value` is one.

@@ -60,6 +60,7 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
     SetOrigin(frame, expr.loc);
     return Pointwise(frame, expr.loc, OpKind::Select, arguments);
   }
+  if (name == "int") return ToWhole(expr, arguments[0], frame);
   if (name == "dropout")
     return need(0, Need::Number) && need(1, Need::Number) ? Dropout(expr, arguments, frame) : Value{};
   if (expr.items.empty()) return Elementwise(expr, name, arguments, frame);

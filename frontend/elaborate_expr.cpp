@@ -96,18 +96,19 @@ Value Elaborator::Unary(const Expr& expr, Frame& frame) {
 Value Elaborator::Binary(const Expr& expr, Frame& frame) {
   struct Operator {
     OpKind op;
-    enum class Takes { Numbers, Bools, Same } takes;
+    enum class Takes { Numbers, Wholes, Bools, Same } takes;
     bool arithmetic;
   };
   using Takes = Operator::Takes;
   static const std::map<std::string, Operator> kOperators = {
-      {"+", {OpKind::Add, Takes::Numbers, true}},  {"-", {OpKind::Sub, Takes::Numbers, true}},
-      {"*", {OpKind::Mul, Takes::Numbers, true}},  {"/", {OpKind::Div, Takes::Numbers, true}},
-      {"%", {OpKind::Mod, Takes::Numbers, true}},  {"^", {OpKind::Pow, Takes::Numbers, true}},
-      {"<", {OpKind::Lt, Takes::Numbers, false}},  {"<=", {OpKind::Le, Takes::Numbers, false}},
-      {">", {OpKind::Gt, Takes::Numbers, false}},  {">=", {OpKind::Ge, Takes::Numbers, false}},
-      {"==", {OpKind::Eq, Takes::Same, false}},    {"!=", {OpKind::Ne, Takes::Same, false}},
-      {"and", {OpKind::And, Takes::Bools, false}}, {"or", {OpKind::Or, Takes::Bools, false}}};
+      {"+", {OpKind::Add, Takes::Numbers, true}},      {"-", {OpKind::Sub, Takes::Numbers, true}},
+      {"*", {OpKind::Mul, Takes::Numbers, true}},      {"/", {OpKind::Div, Takes::Numbers, true}},
+      {"//", {OpKind::Quotient, Takes::Wholes, true}}, {"%", {OpKind::Mod, Takes::Numbers, true}},
+      {"^", {OpKind::Pow, Takes::Numbers, true}},      {"<", {OpKind::Lt, Takes::Numbers, false}},
+      {"<=", {OpKind::Le, Takes::Numbers, false}},     {">", {OpKind::Gt, Takes::Numbers, false}},
+      {">=", {OpKind::Ge, Takes::Numbers, false}},     {"==", {OpKind::Eq, Takes::Same, false}},
+      {"!=", {OpKind::Ne, Takes::Same, false}},        {"and", {OpKind::And, Takes::Bools, false}},
+      {"or", {OpKind::Or, Takes::Bools, false}}};
   const Value a = Eval(*expr.children[0], frame);
   const Value b = Eval(*expr.children[1], frame);
   const auto found = kOperators.find(expr.op);
@@ -115,11 +116,13 @@ Value Elaborator::Binary(const Expr& expr, Frame& frame) {
   const Operator& op = found->second;
   const std::string who = "`" + expr.op + "`";
   const Loc a_loc = expr.children[0]->loc, b_loc = expr.children[1]->loc;
-  Need need = op.takes == Takes::Bools ? Need::Bool : op.takes == Takes::Numbers ? Need::Number : Need::Any;
+  Need need = op.takes == Takes::Bools ? Need::Bool : op.takes == Takes::Same ? Need::Any : Need::Number;
   const bool a_fits = Check(frame, a, need, a_loc, who);
   if (op.takes == Takes::Same && a_fits) need = DTypeOf(a) == DType::Bool ? Need::Bool : Need::Number;
   const bool b_fits = Check(frame, b, need, b_loc, who);
   if (!a_fits || !b_fits) return {};
+  if (op.takes == Takes::Wholes && (!CheckWhole(frame, a, a_loc, who) || !CheckWhole(frame, b, b_loc, who)))
+    return {};
   if (op.arithmetic && !CheckBroadcast(frame, a, b, expr, expr.op, a_loc, b_loc)) return {};
   SetOrigin(frame, expr.op_loc.file ? expr.op_loc : expr.loc);
   return Pointwise(frame, expr.loc, op.op, {a, b});

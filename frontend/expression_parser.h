@@ -154,7 +154,7 @@ class ExpressionParser : public TokenCursor {
   }
   ExprPtr Sum() { return LeftAssociative({TokenKind::Plus, TokenKind::Minus}, &ExpressionParser::Product); }
   ExprPtr Product() {
-    return LeftAssociative({TokenKind::Star, TokenKind::Slash, TokenKind::Percent},
+    return LeftAssociative({TokenKind::Star, TokenKind::Slash, TokenKind::SlashSlash, TokenKind::Percent},
                            &ExpressionParser::Contraction);
   }
   ExprPtr Contraction() {
@@ -332,7 +332,6 @@ class ExpressionParser : public TokenCursor {
     Diagnostic* message = Unexpected("an expression");
     if (message == nullptr) return nullptr;
     if (token.kind == TokenKind::Star) message->notes.push_back("power is written `^`");
-    if (token.kind == TokenKind::Slash) message->notes.push_back("`floor(a / b)` divides and rounds down");
     if (token.kind == TokenKind::Assign) message->notes.push_back("equality is written `==`");
     if (token.kind == TokenKind::KeywordNot) message->notes.push_back("put `not ...` in parentheses here");
     return nullptr;

@@ -94,11 +94,21 @@ std::optional<Number> NotConstant(const Expr& expr, const std::string& what, Dia
 std::optional<Number> EvaluateBinary(const Expr& expr, const NumberScope& scope, Diagnostics& diagnostics) {
   const auto a = EvaluateNumber(*expr.children[0], scope, diagnostics);
   const auto b = EvaluateNumber(*expr.children[1], scope, diagnostics);
-  if (expr.op.size() != 1 || std::string("+-*/%^").find(expr.op) == std::string::npos)
+  const bool quotient = expr.op == "//";
+  if (!quotient && (expr.op.size() != 1 || std::string("+-*/%^").find(expr.op) == std::string::npos))
     return NotConstant(expr, "`" + expr.op + "`", diagnostics);
   if (!a || !b) return std::nullopt;
   const bool whole = a->whole && b->whole;
   const double x = a->value, y = b->value;
+  if (quotient && (!whole || y == 0)) {
+    Diagnostic& d = diagnostics.Report(
+        DiagnosticKind::InvalidNumber, expr.loc,
+        whole ? "`//` by 0"
+              : "`//` takes whole numbers; these are " + NumberText(x) + " and " + NumberText(y));
+    if (!whole) d.notes.push_back("`floor(a / b)` divides floats and rounds down");
+    return std::nullopt;
+  }
+  if (quotient) return Number{std::floor(x / y), true};
   switch (expr.op[0]) {
     case '+':
       return Number{x + y, whole};
@@ -125,6 +135,7 @@ std::optional<Number> EvaluateCall(const Expr& expr, const NumberScope& scope, D
       {"exp", [](double x) { return std::exp(x); }},
       {"log", [](double x) { return std::log(x); }},
       {"floor", [](double x) { return std::floor(x); }},
+      {"int", [](double x) { return x; }},
       {"abs", [](double x) { return std::fabs(x); }}};
   const auto unary = kUnary.find(f);
   if (unary == kUnary.end() && f != "min" && f != "max")
@@ -141,9 +152,17 @@ std::optional<Number> EvaluateCall(const Expr& expr, const NumberScope& scope, D
     if (!x) return std::nullopt;
     arguments.push_back(*x);
   }
-  if (count == 1) return Number{unary->second(arguments[0].value), f == "abs" && arguments[0].whole};
-  const bool first = (f == "min") == (arguments[0].value < arguments[1].value);
-  return first ? arguments[0] : arguments[1];
+  const Number& x = arguments[0];
+  if (f == "int" && x.value != std::floor(x.value)) {
+    diagnostics
+        .Report(DiagnosticKind::InvalidNumber, expr.children[1]->loc,
+                NumberText(x.value) + " is no whole number")
+        .notes.push_back("`int` converts and never rounds; `int(floor(x))` rounds down");
+    return std::nullopt;
+  }
+  if (count == 1) return Number{unary->second(x.value), f == "int" || (f == "abs" && x.whole)};
+  const bool first = (f == "min") == (x.value < arguments[1].value);
+  return first ? x : arguments[1];
 }
 
 }  // namespace

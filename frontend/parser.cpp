@@ -31,7 +31,7 @@
 // not        = "not" not | compare ;
 // compare    = add [ ("<" | "<=" | ">" | ">=" | "==" | "!=") add ] ;
 // add        = mul { ("+" | "-") mul } ;
-// mul        = contract { ("*" | "/" | "%") contract } ;
+// mul        = contract { ("*" | "/" | "//" | "%") contract } ;
 // contract   = unary [ "@" ( NAME | axes ) unary ] ;
 // unary      = "-" unary | postfix [ "^" unary ] ;
 // postfix    = primary { "(" [ expr { "," expr } ] ")"

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/int_range.h"
 #include "ir/op.h"
 
 namespace heed::ir {
@@ -77,6 +78,8 @@ class IntervalRules {
         return Quotient(number(0), number(1));
       case OpKind::Mod:
         return dtype == DType::Int ? std::optional(Remainder(number(0), number(1))) : std::nullopt;
+      case OpKind::Quotient:
+        return dtype == DType::Int ? WholeQuotient(number(0), number(1)) : std::nullopt;
       case OpKind::Maximum:
         return Larger(number(0), number(1));
       case OpKind::Minimum:
@@ -87,6 +90,8 @@ class IntervalRules {
         return Larger(Larger(number(0), Negated(number(0))), zero());
       case OpKind::Floor:
         return Floor(number(0));
+      case OpKind::Whole:
+        return Whole(x[0]);
       // What rises and falls, or is not known to the last bit.
       case OpKind::Cos: case OpKind::Erf: case OpKind::Exp: case OpKind::Log: case OpKind::Pow:
       case OpKind::Sigmoid: case OpKind::Sin: case OpKind::Sqrt: case OpKind::Tanh:
@@ -142,6 +147,13 @@ class IntervalRules {
     const Value y = g_.Apply(OpKind::Div, {a.high, by.low}, DType::Float);
     return OrNan({g_.Least(x, y), g_.Most(x, y)});
   }
+  /// Of whole numbers, by one that is not 0.
+  std::optional<Bounds> WholeQuotient(const Bounds& a, const Bounds& by) {
+    if (!by.point) return std::nullopt;
+    const Value x = g_.Apply(OpKind::Quotient, {a.low, by.low}, DType::Int);
+    const Value y = g_.Apply(OpKind::Quotient, {a.high, by.low}, DType::Int);
+    return Bounds{g_.Least(x, y), g_.Most(x, y)};
+  }
   /// Of whole numbers. Within one period of the divisor the remainder rises with the number.
   Bounds Remainder(const Bounds& a, const Bounds& by) {
     const Value zero = g_.Number(0, DType::Int), one = g_.Number(1, DType::Int);
@@ -160,6 +172,14 @@ class IntervalRules {
   Bounds Floor(const Bounds& a) {
     const DType dtype = a.low.dtype;
     return {g_.Apply(OpKind::Floor, {a.low}, dtype), g_.Apply(OpKind::Floor, {a.high}, dtype)};
+  }
+  Bounds Whole(const Bounds& a) {
+    if (a.low.dtype != DType::Float) return Converted(a, DType::Int);
+    const auto bound = [&](Value x, double of_any) {
+      const Value whole = g_.Apply(OpKind::Whole, {x}, DType::Int);
+      return g_.Select(Truth(OpKind::Eq, x, x), whole, g_.Number(of_any, DType::Int));
+    };
+    return {bound(a.low, kLeastInt), bound(a.high, kMostInt)};
   }
   /// Between infinities of both signs there may be their sum, or 0 times one of them.
   Bounds OrNan(const Bounds& x) {
@@ -264,7 +284,8 @@ struct NumberAlgebra {
     return Number(dtype == DType::Bool ? x.number != 0 : x.number, dtype);
   }
   Value Apply(OpKind op, const std::vector<Value>& x, DType dtype) const {
-    if (op == OpKind::Mod && dtype == DType::Int && x[1].number == 0) return Number(0, dtype);
+    const bool divides = op == OpKind::Mod || op == OpKind::Quotient;
+    if (divides && dtype == DType::Int && x[1].number == 0) return Number(0, dtype);
     // Whole numbers among floats are rounded to floats first, as elements are.
     bool floats = dtype == DType::Float;
     for (const Value& each : x) floats = floats || each.dtype == DType::Float;

@@ -24,6 +24,7 @@ struct Domain {
 enum class Elements : uint8_t {
   Alike,     ///< numbers to numbers, whole ones to whole ones (select: truth values to truth values as well)
   Floats,    ///< numbers to floats
+  Wholes,    ///< numbers to whole ones
   Compared,  ///< numbers, or truth values, to a truth value
   Logical,   ///< truth values to a truth value
 };
@@ -48,7 +49,7 @@ using Trends = std::array<Trend, 3>;  ///< of each operand
 enum class Instruction : uint8_t {
   // clang-format off
   Abs, Add, And, Copy, Divide, Equal, Floor, Greater, GreaterEqual, Larger, Less, LessEqual, Multiply, Negate,
-  Not, NotEqual, Or, Power, Relu, Remainder, Root, Select, Smaller, Subtract,
+  Not, NotEqual, Or, Power, Quotient, Relu, Remainder, Root, Select, Smaller, Subtract,
   Call,  ///< of a kernel's function
   // clang-format on
 };

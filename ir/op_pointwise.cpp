@@ -1,8 +1,10 @@
 // Pointwise ops: they broadcast by name and act on each element. Meaning and derivative of each stand side by
 // side; the derivative is written on values: d is the cotangent, x (a, b) the arguments, y the result.
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "ir/int_range.h"
 #include "ir/op_record.h"
 
 namespace heed::ir {
@@ -41,6 +43,10 @@ Type InferPointwise(const Graph& graph, Inputs inputs, Elements elements, size_t
   const Inputs numbers = inputs.subspan(first_number);
   if (elements == Elements::Compared || elements == Elements::Logical) {
     type.dtype = DType::Bool;
+    return type;
+  }
+  if (elements == Elements::Wholes) {
+    type.dtype = DType::Int;
     return type;
   }
   type.dtype = elements == Elements::Floats ? DType::Float : graph.type(numbers[0]).dtype;
@@ -351,6 +357,18 @@ struct Op<OpKind::Pow> : PointwiseOp<Elements::Floats> {
 };
 
 template <>
+struct Op<OpKind::Quotient> : PointwiseOp<Elements::Alike> {
+  static constexpr std::string_view kDoc =
+      "the quotient, rounded down, so that a = quotient * b + mod; of a whole number by 0: 0";
+  static constexpr std::string_view kNoGradient = "steps are flat";
+  static constexpr Domain kSample{0.5, 3};
+  static constexpr Cost kCost = Cost::Remainder;
+  static constexpr Trends kTrends = {kAny, kAny};
+  static constexpr VectorCode kVector = Instruction::Quotient;
+  static double Eval(double a, double b) { return std::floor(a / b); }
+};
+
+template <>
 struct Op<OpKind::Relu> : PointwiseOp<Elements::Alike> {
   static constexpr std::string_view kDoc = "x where positive, else 0";
   static constexpr std::string_view kFunction = "relu";
@@ -454,6 +472,20 @@ struct Op<OpKind::Tanh> : PointwiseOp<Elements::Floats> {
   static constexpr bool kKeepsZero = false;
   static double Eval(double x) { return std::tanh(x); }
   static Cotangents Vjp(Expr d, Expr, Expr y) { return {d * (1.0 - y * y)}; }
+};
+
+template <>
+struct Op<OpKind::Whole> : PointwiseOp<Elements::Wholes> {
+  static constexpr std::string_view kDoc =
+      "a float that is a whole number as one; of any other what is left without its fraction, within 32 "
+      "bits";
+  static constexpr std::string_view kNoGradient = "whole numbers do not vary";
+  static constexpr Cost kCost = Cost::Arithmetic;
+  static constexpr Trends kTrends = {kRises};
+  static constexpr VectorCode kVector = Instruction::Copy;
+  static double Eval(double x) {
+    return std::isnan(x) ? 0 : std::clamp(std::trunc(x), kLeastInt, kMostInt) + 0.0;
+  }
 };
 
 template void DescribeFamily<Family::Pointwise>(std::span<OpInfo>);

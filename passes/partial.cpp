@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <set>
 
@@ -20,6 +21,9 @@ namespace {
 /// Lengths tried for what positions alone decide, and the most places looked at.
 constexpr int64_t kLengths[] = {1, 2, 3, 5, 8};
 constexpr double kMostPlaces = 1 << 19;
+constexpr double kMostFloat = std::numeric_limits<float>::max();
+/// The largest float that 32 bits hold as a whole number.
+constexpr double kMostWholeFloat = 0x1.fffffep30;
 
 /// A partial operation where it could not be proved: impossible where `fault` holds.
 struct Doubt {
@@ -101,7 +105,9 @@ class Certainty {
       const ir::Tensor& index = interpreter.Value(doubt_.wrong);
       int64_t place = 0;
       for (size_t i = 0; i < index.axes.size(); ++i) place = place * index.shape[i] + at[index.axes[i]];
-      text += (text.empty() ? "it is " : " it is ") + std::to_string(static_cast<int64_t>(index.data[place]));
+      char number[32];
+      std::snprintf(number, sizeof number, "%.10g", index.data[place]);
+      text += (text.empty() ? "it is " : " it is ") + std::string(number);
     }
     return text;
   }
@@ -157,7 +163,8 @@ class Partials {
     const Node& node = graph_[id];
     if (node.op == OpKind::Gather) return true;
     if (node.type.dtype != ir::DType::Int) return false;
-    if (node.op == OpKind::Mod) {
+    if (node.op == OpKind::Whole) return true;
+    if (node.op == OpKind::Mod || node.op == OpKind::Quotient) {
       const Range by = prover_.RangeOf(node.inputs[1]);
       return by.low <= 0 && by.high >= 0;
     }
@@ -192,10 +199,19 @@ class Partials {
       places = graph_.axes_of(index);
       for (Axis along : node.type.axes)
         if (graph_.axes().IsDynamic(along)) places = Union(places, {along});
-    } else if (node.op == OpKind::Mod) {
+    } else if (node.op == OpKind::Mod || node.op == OpKind::Quotient) {
       const NodeId by = node.inputs[1];
       if (prover_.AtMost({}, by, -1, way, places) || prover_.AtMost(by, {}, -1, way, places)) return;
       fault = graph_.Pointwise(OpKind::Eq, {by, graph_.ConstInt(0)});
+      if (node.op == OpKind::Quotient) {
+        wrong = by;
+        if (prover_.MayOverflow(id)) fault = graph_.Pointwise(OpKind::Or, {fault, NegatesLeast(node)});
+      }
+    } else if (node.op == OpKind::Whole) {
+      const NodeId x = node.inputs[0], rounded = graph_.Pointwise(OpKind::Floor, {x});
+      fault = graph_.Pointwise(OpKind::Not, {graph_.And(graph_.Pointwise(OpKind::Eq, {x, rounded}),
+                                                        Within(x, kLeastInt, kMostWholeFloat))});
+      wrong = NoInfinity(x);
     } else if (node.op == OpKind::Const) {
       fault = graph_.ConstBool(true);
     } else {
@@ -212,21 +228,35 @@ class Partials {
   /// A negative weight would take other examples' counts away, one that is no finite number all of them.
   void ExamineWeight(NodeId per) {
     graph_.origin = graph_[per].origin;
-    const auto compare = [&](OpKind op, double number) {
-      return graph_.Pointwise(op, {per, graph_.Const(number)});
-    };
     NodeId fault, wrong = per;
     if (graph_[per].type.dtype == ir::DType::Int) {
       if (prover_.AtMost({}, per, 0, {}, {})) return;
       fault = graph_.Pointwise(OpKind::Lt, {per, graph_.ConstInt(0)});
-    } else {  // a comparison with NaN does not hold
-      constexpr double kMost = std::numeric_limits<float>::max();
-      fault = graph_.Pointwise(OpKind::Not, {graph_.And(compare(OpKind::Ge, 0), compare(OpKind::Le, kMost))});
-      // Minus infinity would mean that nothing is wrong.
-      wrong = graph_.Select(compare(OpKind::Ge, -kMost), per, graph_.Mul(per, graph_.Const(0)));
+    } else {
+      fault = graph_.Pointwise(OpKind::Not, {Within(per, 0, kMostFloat)});
+      wrong = NoInfinity(per);
     }
     const Doubt doubt{per, fault, wrong, {}, true};
     if (Certainty(graph_, doubt).Judge() != Certainty::Verdict::Never) doubts_.push_back(doubt);
+  }
+
+  /// Whether a quotient is that of the least whole number by -1, which 32 bits do not hold.
+  NodeId NegatesLeast(const Node& quotient) {
+    const auto is = [&](size_t i, double number) {
+      return graph_.Pointwise(OpKind::Eq,
+                              {quotient.inputs[i], graph_.ConstInt(static_cast<int64_t>(number))});
+    };
+    return graph_.And(is(0, kLeastInt), is(1, -1));
+  }
+  /// Whether a float lies from `low` to `high`; NaN does not.
+  NodeId Within(NodeId x, double low, double high) {
+    return graph_.And(graph_.Pointwise(OpKind::Ge, {x, graph_.Const(low)}),
+                      graph_.Pointwise(OpKind::Le, {x, graph_.Const(high)}));
+  }
+  /// A float to show; minus infinity would mean that nothing is wrong.
+  NodeId NoInfinity(NodeId x) {
+    const NodeId shown = graph_.Pointwise(OpKind::Ge, {x, graph_.Const(-kMostFloat)});
+    return graph_.Select(shown, x, graph_.Mul(x, graph_.Const(0)));
   }
 
   /// Whether a whole number left 32 bits, told by its wrapped value (of the interpreter, which does not wrap:
@@ -286,6 +316,8 @@ std::string Describe(const Graph& graph, const Doubt& doubt) {
     return "a read along `" + node.attributes.axis.root().text() + "` at %s, but " +
            SizeText(graph, node.attributes.axis);
   if (node.op == OpKind::Mod) return "a remainder by 0";
+  if (node.op == OpKind::Quotient) return "a quotient by %s, which is no whole number of 32 bits";
+  if (node.op == OpKind::Whole) return "an int of %s, which is no whole number of 32 bits";
   return "a whole number beyond 32 bits (" + std::string(ir::Info(node.op).name) + ")";
 }
 
@@ -343,7 +375,8 @@ std::vector<Complaint> CertainFaults(const Graph& given) {
               ? "this read along `" + node.attributes.axis.root().text() +
                     "` passes an end: " + (example.empty() ? "" : example + ", but ") +
                     SizeText(graph, node.attributes.axis)
-              : "this makes " + Describe(graph, doubt) + (example.empty() ? "" : ", " + example);
+              : "this makes " + Filled(Describe(graph, doubt), node.op == OpKind::Whole ? "a float" : "0") +
+                    (example.empty() ? "" : ", " + example);
       complaint.notes = {node.op == OpKind::Gather
                              ? "an element that is not needed may be anywhere: guard it by `where` or by the "
                                "predicate of the sum that uses it"
@@ -368,8 +401,12 @@ Graph Checks(const Graph& given, Context& context) {
     const std::string output = std::string(kCheckPrefix) + std::to_string(graph.checks.size());
     graph.SetOutput(output, worst);
     graph.checks.push_back({output, where, what});
-    context.Remark({"", where}, "checked when it runs: " + (doubt.weight ? "that `per` is 0 or more"
-                                                                         : Filled(what, "a computed place")));
+    const OpKind op = graph[doubt.id].op;
+    context.Remark({"", where},
+                   "checked when it runs: " + (doubt.weight             ? "that `per` is 0 or more"
+                                               : op == OpKind::Whole    ? "that `int` is given a whole number"
+                                               : op == OpKind::Quotient ? "that the divisor of `//` is not 0"
+                                                                        : Filled(what, "a computed place")));
   }
   graph.origin = {};
   return graph;

@@ -158,6 +158,11 @@ Range Prover::Pointwise(const Node& node) {
     const Range range = dtype == ir::DType::Bool ? Range{0, 1} : RangeOf(input);
     x.push_back({{range.low, dtype}, {range.high, dtype}, range.low == range.high});
   }
+  // By more than one number: nothing is larger than what is divided, and nothing smaller than its negative.
+  if (node.op == OpKind::Quotient && !x[1].point) {
+    const double largest = std::max(std::abs(x[0].low.number), std::abs(x[0].high.number));
+    return {-largest, x[1].low.number >= 0 ? std::max(0.0, x[0].high.number) : largest};
+  }
   const auto bounds = ir::IntervalRules<Algebra>(numbers).Of(node.op, node.type.dtype, x);
   return bounds ? Range{bounds->low.number, bounds->high.number} : Range{kLeastInt, kMostInt};
 }
@@ -318,6 +323,18 @@ void Prover::Known(const LinearForm& form, Facts& facts, std::set<NodeId>& seen)
           below(self, divisor, 1);
           below({}, self, 0);
         }
+        break;
+      }
+      case OpKind::Quotient: {
+        // By a constant: divisor * quotient <= dividend < divisor * quotient + divisor.
+        const Range by = RangeOf(node.inputs[1]);
+        if (by.low != by.high || by.low <= 0) break;
+        const auto divisor = static_cast<int64_t>(by.low);
+        const auto whole = Sum(self, divisor, {}, 0);
+        const auto dividend = part(0);
+        if (!whole || !dividend) break;
+        below(*whole, dividend, 0);
+        below(*dividend, Sum(*whole, 1, LinearForm{{}, divisor}, 1), 1);
         break;
       }
       case OpKind::Minimum:

@@ -121,6 +121,16 @@ Value* VectorBuilder::IntMod(Value* a, Value* b) {
   return b_.CreateSelect(b_.CreateAnd(b_.CreateICmpNE(rest, zero), other_sign), b_.CreateAdd(rest, b), rest);
 }
 
+Value* VectorBuilder::IntQuotient(Value* a, Value* b) {
+  llvm::Type* type = a->getType();
+  Value* zero = llvm::ConstantInt::get(type, 0);
+  Value* one = llvm::ConstantInt::get(type, 1);
+  // By 0: 0. By -1 the machine's division could trap.
+  Value* trivial = b_.CreateICmpULE(b_.CreateAdd(b, one), one);
+  Value* quotient = b_.CreateExactSDiv(b_.CreateSub(a, IntMod(a, b)), b_.CreateSelect(trivial, one, b));
+  return b_.CreateSelect(trivial, b_.CreateSelect(b_.CreateICmpEQ(b, zero), zero, b_.CreateNeg(a)), quotient);
+}
+
 Value* VectorBuilder::FloatMod(Value* a, Value* b) {
   Value* zero = llvm::ConstantFP::get(a->getType(), 0);
   Value* rest = b_.CreateFRem(a, b);
@@ -233,6 +243,9 @@ Value* VectorBuilder::Compute(Instruction instruction, const std::vector<Datum>&
       return b_.CreateOr(x, y);
     case Instruction::Power:
       return FloatPow(arguments[0], arguments[1]);
+    case Instruction::Quotient:
+      return is_float ? b_.CreateUnaryIntrinsic(llvm::Intrinsic::floor, b_.CreateFDiv(x, y))
+                      : IntQuotient(x, y);
     case Instruction::Relu:
       return b_.CreateSelect(less(x, zero()), zero(), x);
     case Instruction::Remainder:

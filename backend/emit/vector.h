@@ -84,6 +84,7 @@ class VectorBuilder {
   /// Calls the kernels' function heed_v_NAME.
   llvm::Value* Math(std::string_view name, const std::vector<Datum>& arguments);
   llvm::Value* IntMod(llvm::Value* a, llvm::Value* b);
+  llvm::Value* IntQuotient(llvm::Value* a, llvm::Value* b);
   llvm::Value* FloatMod(llvm::Value* a, llvm::Value* b);
   llvm::Value* FloatPow(Datum a, Datum b);
   Datum FromMemory(llvm::Value* value, ir::DType dtype);

@@ -80,6 +80,8 @@ Infix InfixOf(OpKind op) {
       return {" * ", 6};
     case OpKind::Div:
       return {" / ", 6};
+    case OpKind::Quotient:
+      return {" // ", 6};
     case OpKind::Mod:
       return {" % ", 6};
     case OpKind::Pow:

@@ -60,7 +60,8 @@ TEST_P(CodegenTest, EveryPointwiseOp) {
         const DType from = logic ? DType::Bool : whole ? DType::Int : DType::Float;
         const bool compares = info.elements == ir::Elements::Compared;
         const bool to_float = info.elements == ir::Elements::Floats;
-        const DType to = logic || compares ? DType::Bool : whole && !to_float ? DType::Int : DType::Float;
+        const bool to_whole = info.elements == ir::Elements::Wholes || (whole && !to_float);
+        const DType to = logic || compares ? DType::Bool : to_whole ? DType::Int : DType::Float;
         std::vector<int> args;
         for (int i = 0; i < info.inputs; ++i) {
           const DType dtype = op == OpKind::Select && i == 0 ? DType::Bool : from;

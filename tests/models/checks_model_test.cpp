@@ -75,6 +75,21 @@ TEST_F(Checks, WholeNumbers) {
             std::string::npos);
   EXPECT_EQ(Result("remainder", {{"i", Row({-2147483648.0})}, {"j", Row({-1})}}, {"i", "j"}),
             (std::vector<double>{0}));
+  EXPECT_EQ(Result("quotient", {{"i", Row({7, -7, -2147483648.0})}, {"j", Row({4, 4, 1})}}, {"i", "j"}),
+            (std::vector<double>{1, -2, -2147483648.0}));
+  for (const auto& [i, j] : std::vector<std::pair<double, double>>{{7, 0}, {-2147483648.0, -1}})
+    EXPECT_NE(
+        Message("quotient", {{"i", Row({1, i})}, {"j", Row({1, j})}}, {"i", "j"})
+            .find("a quotient by " + std::to_string(static_cast<int>(j)) + ", which is no whole number"),
+        std::string::npos);
+}
+
+TEST_F(Checks, IntsOfFloats) {
+  EXPECT_EQ(Result("whole", {{"z", Row({7, -0.0, -2147483648.0, 2147483520})}}, {}),
+            (std::vector<double>{7, 0, -2147483648.0, 2147483520}));
+  for (const auto& [v, shown] : std::vector<std::pair<double, const char*>>{
+           {2.5, "an int of 2.5,"}, {2147483648.0, "an int of "}, {NAN, "an int of no number"}, {INFINITY, "inf"}})
+    EXPECT_NE(Message("whole", {{"z", Row({1, v})}}, {}).find(shown), std::string::npos) << v;
 }
 
 TEST_F(Checks, ATableShorterThanATextIsFineUntilItsEnd) {

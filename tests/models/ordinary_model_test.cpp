@@ -23,6 +23,8 @@ entry chosen(x, m: bool) = where(m and x > 0, x, -x)
 entry less(x, y) = x < y
 entry whole(n: int, m: int) = n * m - n % 5
 entry quotient(n: int, m: int) = n / (m + 1)
+entry rounded_down(n: int, m: int) = where(m != 0, n // m, n // -3) + n // 4
+entry as_int(x, m: bool) = int(floor(x * 10)) + int(m)
 entry number(x) = 3
 entry truth(x[a]) = true
 entry ignored(x[seq], m: bool) = m
@@ -74,6 +76,8 @@ entry joined_to_itself(x[a], y[c]) = join[a, c, c, c, c, a -> ab](x, y, y * 2, y
 entry stacked_ids(i: a[b], j: a[b]) = stack[pair](i, j)
 entry stacked_truths(i: bool[b], j: bool[b]) = stack[pair](i, j)
 entry positions(x[a, b]) = a * 2 + b
+entry halves(x[b, a]) -> [b, a] = x[b(b // 2)] + x[b(4 - 2 * (b // 2))]
+entry plain(i: a[b], x[b]) = x[b(int(i) + int(x > 0.5))]
 entry difference(x[pair, a]) = x[pair(0)] - x[pair(1)]
 entry either(i: a[b], j: a[b], m: bool[b]) = where(m, i, j)
 entry ints(n: int[a, b]) = sum[b](n)

@@ -45,6 +45,10 @@ TEST(Partial, ReadsThatAreProvedTakeNoCheck) {
         "entry f(i: int[seq], j: int[seq]) = where(j > 0, i % j, 0)",
         "entry f(i: int[seq]) = where(i < 1000 and i > 0 - 1000, i * i, 0)",
         "entry f(x[v], y[n]) = where(n < 4, x[v(n)], 0) * y",
+        "entry f(x[v]) = x[v(v // 2)]",
+        "entry f(x[seq]) = x[seq(seq // 2)] + x[seq(seq // 3 * 3)]",
+        "entry f(x[v]) = sum[n](x[v(n // 2)])",
+        "entry f(i: int[seq], j: int[seq]) = where(j > 0, i // j, 0)",
         "entry f(x[seq]) = minimize sum[seq](x)",
         "entry f(x[seq]) = minimize sum[seq](x) per |seq|",
         "entry f(x[seq]) = minimize sum[seq](x) per 0.5",
@@ -75,6 +79,10 @@ TEST(Partial, WhatIsImpossibleInEveryExampleIsRefused) {
             "InvalidNumber", "a whole number beyond 32 bits"},
            {"entry f(i: int[seq]) = i % 0", "InvalidNumber", "a remainder by 0"},
            {"entry f(x[seq]) = x * (seq % (seq - seq))", "InvalidNumber", "a remainder by 0"},
+           {"entry f(i: int[seq]) = i // 0", "InvalidNumber", "a quotient by 0"},
+           {"entry f(x[v]) = x * (v // (v - v))", "InvalidNumber", "at v = 0 it is 0"},
+           {"entry f(x[v]) = x[v(v // 2 + 3)]", "PastTheEnd", "at v = 2 it is 4"},
+           {"entry f(x[v]) = x * int(v / 2)", "InvalidNumber", "at v = 1 it is 0.5"},
            {"entry f(x[seq]) = minimize sum[seq](x) per 2 - 3", "InvalidNumber", "`per` is below 0"},
            {"entry f(x[seq]) = minimize sum[seq](x) per |seq| - 100", "InvalidNumber", "in every example"}}) {
     const auto program = Program(refused.text);

@@ -243,6 +243,8 @@ class RandomGraphMaker {
       case OpKind::Floor:
         if (!options_.smooth) AddFloat(P(op, {x.id}), x.bound + 1);
         return;
+      case OpKind::Whole:  // of a float that is one
+        return AddInt(P(op, {P(OpKind::Cast, {AnyInt()})}));
       case OpKind::Log:
         return AddFloat(P(op, {positive}), 2.5);
       case OpKind::Sqrt:
@@ -303,7 +305,11 @@ class RandomGraphMaker {
 
   void Whole() {
     const NodeId x = AnyInt(), y = AnyInt();
-    switch (Below(8)) {
+    switch (Below(10)) {
+      case 8:
+        return AddInt(P(OpKind::Quotient, {x, graph_->ConstInt(Below(2) ? 4 : -3)}));
+      case 9:
+        return AddInt(P(OpKind::Quotient, {x, graph_->Add(P(OpKind::Abs, {y}), graph_->ConstInt(1))}));
       case 0:
         return AddInt(graph_->Add(x, y));
       case 1:

@@ -57,8 +57,8 @@ SourceWriter::Maybe SourceWriter::SomeWhole(Scope& scope, int depth) {
       Expression a = Whole(scope, depth - 1), b = Whole(scope, depth - 1);
       const bool minus = Chance(50);
       if (!a.element.empty() && !b.element.empty() && a.element != b.element) {
-        b.text = "1 * " + b.As(kContract);
-        b.level = kMul;
+        b.text = "int(" + b.text + ")";
+        b.level = kPrimary;
         b.element.clear();
       }
       Expression result = Infix(minus ? "-" : "+", kAdd, a, b, Kind::Whole);
@@ -75,10 +75,11 @@ SourceWriter::Maybe SourceWriter::SomeWhole(Scope& scope, int depth) {
     }
     case 8: {
       Expression result = Whole(scope, depth - 1);
-      result.text = result.As(kMul) + " % " + One({"2", "3", "5"});
+      const bool quotient = Chance(40);
+      result.text = result.As(kMul) + (quotient ? " // " : " % ") + One({"2", "3", "5"});
       result.level = kMul;
       result.element.clear();
-      result.bound = 5;
+      if (!quotient) result.bound = 5;
       return result;
     }
     case 9: {

@@ -12,7 +12,7 @@ syntax keyword heedBoolean true false
 syntax match heedNumber "\<\d\+\(\.\d*\)\?\([eE][-+]\?\d\+\)\?"
 syntax match heedTwin "\<\h\w*'\+"
 syntax match heedCall "\<\h\w*\ze\(\[[^][]*\]\)\?("
-syntax match heedOperator "->\|==\|!=\|<=\|>=\|[-+*/%^@~|<>=]"
+syntax match heedOperator "->\|==\|!=\|<=\|>=\|//\|[-+*/%^@~|<>=]"
 syntax region heedString start=+"+ end=+"+ oneline
 syntax match heedComment "#.*$" contains=heedTodo
 syntax keyword heedTodo TODO FIXME contained
