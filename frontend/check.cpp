@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "frontend/check_body.h"
+#include "ir/batch_axis.h"
 
 namespace heed::frontend {
 namespace {
@@ -69,6 +70,10 @@ bool BodyChecker::IsAxis(const std::string& name) const {
   return IsFormal(name) || (!prelude_ && declarations_.IsAxis(name));
 }
 
+bool BodyChecker::IsBatch(const std::string& name) const {
+  return !prelude_ && BaseName(name) == ir::BatchAxis().text();
+}
+
 bool BodyChecker::IsFunction(const std::string& name) const {
   return FindBuiltin(name) != nullptr || declarations_.Find(name, prelude_) != nullptr;
 }
@@ -94,7 +99,7 @@ void BodyChecker::MayDeclare(const std::string& declaration, Diagnostic& diagnos
 }
 
 void BodyChecker::Axis(const Name& name) {
-  if (name.text.empty() || IsAxis(name.text)) return;
+  if (name.text.empty() || IsAxis(name.text) || IsBatch(name.text)) return;
   if (!prelude_ && declarations_.IsConst(name.text)) {
     diagnostics_
         .Report(DiagnosticKind::UnknownAxis, name.loc, "`" + name.text + "` is a constant, not an axis")
@@ -125,6 +130,12 @@ void BodyChecker::Axes(const AxisItems& items, bool distinct) {
 
 void BodyChecker::Type(const TypeExpr& type) {
   Axes(type.axes, true);
+  for (const AxisItem& item : type.axes)
+    for (const Name& name : item.names)
+      if (IsBatch(name.text) && !IsAxis(name.text))
+        diagnostics_
+            .Report(DiagnosticKind::ReservedName, name.loc, "nothing is declared over `" + name.text + "`")
+            .notes.push_back("functions take such axes from their arguments, or as axis arguments");
   if (!type.element || type.element->text.empty()) return;
   const std::string& name = type.element->text;
   if (kElementTypes.count(name) || IsAxis(name)) return;
@@ -343,7 +354,7 @@ void BodyChecker::Value(const Expr& expr) {
                           "`" + name + "` is a part, not a value: call it, `" + name + "(...)`");
     return;
   }
-  if (IsAxis(name) || (!prelude_ && declarations_.IsConst(name))) return;
+  if (IsAxis(name) || IsBatch(name) || (!prelude_ && declarations_.IsConst(name))) return;
   const char* kind = nullptr;
   if (const Function* function = declarations_.Find(name, prelude_))
     kind = function->decl->is_module ? "module" : "function";

@@ -40,6 +40,8 @@ class BodyChecker {
  private:
   bool IsFormal(const std::string& name) const { return formals_.count(BaseName(name)) != 0; }
   bool IsAxis(const std::string& name) const;
+  /// The hidden axis of examples, or a twin of it.
+  bool IsBatch(const std::string& name) const;
   bool IsFunction(const std::string& name) const;
   std::vector<std::string> AxisNames() const;
   std::vector<std::string> ValueNames() const;

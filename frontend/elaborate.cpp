@@ -55,6 +55,7 @@ Elaborator::Elaborator(const Declarations& declarations, Diagnostics& diagnostic
 std::shared_ptr<ir::Graph> Elaborator::Build(const EntryDecl& decl, bool train, Entry& entry) {
   graph_ = std::make_shared<ir::Graph>(axes_);
   train_ = train;
+  kind_ = decl.kind;
   aborted_ = false;
   steps_ = 0;
   depth_ = 0;

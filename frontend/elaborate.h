@@ -251,6 +251,13 @@ class Elaborator {
   bool Check(const Frame& frame, const Value& value, Need need, Loc loc, const std::string& who);
   /// Whether a number is a whole one; complains for `who` if it is not.
   bool CheckWhole(const Frame& frame, const Value& value, Loc loc, const std::string& who);
+  /// Whether other examples can be seen here, if these axes are about them; complains if they cannot.
+  bool SeesBatch(const Frame& frame, const ir::AxisList& axes, Loc loc);
+  /// `x[batch -> batch']`, the values of all examples.
+  Value AllExamples(const Value& x, const ir::AxisList& from, const ir::AxisList& to, const Expr& expr,
+                    Frame& frame);
+  /// Complains if a value is reduced along the hidden axis itself; `what` says how one would write it.
+  bool IsOwnExample(const Frame& frame, ir::Axis axis, Loc loc, const std::string& what);
   /// `int(x)`.
   Value ToWhole(const Expr& expr, const Value& x, Frame& frame);
   /// Notes which product of values that have `axis` may have been meant as a contraction.
@@ -277,6 +284,7 @@ class Elaborator {
   // Of the graph being built.
   std::shared_ptr<ir::Graph> graph_;
   bool train_ = false;
+  EntryKind kind_ = EntryKind::Value;  ///< of the entry that is built
   bool aborted_ = false;
   int64_t steps_ = 0;
   int depth_ = 0;

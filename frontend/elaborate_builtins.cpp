@@ -5,6 +5,7 @@
 
 #include "frontend/builtins.h"
 #include "frontend/elaborate.h"
+#include "ir/batch_axis.h"
 #include "ir/op.h"
 #include "runtime/abi_names.h"
 
@@ -102,6 +103,7 @@ bool Elaborator::Reducible(const Expr& expr, const std::string& name, const Axis
   }
   for (Axis axis : axes) {
     if (ir::Contains(x.order, axis)) continue;
+    if (IsOwnExample(frame, axis, expr.items[0].loc, name + "[batch'](x[batch -> batch'])")) return false;
     Loc loc = expr.items[0].loc;
     for (const AxisItem& item : expr.items)
       for (const Name& written : item.names)
@@ -274,7 +276,8 @@ Value Elaborator::UnpackAxis(const Expr& expr, Axis axis, const Value& x, Frame&
 Value Elaborator::Onehot(const Expr& expr, Axis axis, const Value& index, Frame& frame) {
   const Loc loc = expr.children[1]->loc;
   const std::string name = Show(frame, axis);
-  if (TooLarge(frame, index)) return {};
+  if (IsOwnExample(frame, axis, expr.items[0].loc, "onehot[batch'](...)") || TooLarge(frame, index))
+    return {};
   if (DTypeOf(index) != DType::Int || ElementOf(index) != axis.root()) {
     Diagnostic& d = Report(frame, DiagnosticKind::IndexType, loc,
                            "`onehot[" + name + "]` needs an element of `" + axis.root().text() +

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "frontend/elaborate.h"
+#include "ir/batch_axis.h"
 #include "ir/op.h"
 
 namespace heed::frontend {
@@ -54,6 +55,7 @@ Value Elaborator::NameValue(const Expr& expr, Frame& frame) {
     return variable->second;
   }
   const AxisList axes = Resolve(frame, expr.name);
+  if (!SeesBatch(frame, axes, expr.loc)) return {};
   SetOrigin(frame, expr.loc);
   if (axes.size() == 1) return Tensor(graph_->Positions(axes[0]), axes);
   if (axes.size() > 1) {
@@ -71,7 +73,7 @@ Value Elaborator::NameValue(const Expr& expr, Frame& frame) {
 
 Value Elaborator::Size(const Expr& expr, Frame& frame) {
   const AxisList axes = Resolve(frame, expr.name);
-  if (axes.empty()) return {};
+  if (axes.empty() || !SeesBatch(frame, axes, expr.loc)) return {};
   SetOrigin(frame, expr.loc);
   Value product;
   for (Axis axis : axes) {
@@ -141,6 +143,7 @@ Value Elaborator::Contract(const Expr& expr, Frame& frame) {
   for (Axis axis : *axes) {
     const bool in_a = ir::Contains(a.order, axis), in_b = ir::Contains(b.order, axis);
     if (in_a && in_b) continue;
+    if (IsOwnExample(frame, axis, expr.loc, "x @batch' y[batch -> batch']")) return {};
     Loc loc = expr.op_loc.file ? expr.op_loc : expr.loc;
     for (const AxisItem& item : expr.items)
       for (const Name& name : item.names)
@@ -172,6 +175,8 @@ Value Elaborator::Rename(const Expr& expr, Frame& frame) {
   if (!from || !to || !Check(frame, x, Need::Any, expr.children[0]->loc, "a rename")) return {};
   const Loc loc = expr.op_loc.file ? expr.op_loc : expr.loc;
   if (!Distinct(frame, *from, expr.items, loc) || !Distinct(frame, *to, expr.targets, loc)) return {};
+  if (ir::Contains(*from, ir::BatchAxis()) || ir::Contains(*to, ir::BatchAxis()))
+    return AllExamples(x, *from, *to, expr, frame);
   for (Axis axis : *from) {
     if (ir::Contains(x.order, axis)) continue;
     Diagnostic& d =

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "frontend/elaborate.h"
+#include "ir/batch_axis.h"
 #include "ir/int_range.h"
 #include "ir/op.h"
 
@@ -68,6 +69,10 @@ AxisList Elaborator::Resolve(const Frame& frame, const std::string& name) const 
       result.push_back(axis);
     }
   } else if (!frame.prelude() && declarations_.IsAxis(name)) {
+    result.push_back(Axis(name));
+  } else if (!frame.prelude() && base == ir::BatchAxis().text()) {
+    if (!axes_->Has(ir::BatchAxis()))
+      axes_->Set(ir::BatchAxis(), {ir::Extent::Kind::Dynamic, ir::kMostExamples, {}});
     result.push_back(Axis(name));
   }
   return result;
@@ -187,7 +192,9 @@ Value Elaborator::Tensor(NodeId node, const AxisList& order) const {
   Value value;
   value.kind = Value::Kind::Tensor;
   value.node = node;
-  value.order = ir::SameSet(order, graph_->axes_of(node)) ? order : graph_->axes_of(node);
+  // That of its own example is not shown.
+  const AxisList axes = ir::Minus(graph_->axes_of(node), {ir::BatchAxis()});
+  value.order = ir::SameSet(order, axes) ? order : axes;
   return value;
 }
 

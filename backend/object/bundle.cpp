@@ -5,6 +5,7 @@
 #include <map>
 
 #include "backend/plan/work.h"
+#include "ir/batch_axis.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/GlobalVariable.h"
 #include "llvm/IR/IRBuilder.h"
@@ -328,10 +329,15 @@ Fields BundleEmitter::Kept(const Plan& prefill, const Plan& step) {
   return elements;
 }
 
+/// Not of those that the compiler adds.
+bool IsProgramAxis(ir::Axis axis, const ir::Extent& extent) {
+  return extent.kind != ir::Extent::Kind::Lifted && axis != ir::BatchAxis();
+}
+
 Constant* BundleEmitter::Axes() {
   Fields elements;
   for (const auto& [axis, extent] : program_.axes->all()) {
-    if (extent.kind == ir::Extent::Kind::Lifted) continue;
+    if (!IsProgramAxis(axis, extent)) continue;
     elements.push_back(
         Struct({Text(axis.text()), Number(extent.kind == ir::Extent::Kind::Dynamic), Number(extent.size),
                 Number(static_cast<int64_t>(extent.enumerators.size())), Texts(extent.enumerators)}));
@@ -415,9 +421,8 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
   for (const auto& [name, value] : program_.consts) consts.push_back(Struct({Text(name), Real(value)}));
   Fields stacks;
   for (const auto& [prefix, axis] : program_.stacks) stacks.push_back(Struct({Text(prefix), Text(axis)}));
-  const int64_t axes =
-      std::count_if(program_.axes->all().begin(), program_.axes->all().end(),
-                    [](const auto& each) { return each.second.kind != ir::Extent::Kind::Lifted; });
+  const int64_t axes = std::count_if(program_.axes->all().begin(), program_.axes->all().end(),
+                                     [](const auto& each) { return IsProgramAxis(each.first, each.second); });
   Constant* table = Struct({Number(kHeedAbiVersion),
                             Text(HEED_VERSION),
                             Text(program_.source_name),

@@ -42,13 +42,14 @@ TEST(Elaborate, AllProgramsGiveSoundGraphs) {
   }
 }
 
-TEST(Elaborate, EveryExampleTrainsScoresAndGenerates) {
+TEST(Elaborate, EveryExampleTrainsAndAnswers) {
   for (const std::string& path : Programs()) {
     if (path.find("/examples/") == path.npos) continue;
     auto compiled = CompileText(Read(path), {}, path);
     std::set<EntryKind> kinds;
     for (const Entry& entry : compiled->program->entries) kinds.insert(entry.kind);
-    EXPECT_EQ(kinds.size(), 3u) << path;
+    EXPECT_TRUE(kinds.count(EntryKind::Minimize)) << path;
+    EXPECT_TRUE(kinds.count(EntryKind::Generate) || kinds.count(EntryKind::Value)) << path;
   }
 }
 
