@@ -90,15 +90,16 @@ class ScoreCommand final : public Command {
       PrintNote("the program has no value entry `score`: this is the loss of entry `" +
                 std::string(entry_->name) + "`, with its label smoothing if it has any");
     }
+    const TextExamples examples(std::move(*data), *texts);
     const auto evaluate = [&] {
-      return Exact() ? EvaluateScore(*entry_, *texts, *data, batch_, engine, *parameters, {})
-                     : Evaluate(*entry_, *texts, *data, batch_, engine, *parameters, {});
+      return Exact() ? EvaluateScore(*entry_, examples, batch_, engine, *parameters, {})
+                     : Evaluate(*entry_, examples, batch_, engine, *parameters, {});
     };
     const auto result = evaluate();
     if (!result) return result.error();
     weights_type_ = NameOf(parameters->type());
     if (show_tokens_) {
-      if (Status ok = ShowTokens(*texts, **tokenizer, *data, **result, engine, *parameters); !ok)
+      if (Status ok = ShowTokens(*texts, **tokenizer, examples.data(), **result, engine, *parameters); !ok)
         return ok.error();
     }
     std::optional<Evaluation> compared;
@@ -110,7 +111,7 @@ class ScoreCommand final : public Command {
       if (!other) return other.error();
       compared = **other;
     }
-    Print(**result, compared, *data);
+    Print(**result, compared, examples.data());
     return kExitDone;
   }
 

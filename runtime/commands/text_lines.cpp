@@ -120,14 +120,34 @@ int32_t BeginOf(const HeedProgram& program, const TextArgument& target) {
   return -1;
 }
 
+namespace {
+bool IsGenerated(const HeedProgram& program, const std::string& axis) {
+  return std::ranges::any_of(EntriesOfKind(program, kHeedEntryGenerate),
+                             [&](const HeedEntry* entry) { return entry->axis == axis; });
+}
+}  // namespace
+
 TextEnds EndsOf(const HeedProgram& program, const TextArgument& text) {
   for (const HeedEntry* entry : EntriesOfKind(program, kHeedEntryMinimize)) {
     const Result<std::vector<TextArgument>> texts = TextArguments(program, *entry);
-    if (!texts || texts->size() != 2) continue;
-    if ((*texts)[0].axis == text.axis) return {false, true};
-    if ((*texts)[1].axis == text.axis) return {true, true, BeginOf(program, text)};
+    if (texts && texts->size() == 2) {
+      if ((*texts)[0].axis == text.axis) return {false, true};
+      if ((*texts)[1].axis == text.axis) return {true, true, BeginOf(program, text)};
+    }
+    const bool beside = !texts && std::any_of(entry->arguments, entry->arguments + entry->argument_count,
+                                              [&](const HeedArgument& argument) {
+                                                const auto other = AsText(program, argument);
+                                                return other && other->axis == text.axis;
+                                              });
+    if (beside && IsGenerated(program, text.axis)) return {true, true, BeginOf(program, text)};
   }
   return {};
+}
+
+TextEnds RecordEnds(const HeedProgram& program, const HeedEntry& entry, const TextArgument& text) {
+  if (entry.kind == kHeedEntryMinimize && entry.argument_count == 1 && IsGenerated(program, text.axis))
+    return {true, true, BeginOf(program, text)};
+  return EndsOf(program, text);
 }
 
 std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, TextEnds ends) {

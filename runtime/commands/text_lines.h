@@ -52,8 +52,12 @@ struct TextEnds {
 /// constant; else -1.
 int32_t BeginOf(const HeedProgram& program, const TextArgument& target);
 /// As `train` gives texts along that axis to the program: the first of two gets the end token, the second
-/// both, a single one (cut from a stream) none. None if nothing is trained on such texts.
+/// both, a single one (cut from a stream) none. A text beside arguments of other kinds gets both along the
+/// axis that a `generate` entry makes. None if nothing is trained on such texts.
 TextEnds EndsOf(const HeedProgram& program, const TextArgument& text);
+/// The same of a text in a record: along the axis that a `generate` entry makes both, so that what is learned
+/// begins and ends; elsewhere as EndsOf says.
+TextEnds RecordEnds(const HeedProgram& program, const HeedEntry& entry, const TextArgument& text);
 /// Ids of a line; ends that the tokenizer does not have are left out.
 std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, TextEnds ends);
 

@@ -1,4 +1,5 @@
-// `train`: options, tokenizer, data and starting point of a run; the run itself is train.cpp's.
+// `train`: options and starting point of a run; its data is training_data.cpp's, the run itself train.cpp's
+// of the room train.
 #include "runtime/train/train.h"
 
 #include <CLI/CLI.hpp>
@@ -13,8 +14,7 @@
 #include "runtime/commands/file_roles.h"
 #include "runtime/commands/optimizer_options.h"
 #include "runtime/commands/option_checks.h"
-#include "runtime/commands/text_lines.h"
-#include "runtime/data/tokenizer_files.h"
+#include "runtime/commands/training_data.h"
 #include "runtime/engine/program.h"
 #include "runtime/text/bleu.h"
 #include "runtime/weights/checkpoint.h"
@@ -39,31 +39,11 @@ class TrainCommand final : public Command {
     out_ += ".safetensors";
   }
   std::string Name() const override { return "train"; }
-  std::string Summary() const override { return "train on text; writes a checkpoint"; }
+  std::string Summary() const override { return "train on texts or other data; writes a checkpoint"; }
 
   void Declare(CLI::App& app) override {
     app.add_option("--entry", entry_name_, "which `minimize` entry, if there are several");
-    const auto data = [&](const char* name, std::string& value, const char* help, bool listed) {
-      // Given all the same, CheckOptions says what to give.
-      app.add_option(name, value, help)->type_name("FILE")->group(listed ? "Data" : "");
-    };
-    const auto minimized = EntriesOfKind(line_.program(), kHeedEntryMinimize);
-    const TextCounts counts = CountTexts(line_.program(), minimized);
-    data("--source", source_, "source text, one line an example", counts.pair);
-    data("--target", target_, "its translations, line by line", counts.pair);
-    data("--text", text_, "one text, cut into windows", counts.single);
-    data("--valid-source", valid_source_, "held-out source", counts.pair);
-    data("--valid-target", valid_target_, "held-out target", counts.pair);
-    data("--valid-text", valid_text_, "held-out text", counts.single);
-    app.add_option("--tokenizer", tokenizer_name_,
-                   "bpe (the default), chars, bytes, or a file: tokenizer.json, vocab.json, .model")
-        ->type_name("NAME|FILE")
-        ->group("Data");
-    app.add_flag("--skip-invalid", skip_invalid_, "leave out lines that are not valid UTF-8")->group("Data");
-    batch_option_ = app.add_option("--batch", batch_, "rows x longest (source + target) tokens of a batch")
-                        ->capture_default_str()
-                        ->check(WholeNumber(1))
-                        ->group("Data");
+    data_.Declare(app, program_);
     app.add_option("--steps", steps_,
                    "in all, with those before --resume (10000 without --steps and --minutes)")
         ->check(WholeNumber(1))
@@ -82,13 +62,15 @@ class TrainCommand final : public Command {
       app.add_option("--weights,--init", init_, "start from these weights: a file, an index, or a folder")
           ->type_name("W")
           ->group("Files");
-      return;
+    } else {
+      DeclareFiles(app);
     }
-    DeclareFiles(app);
+    data_.DeclareArguments(app, program_);
   }
 
   Result<int> Run() override {
     if (Status ok = ChooseEntry(); !ok) return ok.error();
+    if (Status ok = data_.Choose(program_, *entry_); !ok) return ok.error();
     if (Status ok = CheckOptions(); !ok) return ok.error();
     Progress progress(quiet_);
     if (Status ok = ReadCheckpoint(); !ok) return ok.error();
@@ -96,7 +78,9 @@ class TrainCommand final : public Command {
     if (!optimizer) return optimizer.error();
     if (Status ok = CheckFiles(); !ok) return ok.error();
     if (Status ok = out_.empty() ? Status(Done{}) : CheckCanWrite(out_); !ok) return ok.error();
-    if (Status ok = ReadData(progress); !ok) return ok.error();
+    TrainingData::Start start{!resume_.empty() ? resume_ : init_, !resume_.empty()};
+    if (resumed_) start.batch = resumed_->batch;
+    if (Status ok = data_.Read(start, quiet_, progress); !ok) return ok.error();
 
     ThreadPool pool(line_.threads());
     Engine engine(program_, pool, line_.profiler());
@@ -165,37 +149,12 @@ class TrainCommand final : public Command {
     } else {
       entry_ = entries.front();
     }
-    Result<std::vector<TextArgument>> texts = TextArguments(program_, *entry_);
-    if (!texts) return texts.error();
-    if (texts->size() > 2) {
-      return Error{"entry `" + std::string(entry_->name) + "` takes " + std::to_string(texts->size()) +
-                   " texts; train handles one (--text) or two (--source, --target)"};
-    }
-    texts_ = std::move(*texts);
     return Done{};
   }
 
   Status CheckOptions() {
-    const bool parallel = texts_.size() == 2;
-    const std::string name = std::string("entry `") + entry_->name + "`";
-    if (parallel) {
-      if (!text_.empty() || !valid_text_.empty()) {
-        return UsageError(name + " takes two texts, `" + texts_[0].name + "` and `" + texts_[1].name +
-                          "`: use --source and --target (--valid-source, --valid-target)");
-      }
-      if (source_.empty() || target_.empty())
-        return UsageError("give the training text with --source F --target F");
-      if (valid_source_.empty() != valid_target_.empty()) {
-        return UsageError("--valid-source and --valid-target go together");
-      }
-    } else {
-      if (!source_.empty() || !target_.empty() || !valid_source_.empty() || !valid_target_.empty()) {
-        return UsageError(name + " takes one text, `" + texts_[0].name + "`: use --text (--valid-text)");
-      }
-      if (text_.empty()) return UsageError("give the training text with --text F");
-    }
     if (!resume_.empty() && !init_.empty()) return UsageError("--resume and --init exclude each other");
-    if (valid_bleu_ && valid_source_.empty())
+    if (valid_bleu_ && !data_.has_valid_pairs())
       return UsageError("--valid-bleu needs --valid-source and --valid-target");
     if (steps_ == 0 && minutes_ == 0) steps_ = line_.profiler() ? 20 : 10000;
     return Done{};
@@ -204,13 +163,7 @@ class TrainCommand final : public Command {
   /// No output may be an input, but for a checkpoint that is resumed.
   Status CheckFiles() const {
     FileRoles roles;
-    roles.Reads("--source", source_);
-    roles.Reads("--target", target_);
-    roles.Reads("--text", text_);
-    roles.Reads("--valid-source", valid_source_);
-    roles.Reads("--valid-target", valid_target_);
-    roles.Reads("--valid-text", valid_text_);
-    roles.ReadsTokenizer("--tokenizer", tokenizer_name_);
+    data_.AddRoles(roles);
     roles.ReadsWeights("--init", init_);
     roles.ReadsWeights("--resume", resume_);
     roles.Writes("--out", out_, resume_);
@@ -232,123 +185,15 @@ class TrainCommand final : public Command {
     }
     resumed_ = **state;
     if (seed_option_->count() == 0) seed_ = resumed_->seed;
-    if (batch_option_->count() == 0) batch_ = resumed_->batch;
     const auto found = file->metadata().find("options");
     const Json saved = found == file->metadata().end() ? Json() : Json::parse(found->second, nullptr, false);
     return optimizer_.Restore(OptimizerOf(*file), saved, resume_);
   }
 
-  Status ReadData(Progress& progress) {
-    const bool parallel = texts_.size() == 2;
-    std::vector<TextFile> files;
-    for (const std::string& path : parallel ? std::vector{source_, target_} : std::vector{text_}) {
-      Result<TextFile> file = ReadText(path, skip_invalid_);
-      if (!file) return file.error();
-      if (file->invalid_lines() > 0) {
-        PrintWarning(path + ": left out " + std::to_string(file->invalid_lines()) +
-                     " lines that are not valid UTF-8");
-      }
-      files.push_back(std::move(*file));
-    }
-    // Before the tokenizer is trained: a mistake here should show at once.
-    if (parallel && files[0].Lines().size() != files[1].Lines().size()) {
-      return ParallelData(files[0], files[1], *MakeByteTokenizer(), 0, 0).error();
-    }
-    if (Status ok = ChooseTokenizer(files, progress); !ok) return ok.error();
-    const auto load = [&](const std::vector<TextFile>& from, Dataset& data, const char* what) -> Status {
-      Result<Dataset> loaded = parallel ? ParallelData(from[0], from[1], *tokenizer_, texts_[0].bound,
-                                                       texts_[1].bound, BeginOf(program_, texts_[1]))
-                                        : WindowData(from[0], *tokenizer_, Window());
-      if (!loaded) return loaded.error();
-      data = std::move(*loaded);
-      const std::string skipped = SkippedNotice(data, std::string(what) + (parallel ? " pairs" : " windows"));
-      if (!skipped.empty()) PrintWarning(skipped);
-      if (data.unknown > 0 && !quiet_) {
-        PrintNote(std::string(what) + " text: " + WithCommas(data.unknown) + " unknown tokens");
-      }
-      return Done{};
-    };
-    if (Status ok = load(files, data_, "training"); !ok) return ok.error();
-    files.clear();
-    for (const std::string& path :
-         parallel ? std::vector{valid_source_, valid_target_} : std::vector{valid_text_}) {
-      if (path.empty()) return Done{};
-      Result<TextFile> file = ReadText(path, skip_invalid_);
-      if (!file) return file.error();
-      files.push_back(std::move(*file));
-    }
-    valid_.emplace();
-    if (Status ok = load(files, *valid_, "held-out"); !ok) return ok.error();
-    if (valid_bleu_) {
-      for (std::string_view line : files[0].Lines()) valid_source_lines_.emplace_back(std::string(line));
-      for (std::string_view line : files[1].Lines()) valid_target_lines_.emplace_back(line);
-    }
-    return Done{};
-  }
-
-  int64_t Window() const { return texts_[0].bound > 1 ? texts_[0].bound : 256; }
-
-  Status ChooseTokenizer(const std::vector<TextFile>& files, Progress& progress) {
-    int64_t vocabulary = texts_[0].vocabulary;
-    for (const TextArgument& text : texts_) vocabulary = std::min(vocabulary, text.vocabulary);
-    std::vector<std::string_view> views;
-    for (const TextFile& file : files) views.emplace_back(file.text());
-    std::string made;
-    const std::string from = !resume_.empty() ? resume_ : init_;
-    if (tokenizer_name_.empty() && !from.empty()) {
-      Result<SafetensorsFile> file = SafetensorsFile::OpenCheckpoint(from);
-      if (!file) return file.error();
-      if (file->metadata().contains("tokenizer") || !TokenizerIn(CheckpointFolder(from)).empty()) {
-        Result<TokenizerPtr> loaded = TokenizerFor("", from);
-        if (!loaded) return loaded.error();
-        tokenizer_ = *loaded;
-        made = "of " + from;
-      } else if (!resume_.empty()) {
-        return TokenizerFor("", from).error();
-      }
-    }
-    if (!tokenizer_) {
-      const TokenizerSource source{views, texts_[0].indexes, vocabulary, texts_.size() == 2};
-      Result<MadeTokenizer> result = MakeTokenizer(tokenizer_name_, source);
-      if (!result) return result.error();
-      tokenizer_ = result->tokenizer;
-      made = result->how;
-    }
-    if (Status ok = CheckTokenizer(*tokenizer_, texts_); !ok) return ok.error();
-    if (texts_.size() == 2) {
-      if (Status ok = CheckEnds(); !ok) return ok.error();
-    }
-    progress.Print("tokenizer: " + std::string(tokenizer_->kind()) + ", " + WithCommas(tokenizer_->size()) +
-                   " pieces " + made);
-    return Done{};
-  }
-
-  /// Targets end with the tokenizer's end token; generating must look for it. (They begin with what
-  /// generating starts from.)
-  Status CheckEnds() const {
-    const int64_t end = tokenizer_->eos();
-    for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryGenerate)) {
-      const std::span ends(entry->until, static_cast<size_t>(entry->until_count));
-      if (entry->axis != texts_[1].axis || end < 0 || ends.empty()) continue;
-      if (std::ranges::find(ends, end) != ends.end()) continue;
-      std::vector<std::string> names;  // constants that may be what it ends at
-      for (int64_t i = 0; i < program_.const_count; ++i) {
-        const HeedConst& constant = program_.consts[i];
-        if (constant.value == static_cast<double>(ends[0])) names.push_back(constant.name);
-      }
-      const std::string number = std::to_string(end);
-      return Error{"entry `" + std::string(entry->name) + "` generates `until` " + std::to_string(ends[0]) +
-                   ", but the tokenizer's end token is " + number + "; " +
-                   (names.size() == 1 ? "build the program with --set " + names[0] + "=" + number
-                                      : "make the constant in the program " + number)};
-    }
-    return Done{};
-  }
-
   Status StartingPoint(ParameterBlock& parameters, OptimizerState& moments, Progress& progress) {
     state_.seed = seed_;
-    state_.batch = batch_;
-    state_.fingerprint = data_.Fingerprint();
+    state_.batch = data_.batch();
+    state_.fingerprint = data_.examples().Fingerprint();
     const std::string from = !resume_.empty() ? resume_ : init_;
     if (from.empty()) return Initialize(parameters, program_, seed_);
     if (Status ok = LoadWeights(from, program_, parameters); !ok) return ok;
@@ -363,7 +208,8 @@ class TrainCommand final : public Command {
     state_.step = resumed_->step;
     state_.epoch = resumed_->epoch;
     state_.next_batch = resumed_->next_batch;
-    if (resumed_->fingerprint != state_.fingerprint || resumed_->batch != batch_ || resumed_->seed != seed_) {
+    if (resumed_->fingerprint != state_.fingerprint || !(resumed_->batch == state_.batch) ||
+        resumed_->seed != seed_) {
       PrintWarning("the data, --batch or --seed differ from those of " + from +
                    ": starting a new pass over the data");
       ++state_.epoch;
@@ -377,16 +223,16 @@ class TrainCommand final : public Command {
 
   Status MakePlan(TrainPlan& plan) {
     plan.entry = entry_;
-    plan.texts = texts_;
-    plan.data = &data_;
-    plan.valid = valid_ ? &*valid_ : nullptr;
+    plan.data = &data_.examples();
+    plan.valid = data_.valid();
     for (const HeedEntry* entry : EntriesOfKind(program_, kHeedEntryValue)) {
       if (std::string_view(entry->name) != "score") continue;
       const Result<std::vector<TextArgument>> texts = TextArguments(program_, *entry);
       const auto same = [](const TextArgument& a, const TextArgument& b) {
         return a.name == b.name && a.axis == b.axis;
       };
-      if (texts && std::equal(texts->begin(), texts->end(), texts_.begin(), texts_.end(), same))
+      const std::vector<TextArgument>& trained = data_.texts();
+      if (texts && std::equal(texts->begin(), texts->end(), trained.begin(), trained.end(), same))
         plan.score = entry;
     }
     plan.steps = steps_;
@@ -396,7 +242,7 @@ class TrainCommand final : public Command {
     plan.out = out_;
     plan.log = log_;
     plan.metadata = ProgramMetadata(program_);
-    plan.metadata["tokenizer"] = EncodeBase64(tokenizer_->Serialize());
+    if (data_.tokenizer()) plan.metadata["tokenizer"] = EncodeBase64(data_.tokenizer()->Serialize());
     if (const std::string from = !resume_.empty() ? resume_ : init_; !from.empty()) {
       if (Status ok = CarryEnds(from, plan.metadata); !ok) return ok.error();
     }
@@ -430,30 +276,27 @@ class TrainCommand final : public Command {
     decoder->EndAlsoAt(*ends);
     LineJob job;
     job.entry = fitting[0];
-    job.tokenizer = tokenizer_.get();
+    job.tokenizer = data_.tokenizer().get();
     job.limit_by_source = true;
     job.long_is_empty = true;
-    KeepToPieces(*decoder, tokenizer_);
+    KeepToPieces(*decoder, data_.tokenizer());
     plan.valid_bleu = [this, job, &decoder]() -> Result<double> {
-      const LineAnswers hypotheses = TranslateLines(*decoder, job, valid_source_lines_, 1);
+      const LineAnswers hypotheses = TranslateLines(*decoder, job, data_.valid_sources(), 1);
       if (hypotheses.problem) return *hypotheses.problem;
       std::vector<std::string> texts;
       for (const std::vector<LineResult>& results : hypotheses.lines) texts.push_back(results[0].text);
-      return CorpusBleu(texts, valid_target_lines_);
+      return CorpusBleu(texts, data_.valid_targets());
     };
     return Done{};
   }
 
   void Announce(const TrainPlan& plan, Progress& progress) const {
-    int64_t count = 0, tokens = 0;
+    int64_t count = 0;
     for (int64_t i = 0; i < program_.param_count; ++i) count += program_.params[i].count;
-    for (const Sequences& column : data_.columns) tokens += static_cast<int64_t>(column.ids.size());
     progress.Print(std::string(program_.source_name) + ": " + WithCommas(count) + " parameters, " +
                    program_.cpu_level + ", " + std::to_string(line_.threads()) + " threads");
-    progress.Print("data: " + WithCommas(data_.size()) + (data_.windows ? " windows, " : " pairs, ") +
-                   WithCommas(tokens) + " tokens" +
-                   (valid_ ? "; held out: " + WithCommas(valid_->size()) : ""));
-    std::string line = "training: --batch " + std::to_string(batch_) + " --seed " + std::to_string(seed_) +
+    progress.Print("data: " + data_.Text());
+    std::string line = "training: " + data_.BatchText() + " --seed " + std::to_string(seed_) +
                        OptimizerChoice::Text(plan.optimizer);
     if (plan.steps > 0) line += " --steps " + std::to_string(plan.steps);
     if (plan.minutes > 0) line += " --minutes " + Number(plan.minutes);
@@ -462,23 +305,17 @@ class TrainCommand final : public Command {
 
   const CommandLine& line_;
   const HeedProgram& program_;
-  std::string entry_name_, source_, target_, text_, valid_source_, valid_target_, valid_text_,
-      tokenizer_name_;
+  std::string entry_name_;
   std::string out_, resume_, init_, log_;
   OptimizerChoice optimizer_;
-  bool skip_invalid_ = false, valid_bleu_ = false, quiet_ = false;
-  int64_t batch_ = 4096, steps_ = 0, save_every_ = 1000, eval_every_ = 1000;
+  bool valid_bleu_ = false, quiet_ = false;
+  int64_t steps_ = 0, save_every_ = 1000, eval_every_ = 1000;
   double minutes_ = 0;
   uint64_t seed_ = 1;
-  CLI::Option *batch_option_ = nullptr, *seed_option_ = nullptr, *out_option_ = nullptr;
+  CLI::Option *seed_option_ = nullptr, *out_option_ = nullptr;
 
   const HeedEntry* entry_ = nullptr;
-  std::vector<TextArgument> texts_;
-  TokenizerPtr tokenizer_;
-  Dataset data_;
-  std::optional<Dataset> valid_;
-  std::vector<InputLine> valid_source_lines_;
-  std::vector<std::string> valid_target_lines_;
+  TrainingData data_;
   std::optional<TrainState> resumed_;
   TrainState state_;
 };

@@ -9,13 +9,14 @@
 namespace heed {
 namespace {
 std::string LengthOf(const std::string& axis) { return std::string(kLengthPrefix) + axis; }
+}  // namespace
+
 bool HasInput(const HeedFunction& function, std::string_view name) {
   for (int64_t i = 0; i < function.input_count; ++i) {
     if (function.inputs[i].name == name) return true;
   }
   return false;
 }
-}  // namespace
 
 std::map<std::string, HostTensor> TextInputs(const HeedFunction& function,
                                              std::span<const TextArgument> texts, std::span<const Rows> rows,

@@ -1,9 +1,8 @@
-// Reading text files, encoding them, grouping into batches. Plain loops: a corpus of 10 MB takes about a
+// Reading text files and encoding them. Plain loops: a corpus of 10 MB takes about a
 // second.
 #include "runtime/data/data.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "runtime/base/utf8.h"
 #include "runtime/base/whole_file.h"
@@ -11,67 +10,6 @@
 
 namespace heed {
 namespace {
-
-constexpr size_t kPool = 20000;
-
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Generator {
-  uint64_t state;
-  uint64_t Next() {
-    uint64_t z = state += 0x9E3779B97F4A7C15ull;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
-    return z ^ z >> 31;
-  }
-  /// Uniform in 0 ... n - 1 up to 2^-64 n.
-  uint64_t Below(uint64_t n) {
-    __extension__ using Wide = unsigned __int128;
-    return static_cast<uint64_t>(static_cast<Wide>(Next()) * n >> 64);
-  }
-};
-uint64_t Mix(uint64_t a, uint64_t b) { return Generator{a ^ Generator{b}.Next()}.Next(); }
-
-int64_t LengthOf(const Dataset& data, size_t column, int64_t i) {
-  return data.columns[column].ranges[static_cast<size_t>(i)].length;
-}
-
-/// Cuts examples that lie in order of length.
-void Cut(const Dataset& data, std::span<const int64_t> order, int64_t budget, std::vector<Batch>& out) {
-  Batch batch;
-  std::vector<int64_t> longest(data.columns.size(), 0);
-  for (int64_t example : order) {
-    std::vector<int64_t> with = longest;
-    int64_t total = 0;
-    for (size_t c = 0; c < with.size(); ++c) {
-      with[c] = std::max(with[c], LengthOf(data, c, example));
-      total += with[c];
-    }
-    if (!batch.empty() && total * static_cast<int64_t>(batch.size() + 1) > budget) {
-      out.push_back(std::move(batch));
-      batch.clear();
-      for (size_t c = 0; c < with.size(); ++c) with[c] = LengthOf(data, c, example);
-    }
-    batch.push_back(example);
-    longest = with;
-  }
-  if (!batch.empty()) out.push_back(std::move(batch));
-}
-
-bool Shorter(const Dataset& data, int64_t a, int64_t b) {
-  for (size_t c = data.columns.size(); c-- > 0;) {
-    const int64_t left = LengthOf(data, c, a), right = LengthOf(data, c, b);
-    if (left != right) return left < right;
-  }
-  return a < b;
-}
-
-void CutWindows(std::span<const int64_t> order, int64_t window, int64_t budget, std::vector<Batch>& out) {
-  const auto rows = static_cast<size_t>(std::max<int64_t>(1, budget / window));
-  for (size_t at = 0; at < order.size(); at += rows) {
-    const size_t end = std::min(order.size(), at + rows);
-    out.emplace_back(order.begin() + static_cast<int64_t>(at), order.begin() + static_cast<int64_t>(end));
-  }
-}
 
 int64_t CountOf(std::span<const int32_t> ids, int32_t id) { return std::count(ids.begin(), ids.end(), id); }
 
@@ -209,48 +147,6 @@ std::string SkippedNotice(const Dataset& data, const std::string& what) {
   if (data.empty > 0 && data.too_long > 0) text += ", ";
   if (data.too_long > 0) text += std::to_string(data.too_long) + " longer than the program's axes allow";
   return text;
-}
-
-void Shuffle(std::vector<int64_t>& values, uint64_t seed) {
-  Generator generator{seed};
-  for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[generator.Below(i)]);
-}
-
-std::vector<Batch> ShuffledBatches(const Dataset& data, int64_t budget, uint64_t seed, int64_t epoch) {
-  const uint64_t pass = Mix(seed, static_cast<uint64_t>(epoch));
-  std::vector<int64_t> order(static_cast<size_t>(data.size()));
-  std::iota(order.begin(), order.end(), 0);
-  Shuffle(order, pass);
-  std::vector<Batch> batches;
-  if (data.windows) {
-    CutWindows(order, data.columns[0].ranges[0].length, budget, batches);
-    return batches;
-  }
-  for (size_t begin = 0; begin < order.size(); begin += kPool) {
-    const size_t end = std::min(order.size(), begin + kPool);
-    const std::span<int64_t> pool(order.data() + begin, end - begin);
-    std::sort(pool.begin(), pool.end(), [&](int64_t a, int64_t b) { return Shorter(data, a, b); });
-    std::vector<Batch> cut;
-    Cut(data, pool, budget, cut);
-    std::vector<int64_t> places(cut.size());
-    std::iota(places.begin(), places.end(), 0);
-    Shuffle(places, Mix(pass, begin + 1));
-    for (int64_t place : places) batches.push_back(std::move(cut[static_cast<size_t>(place)]));
-  }
-  return batches;
-}
-
-std::vector<Batch> OrderedBatches(const Dataset& data, int64_t budget) {
-  std::vector<int64_t> order(static_cast<size_t>(data.size()));
-  std::iota(order.begin(), order.end(), 0);
-  std::vector<Batch> batches;
-  if (data.windows) {
-    CutWindows(order, data.columns[0].ranges[0].length, budget, batches);
-    return batches;
-  }
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return Shorter(data, a, b); });
-  Cut(data, order, budget, batches);
-  return batches;
 }
 
 }  // namespace heed

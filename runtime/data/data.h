@@ -1,6 +1,5 @@
-// Training and evaluation text: files of lines, parallel or a single stream, as sequences of ids, and how
-// they are grouped into batches. Everything is a function of the files and the seed; nothing here knows
-// programs or tensors.
+// Training and evaluation text: files of lines, parallel or a single stream, as sequences of ids. Nothing
+// here knows programs or tensors.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/data/batches.h"
 #include "runtime/text/tokenizer.h"
 
 namespace heed {
@@ -47,7 +47,7 @@ struct Sequences {
 };
 
 /// Examples of one or two columns: (source, target), or one text.
-struct Dataset {
+struct Dataset : Lengths {
   std::vector<Sequences> columns;
   std::vector<int64_t> numbers;     ///< of each example: its line, or its window, from 0
   std::string from;                 ///< its file or files, for messages
@@ -55,7 +55,12 @@ struct Dataset {
   int64_t empty = 0, too_long = 0;  ///< skipped
   int64_t unknown = 0;              ///< unknown tokens in what is kept
   bool windows = false;             ///< cut from a stream
-  int64_t size() const { return columns.empty() ? 0 : columns[0].size(); }
+  int64_t size() const override { return columns.empty() ? 0 : columns[0].size(); }
+  size_t sides() const override { return columns.size(); }
+  int64_t Length(int64_t example, size_t side) const override {
+    return columns[side].ranges[static_cast<size_t>(example)].length;
+  }
+  int64_t uniform() const override { return windows && size() > 0 ? Length(0, 0) : 0; }
   /// What messages call an example: "line 3 of FILE", "tokens 257 to 512 of FILE".
   std::string NameOf(int64_t example) const;
   /// Changes when any id does.
@@ -72,16 +77,5 @@ Result<Dataset> ParallelData(const TextFile& source, const TextFile& target, con
 Result<Dataset> WindowData(const TextFile& text, const Tokenizer& tokenizer, int64_t window);
 /// "skipped 3 of 100 lines: 2 empty, 1 longer than ...", or empty.
 std::string SkippedNotice(const Dataset& data, const std::string& what);
-
-using Batch = std::vector<int64_t>;  ///< example indices
-/// Batches of one pass. Pairs: shuffled, sorted by (target, source) length in pools of 20,000, cut so that
-/// rows x (longest source + longest target) <= budget (at least one row), shuffled within the pool. Windows:
-/// shuffled, max(1, budget / window) rows each. A function of its arguments alone.
-std::vector<Batch> ShuffledBatches(const Dataset& data, int64_t budget, uint64_t seed, int64_t epoch);
-/// The same grouping in order of length, without any shuffling, for evaluation.
-std::vector<Batch> OrderedBatches(const Dataset& data, int64_t budget);
-
-/// Deterministic Fisher-Yates.
-void Shuffle(std::vector<int64_t>& values, uint64_t seed);
 
 }  // namespace heed

@@ -115,7 +115,7 @@ bool ParseNumber(const std::string& text, T& value) {
 }
 
 /// What messages call the examples of a batch, which must stay.
-std::function<std::string(int64_t)> NamesOf(const Dataset& data, const Batch& batch) {
+std::function<std::string(int64_t)> NamesOf(const Examples& data, const Batch& batch) {
   return [&](int64_t row) { return data.NameOf(batch[static_cast<size_t>(row)]); };
 }
 
@@ -188,10 +188,11 @@ class Run {
     const HeedFunction& function = *plan_.entry->train;
     const auto inputs = [&] {
       const ProfileSpan span(engine_.profiler(), "batches");
-      return BatchInputs(function, plan_.texts, *plan_.data, batch);
+      return plan_.data->InputsOf(function, batch);
     }();
+    if (!inputs) return inputs.error();
     auto results =
-        engine_.Call(function, inputs, parameters_, &gradients_,
+        engine_.Call(function, *inputs, parameters_, &gradients_,
                      {state_.seed, static_cast<uint64_t>(step), true, NamesOf(*plan_.data, batch)});
     if (!results) return results.error();
     const Result<double> total = ScalarOf(*results, "loss"), count = ScalarOf(*results, "per");
@@ -240,15 +241,14 @@ class Run {
   }
 
   Status Validate() {
-    auto loss = Evaluate(*plan_.entry, plan_.texts, *plan_.valid, state_.batch, engine_, parameters_,
-                         plan_.interrupted);
+    auto loss = Evaluate(*plan_.entry, *plan_.valid, state_.batch, engine_, parameters_, plan_.interrupted);
     if (!loss) return loss.error();
     if (!*loss) return Done{};
     row_["valid_loss"] = (*loss)->loss;
     std::string line = "step " + std::to_string(state_.step) + "  valid loss " + Fixed((*loss)->loss, 4);
     if (plan_.score) {
-      auto nll = EvaluateScore(*plan_.score, plan_.texts, *plan_.valid, state_.batch, engine_, parameters_,
-                               plan_.interrupted);
+      auto nll =
+          EvaluateScore(*plan_.score, *plan_.valid, state_.batch, engine_, parameters_, plan_.interrupted);
       if (!nll) return nll.error();
       if (!*nll) return Done{};
       row_["valid_nll"] = (*nll)->loss;
@@ -325,12 +325,14 @@ class Run {
 }  // namespace
 
 std::map<std::string, std::string> ToMetadata(const TrainState& state) {
-  return {{"step", std::to_string(state.step)},
-          {"epoch", std::to_string(state.epoch)},
-          {"next_batch", std::to_string(state.next_batch)},
-          {"seed", std::to_string(state.seed)},
-          {"data", std::to_string(state.fingerprint)},
-          {"batch", std::to_string(state.batch)}};
+  std::map<std::string, std::string> metadata = {{"step", std::to_string(state.step)},
+                                                 {"epoch", std::to_string(state.epoch)},
+                                                 {"next_batch", std::to_string(state.next_batch)},
+                                                 {"seed", std::to_string(state.seed)},
+                                                 {"data", std::to_string(state.fingerprint)},
+                                                 {"batch", std::to_string(state.batch.tokens)}};
+  if (state.batch.examples > 0) metadata["batch_examples"] = std::to_string(state.batch.examples);
+  return metadata;
 }
 
 Result<std::optional<TrainState>> StateFrom(const std::map<std::string, std::string>& metadata) {
@@ -341,11 +343,13 @@ Result<std::optional<TrainState>> StateFrom(const std::map<std::string, std::str
     return found != metadata.end() && ParseNumber(found->second, value);
   };
   if (!get("step", state.step) || !get("epoch", state.epoch) || !get("next_batch", state.next_batch) ||
-      !get("seed", state.seed) || !get("data", state.fingerprint) || !get("batch", state.batch) ||
-      state.step < 0 || state.epoch < 0 || state.next_batch < 0 || state.batch < 1) {
+      !get("seed", state.seed) || !get("data", state.fingerprint) || !get("batch", state.batch.tokens) ||
+      (metadata.contains("batch_examples") && !get("batch_examples", state.batch.examples)) ||
+      state.step < 0 || state.epoch < 0 || state.next_batch < 0 || state.batch.tokens < 1 ||
+      state.batch.examples < 0) {
     return Error{
-        "the checkpoint's metadata is damaged: step, epoch, next_batch, seed, data and batch must be "
-        "numbers"};
+        "the checkpoint's metadata is damaged: step, epoch, next_batch, seed, data, batch and "
+        "batch_examples must be numbers"};
   }
   return std::optional<TrainState>(state);
 }
@@ -361,15 +365,15 @@ Result<TrainEnd> Train(const TrainPlan& plan, Engine& engine, ParameterBlock& pa
   return Run(plan, engine, parameters, moments, state, progress).All();
 }
 
-Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<const TextArgument> texts,
-                                           const Dataset& data, int64_t budget, Engine& engine,
-                                           const Parameters& parameters,
+Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, const Examples& data, BatchSize size,
+                                           Engine& engine, const Parameters& parameters,
                                            const std::function<bool()>& interrupted) {
   Evaluation sum;
-  for (const Batch& batch : OrderedBatches(data, budget)) {
+  for (const Batch& batch : OrderedBatches(data, size)) {
     if (interrupted && interrupted()) return std::optional<Evaluation>();
-    auto results = engine.Call(*entry.loss, BatchInputs(*entry.loss, texts, data, batch), parameters, nullptr,
-                               {.name_of = NamesOf(data, batch)});
+    const auto inputs = data.InputsOf(*entry.loss, batch);
+    if (!inputs) return inputs.error();
+    auto results = engine.Call(*entry.loss, *inputs, parameters, nullptr, {.name_of = NamesOf(data, batch)});
     if (!results) return results.error();
     const Result<double> loss = ScalarOf(*results, "loss"), count = ScalarOf(*results, "per");
     if (!loss) return loss.error();
@@ -382,16 +386,16 @@ Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<con
   return std::optional<Evaluation>(sum);
 }
 
-Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, std::span<const TextArgument> texts,
-                                                const Dataset& data, int64_t budget, Engine& engine,
-                                                const Parameters& parameters,
+Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, const Examples& data, BatchSize size,
+                                                Engine& engine, const Parameters& parameters,
                                                 const std::function<bool()>& interrupted) {
   Evaluation sum;
   const HeedFunction& function = *entry.forward;
-  for (const Batch& batch : OrderedBatches(data, budget)) {
+  for (const Batch& batch : OrderedBatches(data, size)) {
     if (interrupted && interrupted()) return std::optional<Evaluation>();
-    auto results = engine.Call(function, BatchInputs(function, texts, data, batch), parameters, nullptr,
-                               {.name_of = NamesOf(data, batch)});
+    const auto inputs = data.InputsOf(function, batch);
+    if (!inputs) return inputs.error();
+    auto results = engine.Call(function, *inputs, parameters, nullptr, {.name_of = NamesOf(data, batch)});
     if (!results) return results.error();
     const auto value = results->find("value");
     if (value == results->end() || value->second.dtype() != kHeedFloat32 ||
@@ -399,11 +403,11 @@ Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, std::spa
       return Error{"entry `" + std::string(entry.name) + "` does not give one number for each example"};
     }
     for (float log_probability : value->second.floats()) sum.loss -= static_cast<double>(log_probability);
-    for (int64_t i : batch) sum.count += static_cast<double>(data.columns.back()[i].size() - 1);
+    for (int64_t i : batch) sum.count += static_cast<double>(data.Length(i, data.sides() - 1) - 1);
   }
   if (sum.count <= 0)
-    return Error{"nothing in " + data.from +
-                 " is predicted: every example has one token, and its first is given"};
+    return Error{"nothing is predicted, from " + data.NameOf(0) +
+                 " on: every example has one token, and its first is given"};
   sum.loss /= sum.count;
   return std::optional<Evaluation>(sum);
 }

@@ -8,8 +8,7 @@
 #include <string>
 
 #include "runtime/base/progress.h"
-#include "runtime/data/batch_tensors.h"
-#include "runtime/data/data.h"
+#include "runtime/data/examples.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/program.h"
 #include "runtime/train/optimizer.h"
@@ -23,7 +22,7 @@ struct TrainState {
   int64_t next_batch = 0;  ///< of that pass
   uint64_t seed = 0;
   uint64_t fingerprint = 0;  ///< of the data
-  int64_t batch = 0;         ///< budget of a batch, see ShuffledBatches
+  BatchSize batch = 0;
 };
 std::map<std::string, std::string> ToMetadata(const TrainState& state);
 /// Nothing if the metadata has no state (plain weights).
@@ -31,10 +30,9 @@ Result<std::optional<TrainState>> StateFrom(const std::map<std::string, std::str
 
 struct TrainPlan {
   const HeedEntry* entry = nullptr;  ///< minimize
-  std::vector<TextArgument> texts;   ///< its arguments
   const HeedEntry* score = nullptr;  ///< value entry for valid_nll, or null
-  const Dataset* data = nullptr;
-  const Dataset* valid = nullptr;  ///< or null
+  const Examples* data = nullptr;
+  const Examples* valid = nullptr;  ///< or null
   OptimizerOptions optimizer;
   int64_t steps = 0;                            ///< in all; 0: no limit
   double minutes = 0;                           ///< of this run, everything included; 0: no limit
@@ -61,15 +59,13 @@ struct Evaluation {
   double count = 0;  ///< B
 };
 /// `interrupted` may be empty; if it becomes true the result is nothing.
-Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, std::span<const TextArgument> texts,
-                                           const Dataset& data, int64_t budget, Engine& engine,
-                                           const Parameters& parameters,
+Result<std::optional<Evaluation>> Evaluate(const HeedEntry& entry, const Examples& data, BatchSize batch,
+                                           Engine& engine, const Parameters& parameters,
                                            const std::function<bool()>& interrupted);
 /// The same of a value entry that gives log-probabilities: their negative sum over the predicted tokens (all
-/// of the last argument but its first).
-Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, std::span<const TextArgument> texts,
-                                                const Dataset& data, int64_t budget, Engine& engine,
-                                                const Parameters& parameters,
+/// of the last side but its first).
+Result<std::optional<Evaluation>> EvaluateScore(const HeedEntry& entry, const Examples& data, BatchSize batch,
+                                                Engine& engine, const Parameters& parameters,
                                                 const std::function<bool()>& interrupted);
 
 }  // namespace heed

@@ -2,10 +2,12 @@
 """Writes the first inputs of every fuzz target: make_corpus.py CHECKOUT FOLDER. Programs and graphs are those of
 the repository; files of tensors and of tokenizers are made here."""
 import glob
+import io
 import json
 import os
 import struct
 import sys
+import zipfile
 
 checkout, folder = sys.argv[1:]
 
@@ -78,6 +80,18 @@ write("inputs", "train", tensors([("x", "I32", [2, 3], ints(0, 1, 2, 3, 4, 0)), 
 write("inputs", "values", tensors([("x", "I64", [1, 2], struct.pack("<2q", 1, 4)), ("scale", "I32", [1], ints(2))]))
 write("inputs", "twice", tensors([("m", "F32", [2, 2, 3], floats(12)), ("keep", "BOOL", [2], b"\1\0"),
                                   ("m.length", "I32", [2], ints(1, 2))]))
+
+# The same as files of data; the first byte says the format.
+write("data", "jsonl", b"\0" + b'{"x": "ab", "scale": 2, "m": [[1, 2, 3]], "keep": true}\n{"x": [1, 4], "scale": 0, '
+                       b'"m": [[1, 2, null], [4, 5, 6]], "keep": 0}\n')
+write("data", "tsv", b"\1x\tscale\tm\tkeep\nab\t2\t[[1, 2, 3]]\ttrue\n")
+write("data", "tensors", b"\2" + tensors([("m", "F16", [2, 2, 3], bytes(24)), ("keep", "BOOL", [2], b"\1\0"),
+                                         ("m.seq.length", "I64", [2], struct.pack("<2q", 1, 2))]))
+archive = io.BytesIO()
+with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as members:
+    header = b"{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }\n"
+    members.writestr("scale.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + ints(1, 2))
+write("data", "arrays", b"\3" + archive.getvalue())
 
 # Tokenizers: the small ones of the tests, and every kind of stage.
 for path in sorted(glob.glob(os.path.join(checkout, "tests/tokenizers/*.json"))):
