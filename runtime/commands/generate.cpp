@@ -1,13 +1,16 @@
 // One command for each `generate` entry: with a source text it translates lines, else it continues a prompt,
-// the lines of the input, or what is typed at a terminal.
+// the lines of the input, or what is typed at a terminal; with other arguments it answers examples.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
 
+#include "runtime/base/names.h"
 #include "runtime/base/utf8.h"
+#include "runtime/commands/argument_files.h"
 #include "runtime/commands/end_tokens.h"
+#include "runtime/commands/example_answers.h"
 #include "runtime/commands/option_checks.h"
 #include "runtime/commands/text_lines.h"
 #include "runtime/engine/packed_parameters.h"
@@ -23,11 +26,15 @@ class GenerateCommand final : public Command {
  public:
   GenerateCommand(const CommandLine& line, const HeedEntry& entry) : line_(line), entry_(entry) {
     for (int64_t i = 0; i < entry.argument_count; ++i) {
-      if (!entry.prompt || std::strcmp(entry.arguments[i].name, entry.prompt) != 0) ++sources_;
+      if (entry.prompt && std::strcmp(entry.arguments[i].name, entry.prompt) == 0) continue;
+      ++sources_;
+      takes_lines_ = takes_lines_ && AsText(line.program(), entry.arguments[i]);
     }
+    takes_lines_ = takes_lines_ && sources_ <= 1;
   }
   std::string Name() const override { return entry_.name; }
   std::string Summary() const override {
+    if (!takes_lines_) return "a text for each example";
     return sources_ > 0 ? "one line of text in, one line out" : "continue a text";
   }
 
@@ -69,6 +76,8 @@ class GenerateCommand final : public Command {
       app.add_flag("--skip-long", skip_long_, "a line over the axis' bound gives an empty line");
     app.add_flag("--timings", timings_, "tokens a second of each batch, on the standard error");
     app.add_flag("--skip-invalid", skip_invalid_, "a line that is not valid UTF-8 gives an empty line");
+    const HeedEntry* const entry = &entry_;
+    if (sources_ > 0) files_.Declare(app, line_.program(), {&entry, 1}, "Arguments");
   }
 
   Result<int> Run() override {
@@ -86,7 +95,10 @@ class GenerateCommand final : public Command {
     if (!tokenizer) return tokenizer.error();
     tokenizer_ = *tokenizer;
     Engine engine(program, pool, line_.profiler());
-    Result<Decoder> decoder = Decoder::Make(entry_, engine, *parameters);
+    const bool on_examples = files_.Given();
+    if (!on_examples && !takes_lines_) return NoArguments();
+    Result<Decoder> decoder = on_examples ? Decoder::OnTensors(entry_, engine, *parameters, {})
+                                          : Decoder::Make(entry_, engine, *parameters);
     if (!decoder) return decoder.error();
     const Result<std::vector<int32_t>> ends = EndsBeside(weights_, program, entry_);
     if (!ends) return ends.error();
@@ -98,10 +110,6 @@ class GenerateCommand final : public Command {
     std::vector<TextArgument> texts = decoder->sources();
     texts.push_back(decoder->variable());
     if (Status ok = CheckTokenizer(*tokenizer_, texts); !ok) return ok.error();
-    if (sources_ > 1) {
-      return Error{"entry `" + std::string(entry_.name) +
-                   "` takes several texts; only one can be given as lines"};
-    }
     LineJob job;
     job.entry = &entry_;
     job.tokenizer = tokenizer_.get();
@@ -111,6 +119,10 @@ class GenerateCommand final : public Command {
     job.begin_token = bos_;
     job.echo = !no_echo_;
     const bool prompted = prompt_option_ && prompt_option_->count() > 0;
+    if (on_examples) {
+      if (prompted) job.prompt = tokenizer_->Encode(prompt_);
+      return AnswerData(*decoder, job);
+    }
     if (sources_ == 1) {
       if (prompted) job.prompt = tokenizer_->Encode(prompt_);
       return AnswerLines(*decoder, job);
@@ -191,6 +203,38 @@ class GenerateCommand final : public Command {
         PrintLine(result.text);
       }
     }
+  }
+
+  /// The arguments but the prompt, which is no input.
+  std::vector<DataArgument> Inputs() const {
+    std::vector<DataArgument> arguments = DataArguments(line_.program(), entry_);
+    std::erase_if(arguments,
+                  [&](const DataArgument& one) { return entry_.prompt && one.name == entry_.prompt; });
+    return arguments;
+  }
+  Error NoArguments() const {
+    std::vector<std::string> forms;
+    for (const DataArgument& argument : Inputs())
+      forms.push_back("`" + argument.name + "` (" + FormOf(argument) + ")");
+    return UsageError(std::string("entry `") + entry_.name + "` takes " + ListNames(forms) +
+                      "; give them with --data F, or each with an option of its name (see --help)");
+  }
+
+  /// One example in, one line out.
+  Result<int> AnswerData(Decoder& decoder, const LineJob& job) {
+    if (Status ok = files_.Open(entry_, Inputs(), skip_invalid_); !ok) return ok.error();
+    const auto tokenizer = [this]() -> Result<TokenizerPtr> { return tokenizer_; };
+    const Result<ArgumentExamples> examples = files_.Read(EncoderFor(line_.program(), entry_, tokenizer), {});
+    if (!examples) return examples.error();
+    for (int64_t first = 0; first < examples->size();) {
+      const Batch batch = NextExamples(*examples, first, batch_);
+      const auto results = AnswerExamples(decoder, job, *examples, batch);
+      if (!results) return results.error();
+      PrintLines(*results);
+      if (Status ok = FlushOutput(); !ok) return ok.error();
+      first += static_cast<int64_t>(batch.size());
+    }
+    return kExitDone;
   }
 
   /// Lines of the input, in groups as they come: what they are depends on who writes them, what is printed
@@ -291,6 +335,8 @@ class GenerateCommand final : public Command {
   const CommandLine& line_;
   const HeedEntry& entry_;
   int64_t sources_ = 0;
+  bool takes_lines_ = true;  // of its one source, or of prompts
+  ArgumentFiles files_;
   TokenizerPtr tokenizer_;
   std::string weights_, weights_type_, tokenizer_name_, prompt_;
   int64_t max_length_ = 0, beam_ = 1, top_k_ = 0, batch_ = 4096, best_ = 1;

@@ -107,7 +107,7 @@ Result<RawResults> CallGenerate(Engine& engine, const HeedEntry& entry, const Ra
   if (entry.prompt != nullptr) prompts = RowsOf(inputs, entry.prompt, entry.axis);
   std::vector<DecodeRequest> requests(static_cast<size_t>(inputs.examples));
   for (size_t b = 0; b < requests.size(); ++b) {
-    requests[b].number = static_cast<int64_t>(b);
+    requests[b].number = requests[b].row = static_cast<int64_t>(b);
     if (b < prompts.size()) requests[b].prefix = prompts[b];
     if (requests[b].prefix.empty() && entry.from >= 0)
       requests[b].prefix = {static_cast<int32_t>(entry.from)};

@@ -125,7 +125,7 @@ Status Decoder::Start(std::span<const DecodeRequest> requests, std::span<const s
   std::vector<TextArgument> texts = sources_;
   texts.push_back(variable_);
   std::vector<Rows> columns(texts.size());
-  std::vector<int64_t> numbers;
+  std::vector<int64_t> numbers, rows;
   int64_t longest = 0;
   bool known = true;  // how long texts may get is known, and worth its memory at once
   for (const size_t i : which) {
@@ -133,12 +133,13 @@ Status Decoder::Start(std::span<const DecodeRequest> requests, std::span<const s
     for (size_t s = 0; s < sources_.size(); ++s) columns[s].push_back(request.sources[s]);
     columns.back().push_back(request.prefix);
     numbers.push_back(request.number);
+    rows.push_back(request.row);
     longest = std::max(longest, Limit(request, options));
     known = known && (request.max_new > 0 || options.max_new > 0);
   }
   const auto start = Clock::now();
   std::map<std::string, HostTensor> inputs = TextInputs(*entry_->prefill, texts, columns, numbers);
-  for (const auto& [name, tensor] : arguments_) inputs.emplace(name, RowsOf(tensor, numbers));
+  for (const auto& [name, tensor] : arguments_) inputs.emplace(name, RowsOf(tensor, rows));
   Status ok = session_.Start(inputs, copies * static_cast<int64_t>(which.size()), known ? longest : 0);
   times_.read_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   times_.rows = static_cast<int64_t>(which.size());

@@ -21,6 +21,7 @@ struct DecodeRequest {
   std::vector<int32_t> prefix;                ///< what the generated text starts with; at least one id
   int64_t number = 0;                         ///< of the example, for random numbers
   int64_t max_new = 0;                        ///< 0: DecodeOptions'
+  int64_t row = 0;                            ///< of the decoder's arguments, see OnTensors
 };
 
 /// A generated text: its ids with the prefix and without the element that ended it.
@@ -44,9 +45,11 @@ class Decoder {
   /// An error if the entry needs inputs that are not text.
   static Result<Decoder> Make(const HeedEntry& entry, Engine& engine, const Parameters& parameters);
   /// For any entry: `arguments` are those of all requests, batch first, and "len.ROOT"; requests have no
-  /// sources, and the number of each is its row.
+  /// sources, but the row of their arguments.
   static Result<Decoder> OnTensors(const HeedEntry& entry, Engine& engine, const Parameters& parameters,
                                    std::map<std::string, HostTensor> arguments);
+  /// Those of the requests to come.
+  void UseArguments(std::map<std::string, HostTensor> arguments) { arguments_ = std::move(arguments); }
   /// From now on these elements end texts too.
   void EndAlsoAt(std::span<const int32_t> elements);
   /// The entry's text arguments but its prompt.
