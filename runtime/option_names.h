@@ -8,9 +8,9 @@ namespace heed {
 
 /// Of an entry that computes a value of texts: each text is an option as well, by the argument's name, so no
 /// argument may have one of these. They are what the command declares; a test compares.
-inline constexpr std::string_view kTextEntryOptions[] = {"bos",     "eos",       "h",       "help",
-                                                         "inputs",  "json",      "outputs", "precision",
-                                                         "threads", "tokenizer", "weights", "weights-type"};
+inline constexpr std::string_view kTextEntryOptions[] = {
+    "bos", "data",    "eos",       "h",       "help",      "inputs", "json",    "mean",
+    "o",   "outputs", "precision", "threads", "tokenizer", "value",  "weights", "weights-type"};
 
 }  // namespace heed
 

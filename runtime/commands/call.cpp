@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "runtime/commands/argument_files.h"
 #include "runtime/commands/command.h"
 #include "runtime/commands/end_tokens.h"
 #include "runtime/commands/file_roles.h"
@@ -11,6 +12,7 @@
 #include "runtime/commands/option_checks.h"
 #include "runtime/commands/table.h"
 #include "runtime/commands/tensor_call.h"
+#include "runtime/commands/value_examples.h"
 #include "runtime/commands/value_lines.h"
 #include "runtime/engine/packed_parameters.h"
 #include "runtime/engine/program.h"
@@ -25,14 +27,13 @@ class CallCommand final : public Command {
   std::string Name() const override { return entry_ != nullptr ? entry_->name : "call"; }
   std::string Summary() const override {
     if (entry_ == nullptr) return "call an entry on tensors of a file";
-    return entry_->kind == kHeedEntryValue && TextArguments(line_.program(), *entry_)
-               ? "compute this entry on lines of text, or on tensors of a file"
-               : "compute this entry on tensors of a file";
+    if (entry_->kind != kHeedEntryValue) return "compute this entry on tensors of a file";
+    return TextArguments(line_.program(), *entry_) ? "compute this entry on lines of text, or on other data"
+                                                   : "compute this entry on data";
   }
 
   void Declare(CLI::App& app) override {
     if (entry_ == nullptr) app.add_option("entry", name_, "which entry")->required()->type_name("ENTRY");
-    if (entry_ != nullptr && entry_->kind == kHeedEntryValue) DeclareTexts(app);
     app.add_option("--weights", weights_,
                    "checkpoint: a file, an index of files, or a folder (not needed without parameters)")
         ->type_name("W");
@@ -47,6 +48,7 @@ class CallCommand final : public Command {
           ->type_name("N");
     }
     if (entry_ == nullptr || entry_->kind == kHeedEntryMinimize) DeclareTraining(app);
+    if (entry_ != nullptr && entry_->kind == kHeedEntryValue) DeclareArguments(app);
   }
 
   Result<int> Run() override {
@@ -57,9 +59,9 @@ class CallCommand final : public Command {
       if (!found) return found.error();
       entry = *found;
     }
-    if (std::any_of(texts_.begin(), texts_.end(), [](const std::string& path) { return !path.empty(); })) {
-      return RunOnText();
-    }
+    if (entry_ != nullptr && entry_->kind == kHeedEntryValue &&
+        (files_.Given() || results_.mean || !results_.outputs.empty()))
+      return RunOnExamples();
     if (outputs_.empty()) return UsageError("name the file for the results with --outputs O.safetensors");
     if (inputs_.empty() && entry->argument_count > 0) {
       return UsageError("name the file with the arguments with --inputs I.safetensors");
@@ -136,18 +138,9 @@ class CallCommand final : public Command {
     optimizer_.Declare(app, group);
   }
 
-  // One file for each argument, if all are text; no option has their names (option_names.h).
-  void DeclareTexts(CLI::App& app) {
-    const Result<std::vector<TextArgument>> texts = TextArguments(line_.program(), *entry_);
-    if (!texts) return;
-    text_arguments_ = *texts;
-    texts_.resize(texts->size());
-    const char* const group = "On text: one example a line";
-    for (size_t t = 0; t < texts->size(); ++t) {
-      app.add_option("--" + (*texts)[t].name, texts_[t], "lines of text; - is the standard input")
-          ->type_name("FILE")
-          ->group(group);
-    }
+  // On examples; no option has the name of a text (option_names.h).
+  void DeclareArguments(CLI::App& app) {
+    const char* const group = "On examples, one after the other";
     app.add_option("--tokenizer", tokenizer_, "instead of the checkpoint's: a file, a folder, or bytes")
         ->type_name("FILE")
         ->group(group);
@@ -156,39 +149,88 @@ class CallCommand final : public Command {
         ->check(WholeNumber(0, 9))
         ->type_name("N")
         ->group(group);
-    app.add_flag("--bos", lines_.ends.begin, "begin token before each line")->group(group);
-    app.add_flag("--eos", lines_.ends.end, "end token after each line")->group(group);
+    app.add_flag("--bos", lines_.ends.begin, "begin token before each text")->group(group);
+    app.add_flag("--eos", lines_.ends.end, "end token after each text")->group(group);
+    app.add_flag("--mean", results_.mean, "only the mean over the examples")->group(group);
+    app.add_option("-o", results_.outputs,
+                   "the results as tensors, under the entry's name, instead of printing")
+        ->type_name("O.safetensors")
+        ->group(group);
+    files_.Declare(app, line_.program(), {&entry_, 1}, group);
   }
 
-  Result<int> RunOnText() {
-    for (size_t t = 0; t < texts_.size(); ++t) {
-      if (texts_[t].empty()) return UsageError("name the text `" + text_arguments_[t].name + "` as well");
-    }
+  Result<int> RunOnExamples() {
     if (!inputs_.empty() || !outputs_.empty())
-      return UsageError("give either text or --inputs and --outputs");
+      return UsageError("give either arguments (--data and their names) or --inputs and --outputs");
+    if (results_.mean && !results_.outputs.empty()) return UsageError("--mean and -o exclude each other");
     const HeedProgram& program = line_.program();
+    FileRoles roles;
+    roles.ReadsWeights("--weights", weights_);
+    roles.ReadsTokenizer("--tokenizer", tokenizer_);
+    files_.AddRoles(roles);
+    roles.Writes("-o", results_.outputs);
+    if (Status ok = roles.Check(); !ok) return ok.error();
     ThreadPool threads(line_.threads());
     const Result<PackedParameters> parameters =
         LoadPacked(weights_, program, {entry_->forward}, weights_type_, threads);
     if (!parameters) return parameters.error();
-    if (weights_.empty() && tokenizer_.empty()) return UsageError("name a tokenizer with --tokenizer FILE");
-    const Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
-    if (!tokenizer) return tokenizer.error();
-    if (Status status = CheckTokenizer(**tokenizer, text_arguments_); !status) return status.error();
     Engine engine(program, threads, line_.profiler());
     lines_.width = TerminalWidth();
+    const Result<std::vector<TextArgument>> texts = TextArguments(program, *entry_);
+    // Lines of texts alone are worked on as they come.
+    if (texts && files_.GivenByLines(*texts) && !results_.mean && results_.outputs.empty())
+      return RunOnLines(engine, *texts, *parameters);
+    TokenizerPtr tokenizer;
+    const auto need = [&]() -> Result<TokenizerPtr> {
+      if (tokenizer) return tokenizer;
+      Result<TokenizerPtr> found = FindTokenizer(TokensOf(program));
+      if (found) tokenizer = *found;
+      return found;
+    };
+    if (Status ok = files_.Open(*entry_, DataArguments(program, *entry_), false); !ok) return ok.error();
+    const Result<ArgumentExamples> examples =
+        files_.Read(EncoderFor(program, *entry_, need, lines_.ends), {});
+    if (!examples) return examples.error();
+    static_cast<ResultOptions&>(results_) = lines_;
     const Status status =
-        ComputeOnLines(engine, *entry_, text_arguments_, texts_, **tokenizer, *parameters, lines_, stdout);
+        ComputeOnExamples(engine, *entry_, *examples, tokenizer.get(), *parameters, results_, stdout);
     if (!status) return status.error();
     return kExitDone;
   }
 
+  Result<int> RunOnLines(Engine& engine, const std::vector<TextArgument>& texts,
+                         const Parameters& parameters) {
+    const Result<TokenizerPtr> tokenizer = FindTokenizer(texts);
+    if (!tokenizer) return tokenizer.error();
+    std::vector<std::string> paths;
+    for (const TextArgument& text : texts) paths.push_back(files_.FileOf(text.name));
+    const Status status =
+        ComputeOnLines(engine, *entry_, texts, paths, **tokenizer, parameters, lines_, stdout);
+    if (!status) return status.error();
+    return kExitDone;
+  }
+
+  Result<TokenizerPtr> FindTokenizer(const std::vector<TextArgument>& texts) const {
+    if (weights_.empty() && tokenizer_.empty()) return UsageError("name a tokenizer with --tokenizer FILE");
+    Result<TokenizerPtr> tokenizer = TokenizerFor(tokenizer_, weights_);
+    if (!tokenizer) return tokenizer;
+    if (Status status = CheckTokenizer(**tokenizer, texts); !status) return status.error();
+    return tokenizer;
+  }
+
+  /// The vocabulary, as CheckTokenizer asks for it.
+  std::vector<TextArgument> TokensOf(const HeedProgram& program) const {
+    const HeedAxis* const vocabulary = VocabularyOf(program);
+    if (vocabulary == nullptr) return {};
+    return {{"", "", 0, vocabulary->name, vocabulary->size}};
+  }
+
   const CommandLine& line_;
   const HeedEntry* entry_;
-  std::vector<TextArgument> text_arguments_;  // with texts_: their files
-  std::vector<std::string> texts_;
+  ArgumentFiles files_;
   std::string tokenizer_;
   LinesOptions lines_;
+  ExamplesOptions results_;
   std::string name_, weights_, weights_type_, inputs_, outputs_;
   bool gradients_ = false;
   int64_t steps_ = 0;

@@ -6,10 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 
-#include "runtime/commands/table.h"
 #include "runtime/engine/program.h"
 #include "runtime/text/labels.h"
 
@@ -19,128 +17,11 @@ namespace {
 constexpr int64_t kTokensAtOnce = 4096;
 constexpr size_t kLinesAtOnce = 512;
 
-/// An element as text: numbers that are not finite are as `number` says.
-template <typename Number>
-std::string ElementText(const HostTensor& tensor, int64_t index, Number number) {
-  const auto i = static_cast<size_t>(index);
-  if (tensor.dtype() == kHeedInt32) return std::to_string(tensor.ints()[i]);
-  if (tensor.dtype() == kHeedBool8)
-    return static_cast<const uint8_t*>(tensor.data())[i] != 0 ? "true" : "false";
-  return number(static_cast<double>(tensor.floats()[i]));
-}
-
-std::string NineDigits(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
-
-/// A part of a result, as nested arrays.
-void AppendJson(std::string& text, const HostTensor& tensor, std::span<const TableAxis> axes,
-                int64_t offset) {
-  if (axes.empty()) {
-    text += ElementText(tensor, offset,
-                        [](double value) { return std::isfinite(value) ? NineDigits(value) : "null"; });
-    return;
-  }
-  text += '[';
-  for (int64_t i = 0; i < axes[0].size; ++i) {
-    if (i > 0) text += ", ";
-    AppendJson(text, tensor, axes.subspan(1), offset + i * axes[0].stride);
-  }
-  text += ']';
-}
-
 /// Some lines of all texts, and their ids: [text][line].
 struct Chunk {
   explicit Chunk(size_t texts) : lines(texts), ids(texts) {}
   std::vector<std::vector<std::string>> lines;
   std::vector<std::vector<std::vector<int32_t>>> ids;
-};
-
-class LinePrinter {
- public:
-  LinePrinter(const HeedProgram& program, const HeedEntry& entry, std::span<const TextArgument> texts,
-              const Tokenizer& tokenizer, const LinesOptions& options, std::FILE* out)
-      : program_(program),
-        entry_(entry),
-        texts_(texts),
-        tokenizer_(tokenizer),
-        options_(options),
-        out_(out) {}
-
-  /// Line i of a chunk, which is example i of the result.
-  void Print(const HostTensor& tensor, const Chunk& chunk, size_t i) {
-    const std::vector<TableAxis> axes = Axes(tensor, chunk, i);
-    const int64_t offset = HasBatch() ? static_cast<int64_t>(i) * (tensor.count() / tensor.shape()[0]) : 0;
-    std::string text;
-    if (options_.json) {
-      AppendJson(text, tensor, axes, offset);
-      text += "\n";
-    } else if (axes.empty()) {
-      text = ElementText(tensor, offset, [&](double value) {
-        return options_.precision < 0 ? NineDigits(value) : CellText(value, options_.precision);
-      });
-      text += "\n";
-    } else {
-      const int precision = options_.precision < 0 ? 2 : options_.precision;
-      const auto cell = [&](int64_t at) {
-        return ElementText(tensor, offset + at, [&](double value) { return CellText(value, precision); });
-      };
-      text = Heading(axes, chunk, i) + TableText(axes, cell, options_.width) + "\n";
-    }
-    std::fwrite(text.data(), 1, text.size(), out_);
-  }
-
- private:
-  /// A result that depends on no argument is the same for all lines.
-  bool HasBatch() const {
-    const HeedTensorInfo& info = entry_.forward->outputs[0];
-    return info.rank > 0 && std::string_view(info.dims[0].axis) == "batch";
-  }
-
-  /// Those of one example of the result, at its own lengths.
-  std::vector<TableAxis> Axes(const HostTensor& tensor, const Chunk& chunk, size_t i) const {
-    const HeedTensorInfo& info = entry_.forward->outputs[0];
-    std::vector<TableAxis> axes;
-    const size_t first = HasBatch() ? 1 : 0;
-    for (size_t d = first; d < tensor.shape().size(); ++d) {
-      TableAxis& axis = axes.emplace_back();
-      axis.name = info.dims[d].axis;
-      axis.size = tensor.shape()[d];
-      for (size_t t = 0; t < texts_.size(); ++t) {
-        if (info.dims[d].extent < 0 || RootOf(axis.name) != texts_[t].axis) continue;
-        axis.size = static_cast<int64_t>(chunk.ids[t][i].size());
-        axis.words = true;
-        for (int32_t id : chunk.ids[t][i]) axis.labels.push_back(TokenLabel(tokenizer_, id));
-      }
-      const HeedAxis* declared = FindAxis(program_, RootOf(axis.name));
-      if (!axis.words && declared != nullptr && declared->enumerator_count == axis.size)
-        axis.labels.assign(declared->enumerators, declared->enumerators + declared->enumerator_count);
-    }
-    int64_t stride = 1;
-    for (size_t d = tensor.shape().size(); d-- > first; stride *= tensor.shape()[d])
-      axes[d - first].stride = stride;
-    return axes;
-  }
-
-  /// "scores[seq 6, seq' 6]  the cat sat on the mat"
-  std::string Heading(const std::vector<TableAxis>& axes, const Chunk& chunk, size_t i) const {
-    std::string text = entry_.name;
-    for (size_t a = 0; a < axes.size(); ++a)
-      text += (a == 0 ? "[" : ", ") + axes[a].name + " " + std::to_string(axes[a].size);
-    text += "] ";
-    for (size_t t = 0; t < texts_.size(); ++t)
-      text += (t == 0 ? " " : " | ") + Shortened(chunk.lines[t][i], options_.width);
-    return text + "\n";
-  }
-
-  const HeedProgram& program_;
-  const HeedEntry& entry_;
-  std::span<const TextArgument> texts_;
-  const Tokenizer& tokenizer_;
-  const LinesOptions& options_;
-  std::FILE* out_;
 };
 
 /// The files of all texts, read side by side.
@@ -224,7 +105,8 @@ class LineComputer {
         texts_(texts),
         tokenizer_(tokenizer),
         parameters_(parameters),
-        printer_(engine.program(), entry, texts, tokenizer, options, out) {
+        width_(options.width),
+        printer_(engine.program(), entry, options, out) {
     for (const TextArgument& text : texts) ends_.push_back(EndsOf(engine.program(), text).With(options.ends));
   }
 
@@ -273,11 +155,23 @@ class LineComputer {
                                 nullptr, {.name_of = name});
     if (!results) return results.error();
     const HostTensor& tensor = results->find(function_.outputs[0].name)->second;
-    for (size_t i = 0; i < numbers_.size(); ++i) printer_.Print(tensor, chunk_, i);
+    for (size_t i = 0; i < numbers_.size(); ++i) printer_.Print(tensor, static_cast<int64_t>(i), Shown(i));
     numbers_.clear();
     chunk_ = Chunk(texts_.size());
     longest_ = 0;
     return Done{};
+  }
+
+  /// Line i of the chunk.
+  ShownExample Shown(size_t i) const {
+    ShownExample shown;
+    for (size_t t = 0; t < texts_.size(); ++t) {
+      shown.lengths[texts_[t].axis] = static_cast<int64_t>(chunk_.ids[t][i].size());
+      std::vector<std::string>& words = shown.words[texts_[t].axis];
+      for (int32_t id : chunk_.ids[t][i]) words.push_back(TokenLabel(tokenizer_, id));
+      shown.text += (t == 0 ? "" : " | ") + Shortened(chunk_.lines[t][i], width_);
+    }
+    return shown;
   }
 
   Engine& engine_;
@@ -285,7 +179,8 @@ class LineComputer {
   std::span<const TextArgument> texts_;
   const Tokenizer& tokenizer_;
   const Parameters& parameters_;
-  LinePrinter printer_;
+  int64_t width_;  // of headings
+  ResultPrinter printer_;
   std::vector<TextEnds> ends_;
   int64_t number_ = 0;  // of the next line
   // What is computed on next.

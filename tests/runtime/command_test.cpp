@@ -437,7 +437,7 @@ TEST_F(CommandTest, EntriesGoBeforeCommandsThatDoNotServeThem) {
     EXPECT_HAS(help(name, TextEntry(name)), "compute this entry on lines of text") << name;
   HeedEntry tensors = kToy.entries[2];
   tensors.name = "score";
-  EXPECT_HAS(help("score", tensors), "compute this entry on tensors of a file");
+  EXPECT_HAS(help("score", tensors), "compute this entry on data");
   EXPECT_HAS(help("score", TextEntry("score")), "perplexity of a text");
   EXPECT_HAS(help("score", TextEntry("values")), "perplexity of a text");
 }
