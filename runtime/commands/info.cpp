@@ -11,6 +11,7 @@
 #include "runtime/commands/memory_map.h"
 #include "runtime/commands/option_checks.h"
 #include "runtime/commands/table.h"
+#include "runtime/data/arguments.h"
 #include "runtime/data/batch_tensors.h"
 #include "runtime/engine/arena.h"
 #include "runtime/engine/program.h"
@@ -248,10 +249,12 @@ class InfoCommand final : public Command {
 
   Json DescribeEntry(const HeedEntry& entry) const {
     Json row = {{"name", entry.name}, {"kind", KindName(entry.kind)}, {"arguments", Json::array()}};
+    const std::vector<DataArgument> forms = DataArguments(program_, entry);
     for (int64_t a = 0; a < entry.argument_count; ++a) {
       const HeedArgument& argument = entry.arguments[a];
       Json one = {{"name", argument.name}, {"type", TypeName(argument.dtype)}, {"axes", Json::array()}};
       if (argument.indexes != nullptr) one["indexes"] = argument.indexes;
+      one["takes"] = FormOf(forms[static_cast<size_t>(a)]);
       for (int64_t d = 0; d < argument.rank; ++d) {
         one["axes"].push_back({{"name", argument.dims[d].axis},
                                {"size", argument.dims[d].size},
@@ -349,6 +352,8 @@ class InfoCommand final : public Command {
       }
     }
     std::printf("\n");
+    for (const DataArgument& argument : DataArguments(program_, entry))
+      std::printf("    %-8s %s\n", argument.name.c_str(), FormOf(argument).c_str());
     if (entry.kept_count > 0)
       std::printf("    %-8s %s for each text of full length\n", "keeps",
                   BytesText(KeptBytes(program_, entry)).c_str());
