@@ -49,7 +49,7 @@ class TensorColumn final : public Column {
 
   Status Open() {
     for (const auto& file : files_) {
-      Part part{file.get(), &file->tensors.at(argument_.name), count_, {}, {}};
+      Part part{file.get(), &file->tensors.at(argument_.name), count_, {}};
       if (Status ok = CheckTensor(part); !ok) return ok;
       part.lengths.resize(argument_.dims.size(), nullptr);
       for (size_t d = 0; d < argument_.dims.size(); ++d) {

@@ -271,7 +271,7 @@ std::string Npz(const std::map<std::string, std::string>& members, bool compress
     const std::string common = Little(compressed ? 8 : 0, 2) + Little(0, 8) + Little(stored.size(), 4) +
                                Little(content.size(), 4) + Little(name.size(), 2);
     directory += Little(0x02014b50, 4) + Little(20, 2) + Little(20, 2) + Little(0, 2) + common +
-                 Little(0, 12) + Little(0, 2) + Little(bytes.size(), 4) + name;
+                 std::string(12, '\0') + Little(bytes.size(), 4) + name;
     bytes +=
         Little(0x04034b50, 4) + Little(20, 2) + Little(0, 2) + common + Little(4, 2) + name + "more" + stored;
   }
