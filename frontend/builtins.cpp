@@ -24,11 +24,12 @@ Builtin CallOf(const ir::OpInfo& op) {
 const std::vector<Builtin>& Builtins() {
   static const std::vector<Builtin> builtins = [] {
     std::map<std::string_view, Builtin> calls;
-    // What is made of several ops.
+    // What is made of several ops, takes more than its op does, or yields.
     for (const Builtin& call :
          {Builtin{"dropout", 2, 2, 0, 0, false}, Builtin{"mean", 1, 1, 1, kMany, true},
           Builtin{"sample", 1, 1, 1, 1, true}, Builtin{"int", 1, 1, 0, 0, false, true},
-          Builtin{"rank", 1, 1, 1, kMany, true, true}, Builtin{"logsumexp", 1, 1, 1, kMany, true, true}})
+          Builtin{"rank", 1, 1, 1, kMany, true, true}, Builtin{"logsumexp", 1, 1, 1, kMany, true, true},
+          Builtin{"softmax", 1, 2, 1, kMany, true}})
       calls.emplace(call.name, call);
     for (const ir::OpInfo& op : ir::AllOps()) {
       if (op.function.empty()) continue;

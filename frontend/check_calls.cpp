@@ -286,7 +286,8 @@ void BodyChecker::BuiltinCall(const Expr& call, const Builtin& builtin, size_t g
   Diagnostic& d = diagnostics_.Report(
       DiagnosticKind::WrongArgumentCount, count > most ? call.children[most + 1]->loc : call.loc,
       "`" + name + (axes > 0 ? "[...]" : "") + "` takes " + std::to_string(least) +
-          (least == 1 ? " argument" : " arguments") + ", given " + std::to_string(given));
+          (least == most ? "" : " to " + std::to_string(most)) + (most == 1 ? " argument" : " arguments") +
+          ", given " + std::to_string(given));
   if (name == "max" && count == 1) d.notes.push_back("the largest along an axis is max[axis](x)");
 }
 

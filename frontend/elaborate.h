@@ -203,6 +203,8 @@ class Elaborator {
                  const Frame& frame);
   Value Reduction(const Expr& expr, const std::string& name, const ir::AxisList& axes, const Value& x,
                   ir::NodeId mask, const ir::AxisList& mask_order, Frame& frame);
+  Value WithSink(const Expr& expr, const ir::AxisList& axes, const std::vector<Value>& arguments,
+                 ir::NodeId mask, const Value& softmax, Frame& frame);
   Value Dropout(const Expr& expr, const std::vector<Value>& arguments, Frame& frame);
   /// Logits whose largest is a draw from their softmax.
   ir::NodeId Noisy(const Value& logits, Frame& frame);
@@ -210,7 +212,6 @@ class Elaborator {
   static std::string Written(const Expr& predicate, const Frame& frame);
   // elaborate_order.cpp
   ir::NodeId Rank(ir::NodeId x, const ir::AxisList& axes, ir::NodeId mask);
-  ir::NodeId LogSumExp(ir::NodeId x, const ir::AxisList& axes, ir::NodeId mask);
   std::string RandomSite(const Frame& frame);  ///< the next one of an instance
   ir::NodeId ExampleNumber();
   Value Stack(const Expr& expr, ir::Axis axis, std::vector<Value> arguments, Frame& frame);

@@ -2,6 +2,7 @@
 // each makes.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "frontend/builtins.h"
 #include "frontend/elaborate.h"
@@ -65,7 +66,7 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
   if (name == "dropout")
     return need(0, Need::Number) && need(1, Need::Number) ? Dropout(expr, arguments, frame) : Value{};
   if (expr.items.empty()) return Elementwise(expr, name, arguments, frame);
-  if (count != 1) return {};
+  if (count > 1 && name != "softmax") return {};
   // Counting truth values is the one reduction of bools.
   if (!need(0, name == "sum" || name == "mean" ? Need::Any : Need::Number)) return {};
   if (!Reducible(expr, name, *axes, arguments[0], frame)) return {};
@@ -78,7 +79,27 @@ Value Elaborator::CallBuiltin(const Expr& expr, const std::string& name, Frame& 
     mask_node = mask.node;
     mask_order = mask.order;
   }
-  return Reduction(expr, name, *axes, arguments[0], mask_node, mask_order, frame);
+  const Value result = Reduction(expr, name, *axes, arguments[0], mask_node, mask_order, frame);
+  if (count == 1) return result;
+  return need(1, Need::Number) ? WithSink(expr, *axes, arguments, mask_node, result, frame) : Value{};
+}
+
+/// The sink is one more score that only the denominator sees: the softmax times its own share of the total.
+/// A sink of minus infinity is none; the lowest number stands for it, so that over nothing the share is 0.
+Value Elaborator::WithSink(const Expr& expr, const AxisList& axes, const std::vector<Value>& arguments,
+                           NodeId mask, const Value& softmax, Frame& frame) {
+  const Value& sink = arguments[1];
+  if (const AxisList clash = ir::Intersection(sink.order, axes); !clash.empty()) {
+    Report(frame, DiagnosticKind::AxisClash, expr.children[2]->loc,
+           "a sink is one score for a whole row, but this has " + Show(frame, sink.order) +
+               ", the row's axis `" + Show(frame, clash[0]) + "` among them");
+    return {};
+  }
+  const NodeId total = graph_->Reduce(OpKind::LogSumExp, arguments[0].node, axes, mask);
+  const NodeId lowest = graph_->Const(std::numeric_limits<float>::lowest());
+  const NodeId other = graph_->Pointwise(OpKind::Maximum, {sink.node, lowest});
+  const NodeId share = graph_->Pointwise(OpKind::Sigmoid, {graph_->Sub(total, other)});
+  return Tensor(graph_->Mul(softmax.node, share), ir::Union(softmax.order, sink.order));
 }
 
 Value Elaborator::Elementwise(const Expr& expr, const std::string& name, const std::vector<Value>& arguments,
@@ -143,7 +164,6 @@ Value Elaborator::Reduction(const Expr& expr, const std::string& name, const Axi
   AxisList all = ir::ContainsAll(mask_order, x.order) ? mask_order : ir::Union(x.order, mask_order);
   const AxisList rest = ir::Minus(all, axes);
   if (name == "rank") return Tensor(Rank(x.node, axes, mask), all);
-  if (name == "logsumexp") return Tensor(LogSumExp(x.node, axes, mask), rest);
   if (const std::optional<OpKind> op = ir::OpCalled(name, ir::Family::Reduce))
     return Tensor(graph_->Reduce(*op, x.node, axes, mask), ir::KeepsAxes(*op) ? all : rest);
   if (name == "sample") return Tensor(graph_->Reduce(OpKind::Argmax, x.node, axes, mask), rest);

@@ -1,6 +1,4 @@
-// `rank` and `logsumexp`: reductions that are written in terms of others.
-#include <cmath>
-
+// `rank`: a reduction that is written in terms of others.
 #include "frontend/elaborate.h"
 
 namespace heed::frontend {
@@ -50,19 +48,6 @@ NodeId Elaborator::Rank(NodeId x, const AxisList& axes, NodeId mask) {
     all = point(OpKind::Mul, {all, axes_->IsDynamic(axis) ? graph_->Length(axis.root())
                                                           : graph_->ConstInt(axes_->Bound(axis))});
   return point(OpKind::Select, {mask, rank, all});
-}
-
-/// The logarithm of the sum of exponentials, by the largest; over nothing minus infinity. Its gradient is the
-/// softmax.
-NodeId Elaborator::LogSumExp(NodeId x, const AxisList& axes, NodeId mask) {
-  const NodeId largest = graph_->Reduce(OpKind::Max, x, axes, mask);
-  const NodeId finite =
-      graph_->Pointwise(OpKind::Lt, {graph_->Pointwise(OpKind::Abs, {largest}), graph_->Const(INFINITY)});
-  const NodeId by = graph_->Pointwise(
-      OpKind::Stop, {graph_->Pointwise(OpKind::Select, {finite, largest, graph_->Const(0)})});
-  const NodeId sum =
-      graph_->Reduce(OpKind::Sum, graph_->Pointwise(OpKind::Exp, {graph_->Sub(x, by)}), axes, mask);
-  return graph_->Add(graph_->Pointwise(OpKind::Log, {sum}), by);
 }
 
 }  // namespace heed::frontend

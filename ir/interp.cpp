@@ -286,12 +286,17 @@ Tensor Interpreter::EvaluateReduce(const Node& node) const {
         return;
       }
       case ReduceKind::LogSoftmax:
+      case ReduceKind::LogSumExp:
       case ReduceKind::Softmax:
         break;
     }
     each([&](double value, int64_t) { largest = std::max(largest, value); });
     if (!std::isfinite(largest)) largest = 0;
     each([&](double value, int64_t) { total += std::exp(value - largest); });
+    if (node.op == OpKind::LogSumExp) {
+      result.data[start[2]] = largest + std::log(total);
+      return;
+    }
     if (total == 0) total = 1;
     const bool logarithm = node.op == OpKind::LogSoftmax;
     Walk<3>(row, inner, start, [&](const auto& at) {

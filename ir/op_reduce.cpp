@@ -1,7 +1,7 @@
 // Reductions along axes, with an optional mask: a masked element is not there.
 //
-// The softmaxes keep the axes, the others remove them. Over nothing a sum and a softmax are 0, a maximum is
-// -infinity. Several axes count as one, row-major in the order given.
+// The softmaxes keep the axes, the others remove them. Over nothing a sum and a softmax are 0, a maximum
+// or a log-sum-exp is -infinity. Several axes count as one, row-major in the order given.
 #include "ir/op_record.h"
 
 namespace heed::ir {
@@ -59,6 +59,19 @@ struct Op<OpKind::LogSoftmax> : KeepingOp {
   static Cotangents Vjp(Graph& graph, const Node& node, NodeId self, NodeId d) {
     const NodeId total = graph.Reduce(OpKind::Sum, d, node.attributes.axes, MaskOf(node));
     return Masked(graph, node, graph.Sub(d, graph.Mul(graph.Pointwise(OpKind::Exp, {self}), total)));
+  }
+};
+
+template <>
+struct Op<OpKind::LogSumExp> {
+  static constexpr std::string_view kDoc = "the logarithm of the sum of exp(x), computed stably";
+  static constexpr std::string_view kFunction = "logsumexp";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
+    return {ReduceOp::Removed(graph, inputs, at), DType::Float, {}};
+  }
+  static Cotangents Vjp(Graph& graph, const Node& node, NodeId, NodeId d) {
+    const NodeId softmax = graph.Reduce(OpKind::Softmax, node.inputs[0], node.attributes.axes, MaskOf(node));
+    return Masked(graph, node, graph.Mul(softmax, d));
   }
 };
 

@@ -81,6 +81,9 @@ class Reverse {
       case OpKind::Softmax:
         cotangents[0] = WhereNeeded(id, d, node.attributes.axes, cotangents[0]);
         return;
+      case OpKind::LogSumExp:
+        cotangents[0] = WhereNeeded(id, d, {}, cotangents[0]);
+        return;
       case OpKind::Contract:
         for (size_t i : {0, 1}) {
           // What d is multiplied with, if it is not needed everywhere itself.

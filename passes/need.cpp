@@ -137,6 +137,7 @@ class Analysis {
       case OpKind::Argmax:
       case OpKind::Softmax:
       case OpKind::LogSoftmax:
+      case OpKind::LogSumExp:
         VisitReduction(node, way);
         return;
       case OpKind::Contract:

@@ -72,6 +72,7 @@ void LoopEmitter::Accumulate(Reduction& reduction, int accumulator, int u) {
       return;
     }
     case ir::ReduceKind::LogSoftmax:
+    case ir::ReduceKind::LogSumExp:
     case ir::ReduceKind::Softmax:
       break;  // several reductions by now (backend/plan/expand.cpp)
   }

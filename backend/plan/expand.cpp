@@ -14,23 +14,23 @@ using ir::OpKind;
 
 namespace {
 
-/// exp(x - max) where the mask holds, else 0, and its sum; the row maximum is taken off first so that nothing
-/// overflows. An empty row has maximum 0 and sum 0.
+/// exp(x - largest) where the mask holds, else 0, and its sum; the row's largest element is taken off first
+/// so that nothing overflows, unless it is infinite or there is none. An empty row has sum 0 and `divisor` 1.
 struct Exponentials {
-  NodeId centered, exponential, sum;
+  NodeId largest, centered, exponential, sum, divisor;
 };
 Exponentials MakeExponentials(Graph& graph, NodeId x, const ir::AxisList& axes, NodeId mask) {
   const NodeId largest = graph.Reduce(OpKind::Max, x, axes, mask);
-  const NodeId lowest = graph.Const(-std::numeric_limits<double>::infinity());
-  const NodeId finite =
-      graph.Select(graph.Pointwise(OpKind::Gt, {largest, lowest}), largest, graph.Const(0.0));
+  const NodeId infinity = graph.Const(std::numeric_limits<double>::infinity());
+  const NodeId finite = graph.Pointwise(OpKind::Lt, {graph.Pointwise(OpKind::Abs, {largest}), infinity});
   Exponentials made;
-  made.centered = graph.Sub(x, finite);
+  made.largest = graph.Select(finite, largest, graph.Const(0.0));
+  made.centered = graph.Sub(x, made.largest);
   const NodeId exponential = graph.Pointwise(OpKind::Exp, {made.centered});
   made.exponential = mask ? graph.Select(mask, exponential, graph.Const(0.0)) : exponential;
-  const NodeId sum = graph.Reduce(OpKind::Sum, exponential, axes, mask);
-  made.sum =
-      mask ? graph.Select(graph.Pointwise(OpKind::Gt, {sum, graph.Const(0.0)}), sum, graph.Const(1.0)) : sum;
+  made.sum = graph.Reduce(OpKind::Sum, exponential, axes, mask);
+  const NodeId some = graph.Pointwise(OpKind::Gt, {made.sum, graph.Const(0.0)});
+  made.divisor = mask ? graph.Select(some, made.sum, graph.Const(1.0)) : made.sum;
   return made;
 }
 
@@ -53,14 +53,19 @@ Graph Expand(const Graph& graph) {
           case OpKind::Softmax: {
             const NodeId mask = inputs.size() > 1 ? inputs[1] : NodeId{};
             const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
-            return copy.Div(e.exponential, e.sum);
+            return copy.Div(e.exponential, e.divisor);
           }
           case OpKind::LogSoftmax: {
             const NodeId mask = inputs.size() > 1 ? inputs[1] : NodeId{};
             const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
-            const NodeId value = copy.Sub(e.centered, copy.Pointwise(OpKind::Log, {e.sum}));
+            const NodeId value = copy.Sub(e.centered, copy.Pointwise(OpKind::Log, {e.divisor}));
             return mask ? copy.Select(mask, value, copy.Const(-std::numeric_limits<double>::infinity()))
                         : value;
+          }
+          case OpKind::LogSumExp: {
+            const NodeId mask = inputs.size() > 1 ? inputs[1] : NodeId{};
+            const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
+            return copy.Add(copy.Pointwise(OpKind::Log, {e.sum}), e.largest);
           }
           case OpKind::Onehot: {
             const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[0], copy.Positions(attributes.axis)});

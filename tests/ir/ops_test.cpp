@@ -5,6 +5,7 @@
 // ragged axes are ragged_test.cpp's affair; axes, construction and chance are in ir_graph_test.cpp.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "ir/interp.h"
@@ -66,7 +67,8 @@ std::vector<Sample> Samples() {
                        }});
   }
 
-  for (OpKind op : {OpKind::Sum, OpKind::Max, OpKind::Softmax, OpKind::LogSoftmax, OpKind::Argmax}) {
+  for (OpKind op :
+       {OpKind::Sum, OpKind::Max, OpKind::Softmax, OpKind::LogSoftmax, OpKind::LogSumExp, OpKind::Argmax}) {
     const auto reduce = [op](AxisList along, AxisList mask_axes) {
       return [=](Graph& graph) {
         const NodeId x = Float(graph, "x", {kA, kSeq, kB});
@@ -355,7 +357,8 @@ TEST(Ops, RandomGraphsDifferentiate) {
 
 TEST(Ops, NothingLeaksThroughAMask) {
   const double nan = std::nan("");
-  for (OpKind op : {OpKind::Sum, OpKind::Max, OpKind::Softmax, OpKind::LogSoftmax, OpKind::Contract}) {
+  for (OpKind op :
+       {OpKind::Sum, OpKind::Max, OpKind::Softmax, OpKind::LogSoftmax, OpKind::LogSumExp, OpKind::Contract}) {
     Graph graph(TestAxes());
     const NodeId x = Float(graph, "x", {kA, kSeq}), mask = Bool(graph, "m", {kSeq, kA});
     const NodeId y = Float(graph, "y", {kSeq, kC});
@@ -373,7 +376,7 @@ TEST(Ops, NothingLeaksThroughAMask) {
     Interpreter sizes(graph, options);
     const Tensor& value = sizes.Value(node);
     options.values["cotangent"] = heed::testing::RandomTensor(value.axes, value.shape, random);
-    if (op == OpKind::LogSoftmax || op == OpKind::Max) {
+    if (op == OpKind::LogSoftmax || op == OpKind::LogSumExp || op == OpKind::Max) {
       Tensor& d = options.values["cotangent"];
       for (size_t i = 0; i < d.data.size(); ++i)
         if (!std::isfinite(value.data[i])) d.data[i] = 0;
@@ -410,12 +413,14 @@ TEST(Ops, NothingIsZero) {
   const NodeId x = Float(graph, "x", {kA, kSeq}), y = Float(graph, "y", {kSeq, kC});
   const NodeId sum = graph.Reduce(OpKind::Sum, x, {kSeq}), product = graph.Contract(x, y, {kSeq});
   const NodeId largest = graph.Reduce(OpKind::Max, x, {kSeq}),
-               soft = graph.Reduce(OpKind::Softmax, x, {kSeq});
+               soft = graph.Reduce(OpKind::Softmax, x, {kSeq}),
+               total = graph.Reduce(OpKind::LogSumExp, x, {kSeq});
   Interpreter interpreter(graph,
                           {.values = {{"x", {{kA, kSeq}, {3, 0}, {}}}, {"y", {{kSeq, kC}, {0, 7}, {}}}}});
   EXPECT_EQ(interpreter.Value(sum).data, std::vector<double>(3, 0));
   EXPECT_EQ(interpreter.Value(product).data, std::vector<double>(21, 0));
   EXPECT_EQ(interpreter.Value(largest).data, std::vector<double>(3, -INFINITY));
+  EXPECT_EQ(interpreter.Value(total).data, std::vector<double>(3, -INFINITY));
   EXPECT_TRUE(interpreter.Value(soft).data.empty());
 }
 
