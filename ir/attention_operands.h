@@ -21,7 +21,8 @@ class AttentionOperands {
   size_t output() const { return forward(); }
   size_t log_sum_exp() const { return forward() + 1; }
   size_t d_output() const { return forward() + 2; }
-  size_t backward() const { return forward() + 3; }  ///< how many an AttentionGrad has
+  size_t backward() const { return forward() + 3; }  ///< how many an AttentionGrad has, or one more:
+  size_t d_log_sum_exp() const { return forward() + 3; }
 
  private:
   size_t captures_;

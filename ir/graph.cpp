@@ -313,11 +313,14 @@ std::vector<std::vector<NodeId>> Graph::Users() const {
   return users;
 }
 
-void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace) {
+namespace {
+
+void RebuildInOrder(Graph& copy, const Graph& graph, const std::vector<NodeId>& order,
+                    const Replace& replace) {
   if (copy.ragged.empty())
     for (const auto& [root, length] : graph.ragged) copy.ragged[root] = copy.Again(graph[length], {});
   std::vector<NodeId> map(graph.size());
-  for (NodeId id : graph.Order()) {
+  for (NodeId id : order) {
     const Node& node = graph[id];
     std::vector<NodeId> inputs;
     inputs.reserve(node.inputs.size());
@@ -333,6 +336,12 @@ void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace) {
   for (const auto& [name, value] : graph.outputs) copy.SetOutput(name, map[value.value]);
   copy.checks.insert(copy.checks.end(), graph.checks.begin(), graph.checks.end());
   CarryGenerate(copy, graph);
+}
+
+}  // namespace
+
+void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace) {
+  RebuildInOrder(copy, graph, graph.Order(), replace);
 }
 
 void CarryGenerate(Graph& copy, const Graph& graph) {
@@ -359,6 +368,12 @@ void CarryGenerate(Graph& copy, const Graph& graph) {
 Graph Rebuild(const Graph& graph, const Replace& replace) {
   Graph copy(graph.shared_axes());
   RebuildInto(copy, graph, replace);
+  return copy;
+}
+
+Graph Rebuild(const Graph& graph, const std::vector<NodeId>& order, const Replace& replace) {
+  Graph copy(graph.shared_axes());
+  RebuildInOrder(copy, graph, order, replace);
   return copy;
 }
 

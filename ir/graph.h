@@ -190,6 +190,8 @@ class Graph {
 using Replace =
     std::function<NodeId(Graph& copy, NodeId id, const Node& node, const std::vector<NodeId>& inputs)>;
 Graph Rebuild(const Graph& graph, const Replace& replace);
+/// The same in another order of the nodes that outputs need, in which users still come after what they use.
+Graph Rebuild(const Graph& graph, const std::vector<NodeId>& order, const Replace& replace);
 /// The same into a given graph, which may have `ragged` already (then that of `graph` is not carried over).
 void RebuildInto(Graph& copy, const Graph& graph, const Replace& replace);
 

@@ -133,9 +133,8 @@ std::vector<Tensor> Interpreter::EvaluateAttention(const Node& node) const {
       exponentials.data[first + i] = std::exp(scores.score.data[first + i] - largest);
       total += exponentials.data[first + i];
     }
-    if (total == 0) total = 1;
-    normalizer.data[row] = total;
     lse.data[row] = largest + std::log(total);
+    normalizer.data[row] = total == 0 ? 1 : total;
   }
   const AxisList out = Minus(Union(at.to, v.axes), {at.axis});
   Tensor result = Filled(out);
@@ -225,9 +224,13 @@ class Interpreter::AttentionScores::Gradient {
   Tensor ThroughRows() {
     const Tensor &output = Operand(operands_.output()), &lse = Operand(operands_.log_sum_exp());
     const AxisList rows = Minus(axes_, {at_.axis});
-    // D = sum(d o), dp = d v, both over the features of v.
-    const Tensor dp = Dot(d_, v_, axes_), row_sums = interpreter_.Full(Dot(d_, output, rows), axes_),
-                 lse_full = interpreter_.Full(lse, axes_);
+    // D = sum(d o) - dlse, dp = d v, sums over the features of v.
+    const Tensor dp = Dot(d_, v_, axes_), lse_full = interpreter_.Full(lse, axes_);
+    Tensor row_sums = interpreter_.Full(Dot(d_, output, rows), axes_);
+    if (node_.inputs.size() > operands_.backward()) {
+      const Tensor d_lse = interpreter_.Full(Operand(operands_.d_log_sum_exp()), axes_);
+      for (size_t i = 0; i < row_sums.data.size(); ++i) row_sums.data[i] -= d_lse.data[i];
+    }
     Tensor ds = interpreter_.Filled(axes_), dw = interpreter_.Filled(axes_), pw = interpreter_.Filled(axes_);
     for (size_t i = 0; i < ds.data.size(); ++i) {
       if (scores_.mask.data[i] == 0) continue;

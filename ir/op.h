@@ -104,6 +104,10 @@ inline bool IsComparison(OpKind kind) {
 inline bool IsReduce(OpKind kind) { return Info(kind).family == Family::Reduce; }
 /// Reductions whose result keeps the axes: softmax and log_softmax.
 inline bool KeepsAxes(OpKind kind) { return kind == OpKind::Softmax || kind == OpKind::LogSoftmax; }
+/// Cotangents of an attention's inputs from those of its output and of its log-sum-exp, either of which may
+/// be none: one computation for both.
+std::vector<NodeId> AttentionCotangents(Graph& graph, const Node& attention, NodeId d_output,
+                                        NodeId d_log_sum_exp);
 /// The axes of the cotangent of an attention's capture: its own and the score's but query and key; of a
 /// capture of whole pairs, its own alone.
 AxisList CaptureCotangentAxes(const Attributes& attention, const AxisList& capture);

@@ -1,11 +1,13 @@
 // The score may be any pointwise expression around one sum over query and key, the mask any expression, and
-// a factor after the softmax (dropout, a window that fades) becomes the weight. What is pointwise and carries
-// the key axis, whole numbers, truth values and `keep` go into the region; other operands are captures, and
-// so are functions of the distance, which become tables.
+// factors after the softmax (dropout, a window that fades) become the weight; those of whole rows (what a
+// sink leaves) move behind the sum. What is pointwise and carries the key axis, whole numbers, truth values
+// and `keep` go into the region; other operands are captures, and so are functions of the distance, which
+// become tables.
 #include "passes/attention_site.h"
 
 #include <algorithm>
 
+#include "ir/axis_words.h"
 #include "ir/op.h"
 #include "passes/attention_tables.h"
 #include "runtime/abi_names.h"
@@ -55,7 +57,8 @@ SiteFinder::SiteFinder(const Graph& graph) : graph_(graph), users_(graph.Users()
 }
 
 bool SiteFinder::IsCandidate(NodeId id) const {
-  return graph_.op(id) == OpKind::Softmax && OverPositions(graph_[id]);
+  const Node& node = graph_[id];
+  return (node.op == OpKind::Softmax || node.op == OpKind::LogSumExp) && OverPositions(node);
 }
 
 bool SiteFinder::OverPositions(const Node& node) const {
@@ -66,9 +69,10 @@ bool SiteFinder::OverPositions(const Node& node) const {
 
 std::string SiteFinder::Loop(NodeId id) const {
   const Node& node = graph_[id];
-  if (IsCandidate(id) || !ir::KeepsAxes(node.op)) return "";
+  if (IsCandidate(id) || (!ir::KeepsAxes(node.op) && node.op != OpKind::LogSumExp)) return "";
   if (node.op == OpKind::LogSoftmax)
     return OverPositions(node) ? "is not fused: logarithms are no weights of a sum" : "is a loop";
+  if (node.op == OpKind::LogSumExp) return "is a loop";
   Site site;
   std::string why;
   site.softmax = site.weights = id;
@@ -78,17 +82,31 @@ std::string SiteFinder::Loop(NodeId id) const {
              : "is a loop";
 }
 
-std::optional<Site> SiteFinder::Match(NodeId softmax, std::optional<SiteKind> kind, std::string& why) const {
-  const Node& node = graph_[softmax];
+NodeId SiteFinder::SoftmaxOf(NodeId log_sum_exp) const {
+  const Node& node = graph_[log_sum_exp];
+  for (NodeId user : users_[node.inputs[0].value]) {
+    const Node& other = graph_[user];
+    if (other.op == OpKind::Softmax && other.inputs == node.inputs &&
+        other.attributes.axes == node.attributes.axes)
+      return user;
+  }
+  return {};
+}
+
+std::optional<Site> SiteFinder::Match(NodeId candidate, std::optional<SiteKind> kind,
+                                      std::string& why) const {
+  const Node& node = graph_[candidate];
   Site site;
-  site.softmax = site.weights = softmax;
+  site.softmax = site.weights = candidate;
   if (node.attributes.axes.size() != 1) {
     why = "it has more than one key axis";
     return std::nullopt;
   }
   site.key = node.attributes.axes[0];
-  if (!FindSum(site, why) || !FindDot(site, kind, why)) return std::nullopt;
-  site.score_axes = Union(Union(graph_.axes_of(site.dot), node.type.axes), graph_.axes_of(site.weights));
+  if (node.op == OpKind::Softmax && !FindSum(site, why)) return std::nullopt;
+  if (!FindDot(site, kind, why)) return std::nullopt;
+  site.score_axes = Union(Union(graph_.axes_of(site.dot), node.type.axes), {site.key});
+  for (NodeId factor : site.factors) site.score_axes = Union(site.score_axes, graph_.axes_of(factor));
   if (!FindQuery(site, why)) return std::nullopt;
   FindCaptures(site);
   why = KernelSupports(site);
@@ -100,18 +118,23 @@ std::vector<NodeId> SiteFinder::Uses(NodeId id) const {
   return outputs_.count(id) ? std::vector<NodeId>{} : users_[id.value];
 }
 
+AxisList SiteFinder::ValueAxes(const Site& site) const {
+  return site.v ? graph_.axes_of(site.v) : AxisList{site.key};
+}
+
 /// The one weighted sum that the softmax goes to.
 bool SiteFinder::FindSum(Site& site, std::string& why) const {
   std::vector<NodeId> uses = Uses(site.softmax);
-  if (uses.size() == 1 && graph_.op(uses[0]) == OpKind::Mul) {
+  while (uses.size() == 1 && graph_.op(uses[0]) == OpKind::Mul) {
+    const Node& product = graph_[uses[0]];
+    const NodeId factor = product.inputs[product.inputs[0] == site.weights ? 1 : 0];
+    (Contains(graph_.axes_of(factor), site.key) ? site.factors : site.scales).push_back(factor);
     site.weights = uses[0];
-    const Node& product = graph_[site.weights];
-    site.factor = product.inputs[product.inputs[0] == site.softmax ? 1 : 0];
     uses = Uses(site.weights);
   }
   if (uses.size() != 1 || graph_.op(uses[0]) != OpKind::Contract ||
       graph_[uses[0]].attributes.axes != AxisList{site.key}) {
-    return No(why, "its weights go to " + OpsOf(uses) + ", not to one weighted sum");
+    return No(why, WhyNoSum(site, uses));
   }
   site.sum = uses[0];
   const Node& sum = graph_[site.sum];
@@ -124,6 +147,20 @@ bool SiteFinder::FindSum(Site& site, std::string& why) const {
       if (std::find(known.begin(), known.end(), part) == known.end()) site.extra_masks.push_back(part);
   }
   return true;
+}
+
+std::string SiteFinder::WhyNoSum(const Site& site, const std::vector<NodeId>& uses) const {
+  if (outputs_.count(site.weights)) return "the weights are returned";
+  if (uses.size() > 1) {
+    const auto other =
+        std::ranges::find_if(uses, [&](NodeId use) { return graph_.op(use) != OpKind::Contract; });
+    const ir::Place where = graph_[other == uses.end() ? uses.back() : *other].origin.where;
+    return "its weights are used at " + (where ? where.Text() : "another place") + " as well";
+  }
+  if (uses.size() == 1 && graph_.op(uses[0]) == OpKind::Contract)
+    return "the sum of its weights is over [" + Text(graph_[uses[0]].attributes.axes) + "], not over " +
+           ir::Spoken(site.key);
+  return "its weights go to " + OpsOf(uses) + ", not to a weighted sum";
 }
 
 /// The sum over query and key: the one with most axes, if there are several.
@@ -212,7 +249,7 @@ bool SiteFinder::FindQuery(Site& site, std::string& why) const {
     if (!dynamic && !twin) return 0;
     return 1 + (dynamic ? 4 : 0) + (site.q && Contains(graph_.axes_of(site.q), a) ? 2 : 0) + (twin ? 1 : 0);
   };
-  for (Axis a : Minus(Minus(rows, graph_.axes_of(site.k)), graph_.axes_of(site.v)))
+  for (Axis a : Minus(Minus(rows, graph_.axes_of(site.k)), ValueAxes(site)))
     if (rank(a) > (site.query ? rank(site.query) : 0)) site.query = a;
   for (Axis a : rows)
     if (a != site.query && graph_.axes().IsDynamic(a) && Contains(graph_.axes_of(site.k), a) &&
@@ -227,7 +264,7 @@ void SiteFinder::FindCaptures(Site& site) const {
   Leaves(graph_, graph_[site.softmax].inputs[0], site.key, &differences, leaves);
   if (const NodeId mask = ir::MaskOf(graph_[site.softmax]))
     Leaves(graph_, mask, site.key, &differences, leaves);
-  if (site.factor) Leaves(graph_, site.factor, site.key, &differences, leaves);
+  for (NodeId factor : site.factors) Leaves(graph_, factor, site.key, &differences, leaves);
   for (NodeId mask : site.extra_masks) Leaves(graph_, mask, site.key, &differences, leaves);
   for (const Capture& leaf : leaves)
     if (leaf.value != site.dot) site.captures.push_back(leaf);
@@ -248,11 +285,10 @@ std::string SiteFinder::KernelSupports(const Site& site) const {
   if (dots.size() != 1) return "its product sums over several axes, [" + Text(dots) + "]";
   if (!Intersection(site.score_axes, dots).empty())
     return "its mask or weights vary along the axis that its product sums over, [" + Text(dots) + "]";
-  const AxisList values = Minus(graph_.axes_of(site.v), site.score_axes);
+  const AxisList values = Minus(ValueAxes(site), site.score_axes);
   if (values.size() > 1) return "its values have several axes of their own, [" + Text(values) + "]";
   for (Axis a : Minus(site.score_axes, {site.key}))
-    if (graph_.axes().IsDynamic(a) && Contains(graph_.axes_of(site.v), a) &&
-        !Contains(graph_.axes_of(site.k), a))
+    if (graph_.axes().IsDynamic(a) && Contains(ValueAxes(site), a) && !Contains(graph_.axes_of(site.k), a))
       return "its values are computed per query";
   if (site.query && !(site.q && Contains(graph_.axes_of(site.q), site.query)))
     return "the query lacks the query axis " + site.query.text();
@@ -268,7 +304,8 @@ std::string SiteFinder::KernelSupports(const Site& site) const {
     if (id) Leaves(graph_, id, site.key, nullptr, leaves);
     return std::find(leaves.begin(), leaves.end(), Capture{site.dot}) != leaves.end();
   };
-  if (reads_product(site.factor)) return "the factor of its weights depends on the product of query and key";
+  if (std::ranges::any_of(site.factors, reads_product))
+    return "the factor of its weights depends on the product of query and key";
   if (reads_product(ir::MaskOf(graph_[site.softmax])))
     return "its mask depends on the product of query and key";
   if (!graph_.Output(kLossOutput)) return "";

@@ -1,4 +1,5 @@
-// Attentions in a graph: contract[P](softmax[P | mask](score) [* factor], v), and whether one can be fused.
+// Attentions in a graph: contract[P](softmax[P | mask](score) [* factors], v), or logsumexp[P | mask](score)
+// alone, and whether one can be fused.
 // The score is a pointwise function of one sum over query and key: their product, or the sum of a pointwise
 // term of both (a small network, as in additive attention).
 //
@@ -24,9 +25,11 @@ struct Capture {
 
 /// An attention found in a graph.
 struct Site {
-  NodeId softmax, weights, sum;  ///< weights: the softmax, or its product with `factor`; sum: the contraction
-  NodeId factor;                 ///< none: 1
-  NodeId dot;                    ///< the sum over query and key that the score is a function of
+  NodeId softmax;       ///< or the log-sum-exp of the same scores, alone: no weights, sum and v then
+  NodeId weights, sum;  ///< weights: the softmax, or its product with all factors; sum: the contraction
+  std::vector<NodeId> factors;  ///< of weights, along the keys
+  std::vector<NodeId> scales;   ///< of weights, of whole rows: of the sum as well
+  NodeId dot;                   ///< the sum over query and key that the score is a function of
   NodeId term;      ///< none: dot is the product of q and k; else the factor of dot that reads q and k
   NodeId q, k, v;   ///< q: none if a term reads no query apart from captures
   Axis key, query;  ///< query: none if there is one query
@@ -43,20 +46,24 @@ class SiteFinder {
  public:
   explicit SiteFinder(const Graph& graph);
 
-  /// Softmaxes over positions; others (over a vocabulary, say) are no attention.
+  /// Softmaxes and log-sum-exps over positions; others (over a vocabulary, say) are no attention.
   bool IsCandidate(NodeId id) const;
-  /// What becomes of a softmax or log_softmax that is no candidate; "" for every other op.
+  /// What becomes of a softmax, log_softmax or logsumexp that is no candidate; "" for every other op.
   std::string Loop(NodeId id) const;
   /// A float that depends on a parameter: it may need a gradient.
   bool Varies(NodeId id) const { return varies_[id.value]; }
-  /// The site of a softmax, or why there is none. Where there is one query, only what was decided with many
+  /// The site of a candidate, or why there is none. Where there is one query, only what was decided with many
   /// can tell a term from a product: `kind`.
-  std::optional<Site> Match(NodeId softmax, std::optional<SiteKind> kind, std::string& why) const;
+  std::optional<Site> Match(NodeId candidate, std::optional<SiteKind> kind, std::string& why) const;
+  /// The softmax of the scores that a log-sum-exp adds up; none if there is none.
+  NodeId SoftmaxOf(NodeId log_sum_exp) const;
 
  private:
+  AxisList ValueAxes(const Site& site) const;
   bool OverPositions(const Node& softmax) const;
   std::vector<NodeId> Uses(NodeId id) const;
   bool FindSum(Site& site, std::string& why) const;
+  std::string WhyNoSum(const Site& site, const std::vector<NodeId>& uses) const;
   bool FindDot(Site& site, std::optional<SiteKind> kind, std::string& why) const;
   bool FindTerm(Site& site, NodeId dot, std::optional<SiteKind> kind, std::string& why) const;
   void TermLeaves(NodeId id, const AxisList& summed, std::vector<NodeId>& leaves) const;

@@ -25,13 +25,17 @@ using ir::OpKind;
 /// What the score of a fused attention is a function of: the product of query and key, or a sum of terms.
 enum class SiteKind { kProduct, kTerm };
 
+/// A place of the program, and whether its softmax or its log-sum-exp is meant.
+using SiteName = std::pair<ir::Origin, OpKind>;
+inline SiteName NameOf(const Node& node) { return {node.origin, node.op}; }
+
 /// State of one run: options, and what one pass tells a later one.
 struct Context {
   Variant variant = Variant::Forward;
   const PassOptions& options;
   int rewrites = 0;  ///< optional rewrites made so far
-  /// Where attention is fused: origins of softmaxes. Unset: FuseAttention decides itself.
-  std::optional<std::map<ir::Origin, SiteKind>> sites = std::nullopt;
+  /// Where attention is fused. Unset: FuseAttention decides itself.
+  std::optional<std::map<SiteName, SiteKind>> sites = std::nullopt;
   Axis growing = {};  ///< of a prefill or step: the generated axis, which has an element
 
   std::string_view pass = {};  ///< that runs

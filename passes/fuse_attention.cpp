@@ -1,4 +1,6 @@
-// contract[P](softmax[P | mask](score(q @ k, captures)) * weight, v) becomes one attention.
+// contract[P](softmax[P | mask](score(q @ k, captures)) * weight, v) becomes one attention, and so does
+// logsumexp[P | mask](score): where there is a softmax of the same scores, the second result of its
+// attention, else of one without values.
 //
 // What attention_site.cpp finds gets its regions here: copies of score, mask and weight for one pair, and the
 // gradient of score and weight. Fused before `grad`, an attention is differentiated as one op. A constant
@@ -101,18 +103,77 @@ class Fusion {
   Fusion(const Graph& graph, Context& context)
       : graph_(graph), source_(graph), context_(context), finder_(graph) {}
 
-  void Add(Site site) { sites_.emplace(site.sum, std::move(site)); }
+  void Add(Site site) {
+    const NodeId result = site.sum ? site.sum : site.softmax;
+    sites_.emplace(result, std::move(site));
+  }
 
   Graph Run() {
+    const std::vector<NodeId> order = Order();
+    ShareKernels(order);
     std::map<NodeId, NodeId> map;
-    return Rebuild(graph_, [&](Graph& copy, NodeId id, const Node& node, const std::vector<NodeId>& inputs) {
-      const auto site = sites_.find(id);
-      return map[id] = site == sites_.end() ? copy.Again(node, inputs) : Attention(copy, site->second, map);
-    });
+    return Rebuild(
+        graph_, order, [&](Graph& copy, NodeId id, const Node& node, const std::vector<NodeId>& inputs) {
+          const auto site = sites_.find(id);
+          return map[id] =
+                     site == sites_.end() ? copy.Again(node, inputs) : Result(copy, id, site->second, map);
+        });
   }
 
  private:
-  NodeId Attention(Graph& copy, const Site& found, const std::map<NodeId, NodeId>& map) {
+  /// Values and captures as early as may be: a log-sum-exp that comes from the kernel of a softmax needs
+  /// them.
+  std::vector<NodeId> Order() const {
+    std::vector<NodeId> roots;
+    for (NodeId id : graph_.Order()) {
+      const auto site = sites_.find(id);
+      if (site == sites_.end() || !site->second.sum) continue;
+      roots.push_back(site->second.v);
+      for (const Capture& capture : site->second.captures) roots.push_back(capture.value);
+    }
+    for (const auto& [name, value] : graph_.outputs) roots.push_back(value);
+    return graph_.Order(roots);
+  }
+
+  /// Gives each log-sum-exp the site of the softmax of its scores, if that has no more axes and its operands
+  /// do not come later, as they must where values depend on the log-sum-exp.
+  void ShareKernels(const std::vector<NodeId>& order) {
+    std::map<NodeId, size_t> places;
+    for (size_t i = 0; i < order.size(); ++i) places[order[i]] = i;
+    std::map<NodeId, NodeId> sums;
+    for (const auto& [id, site] : sites_)
+      if (site.sum) sums.emplace(site.softmax, site.sum);
+    for (auto& [id, site] : sites_) {
+      if (site.sum) continue;
+      const auto sum = sums.find(finder_.SoftmaxOf(id));
+      if (sum == sums.end()) continue;
+      const Site& whole = sites_.at(sum->second);
+      bool shares = whole.score_axes.size() == site.score_axes.size() && places[whole.v] < places[id];
+      for (const Capture& capture : whole.captures) shares = shares && places[capture.value] < places[id];
+      if (shares) site = whole;
+    }
+  }
+
+  /// What takes the place of a sum or of a log-sum-exp.
+  NodeId Result(Graph& copy, NodeId id, const Site& site, const std::map<NodeId, NodeId>& map) {
+    const NodeId name = site.sum ? site.sum : site.softmax;
+    auto found = made_.find(name);
+    if (found == made_.end()) found = made_.emplace(name, Attention(copy, site, map)).first;
+    Attributes attributes = found->second.attributes;
+    attributes.index = id == site.sum ? 0 : 1;
+    copy.origin = graph_[site.softmax].origin;
+    NodeId result = copy.Make(OpKind::Attention, found->second.inputs, attributes);
+    if (id == site.sum)
+      for (NodeId scale : site.scales) result = copy.Mul(result, map.at(scale));
+    return result;
+  }
+
+  struct Made {
+    std::vector<NodeId> inputs;
+    Attributes attributes;
+  };
+
+  Made Attention(Graph& copy, const Site& found, const std::map<NodeId, NodeId>& map) {
     Site site = found;
     const NodeId own_mask = ir::MaskOf(graph_[site.softmax]);
     NodeId mask = own_mask;
@@ -143,14 +204,14 @@ class Fusion {
       return copy.Broadcast(value, axes);
     };
     std::vector<NodeId> inputs = {operand(site.q, attributes.axes), operand(site.k, attributes.axes),
-                                  operand(site.v, {})};
+                                  operand(site.v, {site.key})};
     for (const Capture& capture : site.captures)
       inputs.push_back(capture.table ? Table(copy, site, capture.value, own_mask, map)
                                      : Mapped(copy, map, capture.value));
     copy.origin = graph_[site.softmax].origin;
     for (const Factor& factor : factors)
       inputs[0] = copy.Pointwise(factor.op, {inputs[0], copy.Const(factor.number)});
-    return copy.Make(OpKind::Attention, std::move(inputs), attributes);
+    return {std::move(inputs), attributes};
   }
 
   NodeId Mapped(const Graph& copy, const std::map<NodeId, NodeId>& map, NodeId id) const {
@@ -177,7 +238,11 @@ class Fusion {
     RegionBuilder builder(source_, site, false);
     Graph& region = builder.region();
     const NodeId score = builder.Copy(graph_[site.softmax].inputs[0]);
-    NodeId weight = site.factor ? builder.Copy(site.factor) : region.Const(1);
+    NodeId weight = region.Const(1);
+    for (size_t i = 0; i < site.factors.size(); ++i) {
+      const NodeId factor = builder.Copy(site.factors[i]);
+      weight = i == 0 ? factor : region.Mul(weight, factor);
+    }
     for (NodeId part : site.extra_masks) weight = region.Select(builder.Copy(part), weight, region.Const(0));
     region.SetOutput("score", score);
     region.SetOutput("mask", mask ? builder.Copy(mask) : region.ConstBool(true));
@@ -254,7 +319,8 @@ class Fusion {
   Graph source_;  // the same and the length masks of queries
   Context& context_;
   const SiteFinder finder_;
-  std::map<NodeId, Site> sites_;
+  std::map<NodeId, Site> sites_;  ///< by the sum or log-sum-exp that they are
+  std::map<NodeId, Made> made_;
   std::map<std::string, std::shared_ptr<const ir::AttentionRegions>> regions_;
 };
 
@@ -268,7 +334,7 @@ std::string Verdict(const Graph& graph, const Site& site) {
     text += (i ? ", " : "; captures ") + std::string(ir::Info(graph.op(value)).name) + "[" +
             ir::Spoken(axes) + "]";
   }
-  return text + (site.factor ? "; with a weight" : "");
+  return text + (site.factors.empty() ? "" : "; with a weight");
 }
 
 /// Of one example's graph of a generate entry: what a step of decoding does not compute but is given by the
@@ -281,7 +347,7 @@ class HandedOver {
   /// The step would be given the score and make the sum itself: half an attention, that adds in another
   /// order.
   bool Splits(const Site& site) const {
-    return !dependence_.empty() && IsGiven(site.dot) && !IsGiven(site.sum);
+    return !dependence_.empty() && site.sum && IsGiven(site.dot) && !IsGiven(site.sum);
   }
 
  private:
@@ -305,14 +371,9 @@ Graph DecideSites(const Graph& graph, Context& context) {
   const Graph canonical = Canonicalize(graph, scratch);
   const SiteFinder finder(canonical);
   const HandedOver handed_over(canonical);
-  std::map<ir::Origin, SiteKind> fused;
-  std::set<ir::Origin> refused;
-  for (NodeId id : canonical.Order()) {
-    if (!finder.IsCandidate(id)) {
-      if (const std::string loop = finder.Loop(id); !loop.empty())
-        context.Remark(canonical[id].origin, Call(canonical[id]) + " " + loop);
-      continue;
-    }
+  std::map<SiteName, SiteKind> fused;
+  std::set<SiteName> refused;
+  const auto decide = [&](NodeId id) {
     std::string why;
     std::optional<Site> site = finder.Match(id, {}, why);
     const Node& node = canonical[id];
@@ -321,13 +382,43 @@ Graph DecideSites(const Graph& graph, Context& context) {
       site.reset();
     }
     if (site)
-      fused.emplace(node.origin, site->term ? SiteKind::kTerm : SiteKind::kProduct);
+      fused.emplace(NameOf(node), site->term ? SiteKind::kTerm : SiteKind::kProduct);
     else
-      refused.insert(node.origin);
+      refused.insert(NameOf(node));
     context.Remark(node.origin,
                    Call(node) + " " + (site ? Verdict(canonical, *site) : "is not fused: " + why));
+  };
+  const std::vector<NodeId> order = canonical.Order();
+  for (NodeId id : order) {
+    const Node& node = canonical[id];
+    if (!finder.IsCandidate(id)) {
+      if (const std::string loop = finder.Loop(id); !loop.empty())
+        context.Remark(node.origin, Call(node) + " " + loop);
+    } else if (node.op == OpKind::Softmax) {
+      decide(id);
+    }
   }
-  for (const ir::Origin& origin : refused) fused.erase(origin);  // one text, several uses: all or none
+  for (const SiteName& name : refused) fused.erase(name);  // one text, several uses: all or none
+  // Beside a softmax of the same scores, a log-sum-exp is computed as that is.
+  for (NodeId id : order) {
+    const Node& node = canonical[id];
+    if (!finder.IsCandidate(id) || node.op != OpKind::LogSumExp) continue;
+    const NodeId softmax = finder.SoftmaxOf(id);
+    if (!softmax) {
+      decide(id);
+      continue;
+    }
+    const Node& other = canonical[softmax];
+    const auto found = fused.find(NameOf(other));
+    if (found != fused.end())
+      fused.emplace(NameOf(node), found->second);
+    else
+      refused.insert(NameOf(node));
+    if (node.origin != other.origin)
+      context.Remark(node.origin, Call(node) + (found != fused.end() ? " is fused" : " is not fused") +
+                                      ", as the softmax of the same scores, " + other.origin.where.Text());
+  }
+  for (const SiteName& name : refused) fused.erase(name);
   context.sites = std::move(fused);
   return graph;
 }
@@ -340,7 +431,7 @@ Graph FuseAttention(const Graph& graph, Context& context) {
     const Node& node = graph[id];
     std::optional<SiteKind> kind;
     if (context.sites) {
-      const auto decided = context.sites->find(node.origin);
+      const auto decided = context.sites->find(NameOf(node));
       if (decided == context.sites->end()) continue;
       kind = decided->second;
     }

@@ -10,6 +10,7 @@
 #include "passes/grad.h"
 
 #include <cmath>
+#include <set>
 
 #include "passes/conditional.h"
 #include "passes/context.h"
@@ -30,6 +31,7 @@ class Reverse {
       parts_[value].push_back(cotangent);
     }
     const std::vector<NodeId> order = graph_.Order(roots);
+    open_.insert(order.begin(), order.end());
     uses_ = UsesOf(graph_, roots);
     active_.resize(graph_.size());
     for (NodeId id : wrt) active_[id.value] = true;
@@ -38,7 +40,10 @@ class Reverse {
         for (NodeId input : graph_[id].inputs)
           if (active_[input.value]) active_[id.value] = true;
     const bool outer = std::exchange(graph_.adjoint, true);
-    for (auto it = order.rbegin(); it != order.rend(); ++it) Visit(*it);
+    for (auto it = order.rbegin(); it != order.rend(); ++it) {
+      open_.erase(*it);
+      Visit(*it);
+    }
     std::map<NodeId, NodeId> result;
     for (NodeId id : wrt)
       if (const NodeId d = Cotangent(id)) result.emplace(id, d);
@@ -52,6 +57,10 @@ class Reverse {
     if (!active_[id.value]) return;
     const Node& node = graph_[id];
     graph_.origin = node.origin;  // also of the sum of what its users give
+    if (node.op == OpKind::Attention) {
+      VisitAttention(id);
+      return;
+    }
     const NodeId d = Cotangent(id);
     if (!d) return;
     if (node.inputs.empty()) return;
@@ -65,6 +74,22 @@ class Reverse {
     if (uses_[id.value].kind != Use::Kind::Always) Guard(id, d, cotangents);
     for (size_t i = 0; i < cotangents.size() && i < node.inputs.size(); ++i)
       Give(node.inputs[i], cotangents[i]);
+  }
+
+  /// Output and log-sum-exp are results of one computation, and so are the cotangents of what they are made
+  /// of: they are made when the cotangents of both are known.
+  void VisitAttention(NodeId id) {
+    const Node node = graph_[id];
+    Attributes at = node.attributes;
+    at.index = 1 - at.index;
+    const NodeId other = graph_.Make(OpKind::Attention, node.inputs, at);
+    if (open_.count(other)) return;
+    const NodeId of_this = Cotangent(id), of_other = Cotangent(other);
+    if (!of_this && !of_other) return;
+    const bool output = node.attributes.index == 0;
+    const std::vector<NodeId> cotangents =
+        ir::AttentionCotangents(graph_, node, output ? of_this : of_other, output ? of_other : of_this);
+    for (size_t i = 0; i < cotangents.size(); ++i) Give(node.inputs[i], cotangents[i]);
   }
 
   /// 0 where the value is not needed. Nothing is done for derivatives that are finite whatever the value.
@@ -162,6 +187,7 @@ class Reverse {
 
   Graph& graph_;
   const bool total_;
+  std::set<NodeId> open_;  ///< not visited yet
   std::vector<bool> active_;
   std::vector<Use> uses_;  ///< of the nodes that there were before
   std::map<NodeId, std::vector<NodeId>> parts_;

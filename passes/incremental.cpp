@@ -19,6 +19,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "passes/context.h"
 #include "passes/depend.h"
@@ -282,19 +283,21 @@ class Demand {
     return std::max(window, 0.0);
   }
 
-  /// A softmax that will be part of a fused attention, or the sum over its weights.
+  /// A softmax or log-sum-exp that will be part of a fused attention, or the sum over its weights.
   bool IsFused(const Node& node) const {
     if (!context_.sites) return false;
-    const auto fused = [&](const Node& softmax) {
-      return softmax.op == OpKind::Softmax && context_.sites->count(softmax.origin) != 0;
-    };
-    if (node.op == OpKind::Softmax) return fused(node);
-    if (node.op != OpKind::Contract) return false;
-    for (int i : {0, 1}) {
-      const Node& weights = graph_[node.inputs[i]];
-      if (fused(weights)) return true;
-      if (weights.op == OpKind::Mul && (fused(graph_[weights.inputs[0]]) || fused(graph_[weights.inputs[1]])))
-        return true;
+    const auto fused = [&](const Node& reduction) { return context_.sites->count(NameOf(reduction)) != 0; };
+    if (node.op != OpKind::Contract) return fused(node);
+    // Weights are the softmax or its product with factors.
+    std::set<NodeId> seen;
+    std::vector<NodeId> open(node.inputs.begin(), node.inputs.begin() + 2);
+    while (!open.empty()) {
+      const NodeId id = open.back();
+      open.pop_back();
+      if (!seen.insert(id).second) continue;
+      const Node& weights = graph_[id];
+      if (weights.op == OpKind::Softmax && fused(weights)) return true;
+      if (weights.op == OpKind::Mul) open.insert(open.end(), weights.inputs.begin(), weights.inputs.end());
     }
     return false;
   }

@@ -343,7 +343,7 @@ void FunctionEmitter::EmitStep(const AttentionStep& step) {
   PutContext(ContextOf(step), kDescriptor, bases);
   int slot = 0;
   for (const Base* base :
-       {&step.q, &step.k, &step.v, &step.o, &step.lse, &step.d_o, &step.dq, &step.dk, &step.dv})
+       {&step.q, &step.k, &step.v, &step.o, &step.lse, &step.d_o, &step.d_lse, &step.dq, &step.dk, &step.dv})
     Put(slot++, Pointer(*base));
   Put(slot++, b_.CreateConstGEP1_64(b_.getInt64Ty(), context_, kDescriptor));
   for (const Size* size :

@@ -127,12 +127,14 @@ void Planner::Attention(const std::vector<NodeId>& results) {
                     SplitPays({attention.query_axis}, {attention.key_axis}, at.axes);
   WalkOperands(results[0], views, o, lse, value_axes, attention);
   if (attention.backward) attention.d_o = LyingLike(o, node.inputs[operands.d_output()]);
+  if (attention.backward && node.inputs.size() > operands.backward())
+    attention.d_lse = LyingLike(lse, node.inputs[operands.d_log_sum_exp()]);
   WalkCaptures(node, views, attention);
   for (NodeId id : results) {
     if (attention.backward && operands.IsCapture(static_cast<size_t>(graph_[id].attributes.index)))
       attention.gradients.push_back(CaptureGradient(id, attention, at.axes));
   }
-  if (!attention.backward) KeepLogSumExp(attention);
+  if (!attention.backward) KeepUnread(attention);
   AddStep(results[0], std::move(attention));
 }
 
@@ -188,20 +190,23 @@ void Planner::WalkCaptures(const Node& node, const std::vector<View>& views, Att
   }
 }
 
-void Planner::KeepLogSumExp(AttentionStep& attention) {
-  if (attention.o.buffer < 0) throw InternalError("attention of which only the log-sum-exp is used");
-  if (attention.lse.buffer >= 0) return;
-  Buffer buffer;
-  buffer.elements = attention.queries;
-  for (const AttentionLoop& loop : attention.loops) buffer.elements = buffer.elements * loop.extent;
-  plan_.buffers.push_back(buffer);
-  attention.lse.buffer = static_cast<int>(plan_.buffers.size()) - 1;
-  Size stride = attention.queries;
-  for (size_t i = attention.loops.size(); i-- > 0;) {
-    attention.loops[i].lse = stride;
-    stride = stride * attention.loops[i].extent;
-  }
-  attention.lse_query = Size{};
+void Planner::KeepUnread(AttentionStep& attention) {
+  const auto keep = [&](Base& base, const Size& row, Size& along_query, Size AttentionLoop::* along_loop) {
+    if (base.buffer >= 0) return false;
+    along_query = row;
+    Size stride = row * attention.queries;
+    for (size_t i = attention.loops.size(); i-- > 0;) {
+      attention.loops[i].*along_loop = stride;
+      stride = stride * attention.loops[i].extent;
+    }
+    Buffer buffer;
+    buffer.elements = stride;
+    plan_.buffers.push_back(buffer);
+    base.buffer = static_cast<int>(plan_.buffers.size()) - 1;
+    return true;
+  };
+  if (keep(attention.o, attention.values, attention.o_query, &AttentionLoop::o)) attention.o_value = Size{};
+  keep(attention.lse, Size{}, attention.lse_query, &AttentionLoop::lse);
 }
 
 AttentionGradient Planner::CaptureGradient(NodeId id, const AttentionStep& attention, const AxisList& dots) {

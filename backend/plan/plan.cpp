@@ -204,6 +204,7 @@ class StepPrinter {
          << sizes_(attention.values) << " loops";
     for (const AttentionLoop& loop : attention.loops) out_ << " " << loop.axis.text();
     if (attention.split) out_ << " split";
+    if (attention.d_lse.buffer >= 0) out_ << " with d log-sum-exp";
     out_ << " captures " << attention.captures.size();
     if (!attention.gradients.empty()) out_ << " gradients";
     for (const AttentionGradient& gradient : attention.gradients) {

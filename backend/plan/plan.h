@@ -224,8 +224,8 @@ struct AttentionGradient {
 };
 struct AttentionStep {
   bool backward = false;
-  bool split = false;                     ///< products on matrix tiles, where there are any (HeedAttention)
-  Base q, k, v, o, lse, d_o, dq, dk, dv;  ///< buffer -1: absent
+  bool split = false;  ///< products on matrix tiles, where there are any (HeedAttention)
+  Base q, k, v, o, lse, d_o, d_lse, dq, dk, dv;  ///< buffer -1: absent
   Size queries, keys, dots, values;
   Size q_query, q_dot, k_key, k_dot, v_key, v_value, o_query, o_value, lse_query;
   std::vector<AttentionLoop> loops;
@@ -234,7 +234,7 @@ struct AttentionStep {
   std::vector<AttentionGradient> gradients;  ///< backward only
   std::shared_ptr<const ir::AttentionRegions> regions;
   std::vector<const Base*> Bases() const {
-    std::vector<const Base*> bases = {&q, &k, &v, &o, &lse, &d_o, &dq, &dk, &dv};
+    std::vector<const Base*> bases = {&q, &k, &v, &o, &lse, &d_o, &d_lse, &dq, &dk, &dv};
     for (const AttentionCapture& capture : captures) bases.push_back(&capture.base);
     for (const AttentionGradient& gradient : gradients) bases.push_back(&gradient.to);
     return bases;

@@ -76,8 +76,8 @@ class Planner {
   void WalkOperands(ir::NodeId result, const std::vector<View>& views, const View& o, const View& lse,
                     const ir::AxisList& value_axes, AttentionStep& attention);
   void WalkCaptures(const ir::Node& node, const std::vector<View>& views, AttentionStep& attention) const;
-  /// The kernel always writes the log-sum-exp; where nobody reads it, it goes to a buffer of its own.
-  void KeepLogSumExp(AttentionStep& attention);
+  /// The kernel always writes output and log-sum-exp; one that nobody reads goes to a buffer of its own.
+  void KeepUnread(AttentionStep& attention);
   /// The gradient of a capture gets memory in which differences lie adjacent, and keys beside their queries.
   AttentionGradient CaptureGradient(ir::NodeId id, const AttentionStep& attention, const ir::AxisList& dots);
   /// An operand as attention walks it: `innermost` with one stride and, where a gradient is written with the

@@ -165,6 +165,7 @@ StepWork WorkOf(const Plan& plan, const AttentionStep& step) {
     uses.Read(step.o, o);
     uses.Read(step.lse, lse);
     uses.Read(step.d_o, o);
+    uses.Read(step.d_lse, lse);
     uses.Write(step.dq, q);
     uses.Write(step.dk, k);
     uses.Write(step.dv, v);

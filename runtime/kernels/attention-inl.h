@@ -390,7 +390,7 @@ HWY_NOINLINE inline void FinishBlock(const AttentionState& state, int64_t first,
     if (lse) {
       const Floats logarithm = hn::MulAdd(LoadFirst(state.row_max + i, count), hn::Set(d, kLn2), Log(sum));
       HWY_ALIGN float lanes[kLanes];
-      hn::Store(hn::IfThenZeroElse(empty, logarithm), d, lanes);
+      hn::Store(hn::IfThenElse(empty, hn::Neg(hn::Inf(d)), logarithm), d, lanes);
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t lane = 0; lane < count; ++lane)
         lse[(first + i + lane) * attention.lse_query] = lanes[lane];

@@ -2,8 +2,8 @@
 // log-sum-exp (Dao et al. 2022), and of other values that score and weight read. Holes: those of the forward
 // kernel and ScoreGradient.
 //
-//   p = exp(score - lse); D = sum over e of d_o * o; dt = p (weight * (d_o v') - D); dw = p (d_o v');
-//   ds = gradient of the score hole; dq = ds k; dk = ds' q; dv = (p weight)' d_o.
+//   p = exp(score - lse); D = sum over e of d_o * o, less d_lse; dt = p (weight * (d_o v') - D); dw = p (d_o
+//   v'); ds = gradient of the score hole; dq = ds k; dk = ds' q; dv = (p weight)' d_o.
 //
 // Blocks of keys outside, blocks of queries inside: keys and values are packed block by block, queries and
 // their gradients lie densely for a whole loop element. A row of dq is one chain of fused multiply-adds over
@@ -313,23 +313,34 @@ HWY_NOINLINE void GradientBlock(const GradientState& state, int64_t query, int64
   }
 }
 
+/// What the pairs of query i need of its row: log-sum-exp and D, from the sum of d_o * o. Without keys the
+/// former is -infinity, but then nothing is there: any number will do.
+template <class State, class Element>
+HWY_INLINE void GradientRow(const State& state, const Element& element, int64_t i, float dot_o) {
+  const int64_t at = i * state.attention->lse_query;
+  const float lse = element.lse[at];
+  state.lse[i] = lse < kLowest ? 0.0f : lse * kLog2E;
+  state.dot_o[i] = element.d_lse ? dot_o - element.d_lse[at] : dot_o;
+}
+
 /// Makes q and d_o of a loop element dense, computes D.
-HWY_NOINLINE inline void GradientPackQueries(const GradientState& state, const float* q, const float* o,
-                                             const float* d_o, const float* lse) {
+template <class Element>
+HWY_NOINLINE void GradientPackQueries(const GradientState& state, const Element& element) {
   const FloatTag d;
   const HeedAttention& attention = *state.attention;
   const int64_t dots = state.dots_padded, values = state.values_padded;
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < attention.queries; i += kGradientQueries) {
     const int64_t block = i / kGradientQueries, rows = Min(kGradientQueries, attention.queries - i);
-    state.q_finite[block] = CopyRows(q + i * attention.q_query, attention.q_query, attention.q_dot, rows,
-                                     attention.dots, state.q_rows + i * dots, dots)
+    state.q_finite[block] = CopyRows(element.q + i * attention.q_query, attention.q_query, attention.q_dot,
+                                     rows, attention.dots, state.q_rows + i * dots, dots)
                                 ? kFinite
                                 : kUnknown;
-    state.d_o_finite[block] = CopyRows(d_o + i * attention.o_query, attention.o_query, attention.o_value,
-                                       rows, attention.values, state.d_o_rows + i * values, values)
-                                  ? kFinite
-                                  : kUnknown;
+    state.d_o_finite[block] =
+        CopyRows(element.d_o + i * attention.o_query, attention.o_query, attention.o_value, rows,
+                 attention.values, state.d_o_rows + i * values, values)
+            ? kFinite
+            : kUnknown;
     // Where nobody looked, now is the time: whether to select is asked for every block of keys.
     IsFinite(state.q_rows + i * dots, rows, dots, dots, state.q_finite + block);
     IsFinite(state.d_o_rows + i * values, rows, values, values, state.d_o_finite + block);
@@ -338,7 +349,7 @@ HWY_NOINLINE inline void GradientPackQueries(const GradientState& state, const f
   ZeroFloats(state.d_o_rows + attention.queries * values, kTileRows * values);
 #pragma clang loop unroll(disable) vectorize(disable)
   for (int64_t i = 0; i < attention.queries; ++i) {
-    const float* const row = o + i * attention.o_query;
+    const float* const row = element.o + i * attention.o_query;
     const float* const ahead = row + Min(kRowsAhead, attention.queries - 1 - i) * attention.o_query;
     const float* const d_row = state.d_o_rows + i * values;
     Floats sum = hn::Zero(d);
@@ -359,8 +370,7 @@ HWY_NOINLINE inline void GradientPackQueries(const GradientState& state, const f
       }
       sum = hn::MulAdd(hn::Load(d, d_row + e), value, sum);
     }
-    state.dot_o[i] = hn::GetLane(hn::SumOfLanes(d, sum));
-    state.lse[i] = lse[i * attention.lse_query] * kLog2E;
+    GradientRow(state, element, i, hn::GetLane(hn::SumOfLanes(d, sum)));
   }
 }
 
@@ -391,7 +401,7 @@ HWY_NOINLINE inline void GradientPackKeys(GradientState& state, const float* k, 
 /// A loop element: its operands and the places of their gradients, null where not wanted. `add_`: an earlier
 /// element of a shared axis that the operand lacks has left its part there.
 struct GradientElement {
-  const float *q, *k, *v, *o, *d_o, *lse;
+  const float *q, *k, *v, *o, *d_o, *lse, *d_lse;
   float *dq, *dk, *dv;
   bool add_q, add_k, add_v;
 };
@@ -440,6 +450,7 @@ HWY_INLINE void WalkGradients(const HeedAttention& attention, State& state, int6
                                 attention.o + o,
                                 attention.d_o + o,
                                 attention.lse + walk.offset[4],
+                                attention.d_lse ? attention.d_lse + walk.offset[4] : nullptr,
                                 attention.dq ? attention.dq + q : nullptr,
                                 attention.dk ? attention.dk + k : nullptr,
                                 attention.dv ? attention.dv + v : nullptr,
@@ -466,7 +477,7 @@ HWY_INLINE void AttentionBackward(const HeedAttention& attention, int64_t part, 
   int64_t bytes = 0;
   GradientState whole = MakeGradientState(attention, scratch, bytes);
   WalkGradients(attention, whole, part, parts, [&](GradientState& state, const GradientElement& at) HWY_ATTR {
-    GradientPackQueries(state, at.q, at.o, at.d_o, at.lse);
+    GradientPackQueries(state, at);
     if (at.dq) ZeroFloats(state.dq, attention.queries * state.dots_padded);
 #pragma clang loop unroll(disable) vectorize(disable)
     for (int64_t key = 0; key < attention.keys; key += kGradientKeys) {

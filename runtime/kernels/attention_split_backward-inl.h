@@ -145,8 +145,7 @@ HWY_NOINLINE inline void GradientSplitQueries(const GradientSplitState& state, c
 #pragma clang loop unroll(disable) vectorize(disable)
       for (int64_t e = row * values; e < (row + 1) * values; e += kLanes)
         sum = hn::MulAdd(hn::Load(d, state.dense + e), hn::Load(d, state.dense_o + e), sum);
-      state.dot_o[i + row] = hn::GetLane(hn::SumOfLanes(d, sum));
-      state.lse[i + row] = element.lse[(i + row) * attention.lse_query] * kLog2E;
+      GradientRow(state, element, i + row, hn::GetLane(hn::SumOfLanes(d, sum)));
     }
   }
 }

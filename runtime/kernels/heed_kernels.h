@@ -126,7 +126,7 @@ void heed_packed_matmul(const struct HeedPackedMatmul* matmul, int64_t part, int
 //   s[i, j] = sum over d of q[i, d] * k[j, d], or of term(q[i, d], k[j, d], d);
 //   t = score(s, i, j), masked pairs are not there;
 //   p = softmax over j of t;  o[i, e] = sum over j of p * weight(i, j) * v[j, e];  lse[i] = log sum exp t.
-// A query without keys gives o = 0, lse = 0. `loop` numbers the elements of the loop nest, row-major.
+// A query without keys gives o = 0, lse = -infinity. `loop` numbers the elements of the loop nest, row-major.
 struct HeedAttentionLoop {
   int64_t extent;
   int64_t q, k, v, o, lse;  // strides
@@ -153,9 +153,10 @@ struct HeedAttention {
   const float* k;
   const float* v;
   float* o;
-  float* lse;        // forward: may be null when nobody wants it
-  const float* d_o;  // backward only; strides of o
-  float* dq;         // backward only; strides of q, k, v; any of the three may be null
+  float* lse;          // forward: may be null when nobody wants it
+  const float* d_o;    // backward only; strides of o
+  const float* d_lse;  // backward only; strides of lse; null: 0
+  float* dq;           // backward only; strides of q, k, v; any of the three may be null
   float* dk;
   float* dv;
   const void* context;                                                                // passed to the holes

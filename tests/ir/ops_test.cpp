@@ -188,6 +188,12 @@ std::vector<Sample> Samples() {
                          Float(graph, "w", {kSeq}));
   };
   samples.push_back({OpKind::Attention, "output", attention});
+  samples.push_back({OpKind::Attention, "log-sum-exp", [=](Graph& graph) {
+                       const Node node = graph[attention(graph)];
+                       Attributes at = node.attributes;
+                       at.index = 1;
+                       return graph.Make(OpKind::Attention, node.inputs, at);
+                     }});
   samples.push_back({OpKind::Attention, "values without heads", [](Graph& graph) {
                        return TestAttention(graph, Float(graph, "x", {kSeq, kA, kC}),
                                             Float(graph, "y", {kTwin, kC}), Float(graph, "z", {kB, kTwin}),
@@ -314,6 +320,33 @@ TEST(Ops, DerivativesAreThoseOfFiniteDifferences) {
     }
   }
   EXPECT_GT(checked, 5000);
+}
+
+// Output and log-sum-exp of one attention at once: one gradient for both is the sum of one for each.
+TEST(Ops, AnAttentionHasOneGradientForBothResults) {
+  Graph graph(TestAxes());
+  const std::vector<Sample> samples = Samples();
+  const Sample& sample = *std::ranges::find(samples, "output", &Sample::name);
+  const Node output = graph[sample.build(graph)];
+  Attributes at = output.attributes;
+  at.index = 1;
+  const NodeId total = graph.Make(OpKind::Attention, output.inputs, at);
+  const NodeId d = Float(graph, "d", output.type.axes), d_total = Float(graph, "e", graph.axes_of(total));
+  const std::vector<NodeId> of_output = AttentionCotangents(graph, output, d, {}),
+                            of_total = AttentionCotangents(graph, output, {}, d_total),
+                            of_both = AttentionCotangents(graph, output, d, d_total);
+  for (const std::vector<NodeId>& cotangents : {of_output, of_total, of_both})
+    for (NodeId id : cotangents)
+      if (id) graph.SetOutput(std::to_string(graph.outputs.size()), id);
+  Interpreter interpreter(graph, RandomValues(graph, kExtents, 3));
+  for (size_t i = 0; i < of_both.size(); ++i) {
+    ASSERT_EQ(bool(of_output[i]), bool(of_both[i]));
+    if (!of_both[i]) continue;
+    const Tensor& both = interpreter.Value(of_both[i]);
+    for (size_t j = 0; j < both.data.size(); ++j)
+      EXPECT_NEAR(both.data[j],
+                  interpreter.Value(of_output[i]).data[j] + interpreter.Value(of_total[i]).data[j], 1e-12);
+  }
 }
 
 TEST(Ops, RandomGraphsDifferentiate) {

@@ -219,6 +219,18 @@ TEST(KernelsAttention, GradientsNotWantedAreLeftOut) {
   }
 }
 
+TEST(KernelsAttention, NoCotangentOfTheLogSumExpIsOneOfZeros) {
+  for (const NativeKernels* kernels : AllNativeKernels()) {
+    Problem zeros = Build({2, 2, 2, 40, 150, 16, 32}, 86);
+    zeros.d_lse.assign(zeros.d_lse.size(), 0);
+    Problem none = zeros;
+    none.d_lse.clear();
+    RunParts(*kernels, zeros, Causal(0.2f), 1);
+    RunParts(*kernels, none, Causal(0.2f), 1);
+    ExpectSame(zeros, none, kernels->target);
+  }
+}
+
 TEST(KernelsAttention, OneRowAloneEqualsTheRowAmongOthers) {
   for (const NativeKernels* kernels : AllNativeKernels()) {
     const Shape shape = {1, 2, 1, 290, 290, 24, 20, true};

@@ -30,7 +30,7 @@ struct Shape {
 struct Problem {
   Shape shape;
   HeedAttention attention = {};
-  std::vector<float> q, k, v, o, lse, d_o, dq, dk, dv;
+  std::vector<float> q, k, v, o, lse, d_o, d_lse, dq, dk, dv;  // d_lse may be empty
 
   int64_t loops() const { return shape.batch * shape.heads * shape.groups; }
   int64_t Q(int64_t loop, int64_t i, int64_t d) const {
@@ -56,6 +56,7 @@ struct Problem {
     attention.o = o.data();
     attention.lse = lse.data();
     attention.d_o = d_o.data();
+    attention.d_lse = d_lse.empty() ? nullptr : d_lse.data();
     attention.dq = dq.data();
     attention.dk = dk.data();
     attention.dv = dv.data();
@@ -125,6 +126,7 @@ inline Problem Build(const Shape& shape, uint32_t seed) {
   p.dq.assign(p.q.size(), kUntouched);
   p.dk.assign(p.k.size(), kUntouched);
   p.dv.assign(p.v.size(), kUntouched);
+  fill(p.d_lse, static_cast<int64_t>(p.lse.size()));
   p.Point();
   return p;
 }
@@ -138,7 +140,7 @@ struct Reference {
 inline Reference Compute(const Problem& p, const TestScore& test) {
   Reference r;
   r.o.assign(p.o.size(), 0);
-  r.lse.assign(p.lse.size(), 0);
+  r.lse.assign(p.lse.size(), -std::numeric_limits<double>::infinity());
   r.dq.assign(p.q.size(), 0);
   r.dk.assign(p.k.size(), 0);
   r.dv.assign(p.v.size(), 0);
@@ -174,7 +176,7 @@ inline Reference Compute(const Problem& p, const TestScore& test) {
       }
       if (sum == 0) continue;
       r.lse[p.L(loop, i)] = highest + std::log(sum);
-      double dot_o = 0;
+      double dot_o = p.d_lse.empty() ? 0 : -double{p.d_lse[p.L(loop, i)]};
       for (int64_t pass = 0; pass < 2; ++pass) {
         for (int64_t j = 0; j < shape.keys; ++j) {
           if (!TestPresent(test, loop, i, j)) continue;
@@ -261,7 +263,9 @@ inline void ExpectClose(const std::vector<double>& expected, const std::vector<f
   double worst = 0;
   size_t at = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
-    const double error = std::isnan(got[i]) ? 1e30 : std::fabs(got[i] - expected[i]);
+    const double error = got[i] == expected[i] ? 0
+                         : std::isnan(got[i])  ? 1e30
+                                               : std::fabs(got[i] - expected[i]);
     if (error > worst) {
       worst = error;
       at = i;

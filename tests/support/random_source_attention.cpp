@@ -141,7 +141,9 @@ SourceWriter::Maybe SourceWriter::Mixed(Scope& scope, int depth) {
     default: {
       const Maybe score = Score(scope, axis, depth);
       if (!score || !Fits(scope, Union(score->axes, result.axes))) return {};
-      Expression weights{"softmax" + along + "(" + score->text + ")"};
+      const std::string total = "logsumexp" + along + "(" + score->text + ")";
+      const std::string sink = Chance(20) ? ", " + One({"0", "-1.5", total.c_str()}) : "";
+      Expression weights{"softmax" + along + "(" + score->text + sink + ")"};
       weights.axes = Union(score->axes, masked ? mask.axes : Names{});
       weights.trained = score->trained;
       weights.text_seen = score->text_seen;
