@@ -146,6 +146,9 @@ StepWork WorkOf(const Plan& plan, const AttentionStep& step) {
   } else {
     work.flops_each = {Times(dot, step.dots), Times(2, step.values)};
   }
+  // What is computed of each score besides: caps, biases, factors of weights.
+  const int64_t pointwise = FloatOps(regions.score) + (step.backward ? FloatOps(regions.gradient) : 0);
+  if (pointwise) work.flops_each.push_back(Times(pointwise, {}));
   const auto elements = [&](Size AttentionLoop::* stride, const std::vector<std::pair<Size, Size>>& own) {
     Size product = Elements({&step.loops}, stride);
     for (const auto& [extent, along] : own)

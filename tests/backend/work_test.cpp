@@ -102,6 +102,22 @@ TEST(Work, AttentionForEachPair) {
   EXPECT_EQ(written, 4 * rows * (6 + 1));  // o, log-sum-exp
 }
 
+TEST(Work, WhatAttentionComputesOfEachScore) {
+  std::string capped = kAttention;
+  const std::string plain =
+      capped.substr(capped.find("  attention["), capped.find("part net") - capped.find("  attention["));
+  capped.replace(capped.find(plain), plain.size(),
+                 "  s = (Wq @model z) @key (Wk @model z)[seq -> seq']\n"
+                 "  softmax[seq' | seq' <= seq](9 * tanh(s) + exp(s)) @seq' (Wv @model z)[seq -> seq']\n}\n");
+  const Plan plan = PlanOf(capped, Variant::Loss);
+  // tanh, a factor, exp, a sum.
+  EXPECT_EQ(ValueOf(plan, OnlyWork<AttentionStep>(plan).flops_each), 2 * 4 + 2 * 6 + 4);
+  const Plan training = PlanOf(capped, Variant::Train);
+  const StepWork gradient =
+      OnlyWork<AttentionStep>(training, [](const AttentionStep& step) { return step.backward; });
+  EXPECT_GT(ValueOf(training, gradient.flops_each), 2 * 3 * 4 + 2 * 2 * 6 + 4);
+}
+
 TEST(Work, TheGradientOfAttentionForEachPair) {
   const Plan plan = PlanOf(kAttention, Variant::Train);
   const StepWork work =
