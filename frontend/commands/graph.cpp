@@ -2,17 +2,24 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <iomanip>
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <optional>
+#include <sstream>
 
 #include "frontend/commands/command.h"
 #include "frontend/commands/load.h"
 #include "frontend/drawing/dot.h"
 #include "frontend/drawing/graphviz.h"
 #include "frontend/drawing/page.h"
+#include "frontend/drawing/profile.h"
 #include "frontend/drawing/svg.h"
 #include "frontend/files.h"
+#include "runtime/base/names.h"
+#include "runtime/base/places.h"
+#include "runtime/base/whole_file.h"
 
 namespace heed::commands {
 namespace {
@@ -21,8 +28,10 @@ using ir::Variant;
 
 constexpr const char* kFormats[] = {"svg", "png", "pdf", "dot", "html"};
 
-const std::map<std::string, drawing::Depth> kDepths = {
-    {"modules", drawing::Depth::Modules}, {"one", drawing::Depth::One}, {"ops", drawing::Depth::Ops}};
+const std::map<std::string, drawing::Depth> kDepths = {{"modules", drawing::Depth::Modules},
+                                                       {"one", drawing::Depth::One},
+
+                                                       {"ops", drawing::Depth::Ops}};
 const std::map<std::string, drawing::Theme> kThemes = {
     {"auto", drawing::Theme::Auto}, {"light", drawing::Theme::Light}, {"dark", drawing::Theme::Dark}};
 
@@ -39,6 +48,9 @@ struct Subject {
   std::string title;
   const frontend::ProgramWords* words = nullptr;
   const frontend::Entry* entry = nullptr;  ///< of a program
+  /// Of a profile: the function, what its graph above, that after all passes, took.
+  std::optional<Variant> variant = {};
+  std::optional<drawing::MeasuredGraph> measured = {};
 };
 
 /// The variant called `name`; "": the first whose pipeline has the pass `after`, the step before the prefill.
@@ -77,11 +89,20 @@ class Graph : public Command {
         ->type_name("THEME")
         ->check(CLI::IsMember(Names(kThemes)));
     app.add_flag("--unroll", unroll_, "draw equal layers one by one");
+    app.add_option(
+           "--profile", profile_file_,
+           "what `OUT profile COMMAND ... -o FILE.json` measured: draw its functions, as they were built, "
+           "with the time that everything takes")
+        ->type_name("FILE.json");
   }
   Result<int> Run() override;
 
  private:
   Result<Subject> Choose(const frontend::Entry& entry);
+  /// What is drawn of a program: each entry, or each function of the profile.
+  Result<std::vector<Subject>> SubjectsOf(const frontend::Program& program);
+  Result<Subject> Measured(const frontend::Program& program, const drawing::ProfiledFunction& function) const;
+  Status ReadProfile();
 
   Status Write(const std::vector<Subject>& subjects, const std::string& format) const;
   /// The graph itself and, of a program's entry, what each pass that changes it makes of it.
@@ -89,8 +110,9 @@ class Graph : public Command {
   Status WritePage(const std::vector<Subject>& subjects, const frontend::Program* program);
 
   ProgramOptions program_;
-  std::string output_, after_, variant_, depth_, theme_ = "auto";
+  std::string output_, after_, variant_, depth_, theme_ = "auto", profile_file_;
   bool unroll_ = false;
+  std::optional<drawing::MeasuredProfile> profile_;
   Timer timer_;
 };
 
@@ -111,6 +133,85 @@ Result<Subject> Graph::Choose(const frontend::Entry& entry) {
   return Subject{drawn, Title(entry, variant) + " after " + after_};
 }
 
+Status Graph::ReadProfile() {
+  if (profile_file_.empty()) return Done{};
+  if (IsHir(program_.file)) return UsageError("a profile is of a program: --profile is not for a .hir file");
+  if (!after_.empty())
+    return UsageError("what was measured is what all passes made: leave out --after, or --profile");
+  if (!program_.set.empty())
+    return UsageError("a profile says what its program was built with: leave out --set, or --profile");
+  if (output_ != "-" && SameFile(output_, profile_file_))
+    return UsageError(output_ + ": would overwrite the profile; name the output with -o");
+  constexpr int64_t kMostBytes = 64 << 20;
+  const Result<std::string> text = ReadWholeFile(profile_file_, kMostBytes);
+  if (!text) return text.error();
+  Result<drawing::MeasuredProfile> profile = drawing::ReadProfile(*text);
+  if (!profile) return Error{profile_file_ + ": " + profile.error().message};
+  profile_ = std::move(*profile);
+  for (const auto& [name, value] : profile_->set) {
+    std::ostringstream number;
+    number << std::setprecision(17) << value;
+    program_.set.push_back(name + "=" + number.str());
+  }
+  return Done{};
+}
+
+Result<std::vector<Subject>> Graph::SubjectsOf(const frontend::Program& program) {
+  std::vector<Subject> subjects;
+  if (!profile_) {
+    if (program.entries.empty()) return Error{program_.file + ": has no entry to draw"};
+    for (const frontend::Entry& entry : program.entries) {
+      Result<Subject> subject = Choose(entry);
+      if (!subject) return subject.error();
+      subjects.push_back(std::move(*subject));
+      subjects.back().words = &program.words;
+      subjects.back().entry = &entry;
+    }
+    return subjects;
+  }
+  std::vector<std::string> names;
+  for (const drawing::ProfiledFunction& function : profile_->functions) {
+    names.push_back(function.variant + "/" + function.entry);
+    if (!program_.entry.empty() && function.entry != program_.entry) continue;
+    if (!variant_.empty() && function.variant != variant_) continue;
+    Result<Subject> subject = Measured(program, function);
+    if (!subject) return Error{profile_file_ + ": " + subject.error().message};
+    subjects.push_back(std::move(*subject));
+  }
+  if (subjects.empty())
+    return Error{profile_file_ + ": has nothing of what --entry and --variant ask for; it has " +
+                 ListNames(names)};
+  return subjects;
+}
+
+Result<Subject> Graph::Measured(const frontend::Program& program,
+                                const drawing::ProfiledFunction& function) const {
+  const std::string name = "`" + function.variant + "/" + function.entry + "`";
+  const auto entry = std::find_if(program.entries.begin(), program.entries.end(),
+                                  [&](const frontend::Entry& each) { return each.name == function.entry; });
+  if (entry == program.entries.end()) {
+    std::vector<std::string> entries;
+    for (const frontend::Entry& each : program.entries) entries.push_back(each.name);
+    return Error{"is of " + name + ", and " + program_.file + " has no such entry" +
+                 (entries.empty() ? "" : ", but " + ListNames(entries))};
+  }
+  std::vector<Variant> variants = Variants(entry->kind);
+  variants.push_back(Variant::Weights);
+  const auto variant = std::find_if(variants.begin(), variants.end(),
+                                    [&](Variant each) { return ir::Name(each) == function.variant; });
+  if (variant == variants.end())
+    return Error{"is of " + name + ", which is nothing that entry `" + entry->name + "` becomes in " +
+                 program_.file};
+  Subject subject{std::make_shared<const ir::Graph>(
+                      passes::RunPipeline(Source(*entry, *variant), *variant, passes::PassOptions{})),
+                  Title(*entry, *variant), &program.words, &*entry, *variant};
+  Result<drawing::MeasuredGraph> measured = drawing::Measure(*subject.graph, function);
+  if (!measured) return measured.error();
+  subject.measured = std::move(*measured);
+  subject.title += ", " + drawing::CallsText(function.scale);
+  return subject;
+}
+
 Result<int> Graph::Run() {
   std::string format = std::filesystem::path(output_).extension().string();
   if (!format.empty()) format.erase(0, 1);
@@ -122,6 +223,7 @@ Result<int> Graph::Run() {
     return UsageError(
         "a page has every depth and follows the reader's system: leave out --depth and --theme");
   if (Status fine = CheckOutput(output_, program_.file); !fine) return fine.error();
+  if (Status fine = ReadProfile(); !fine) return fine.error();
   std::unique_ptr<frontend::Program> program;  // subjects use its words
   std::vector<Subject> subjects;
   if (IsHir(program_.file)) {
@@ -131,17 +233,16 @@ Result<int> Graph::Run() {
   } else {
     Result<std::unique_ptr<frontend::Program>> loaded = Load(program_, timer_);
     if (!loaded) return loaded.error();
-    if (*loaded == nullptr) return 1;
+    if (*loaded == nullptr) {
+      if (!program_.set.empty() && profile_)
+        std::cerr << profile_file_ << ": the profile is of a program that was built with these --set\n";
+      return 1;
+    }
     program = std::move(*loaded);
     if (Status fine = CheckOutput(output_, *program); !fine) return fine.error();
-    if (program->entries.empty()) return Error{program_.file + ": has no entry to draw"};
-    for (const frontend::Entry& entry : program->entries) {
-      Result<Subject> subject = Choose(entry);
-      if (!subject) return subject.error();
-      subject->words = &program->words;
-      subject->entry = &entry;
-      subjects.push_back(std::move(*subject));
-    }
+    Result<std::vector<Subject>> chosen = SubjectsOf(*program);
+    if (!chosen) return chosen.error();
+    subjects = std::move(*chosen);
   }
   const Status written = format == "html" ? WritePage(subjects, program.get()) : Write(subjects, format);
   return written ? Result<int>(0) : written.error();
@@ -149,13 +250,18 @@ Result<int> Graph::Run() {
 
 std::vector<drawing::PageTab> Graph::TabsOf(const Subject& subject) {
   std::vector<drawing::PageTab> tabs;
-  const auto add = [&](std::string_view name, std::string_view says, const ir::Graph& graph) {
-    tabs.push_back({std::string(name), std::string(says),
-                    drawing::Describe(graph, subject.words, subject.title, drawing::Depth::Ops, unroll_)});
+  const auto describe = [&](const ir::Graph& graph, const drawing::MeasuredGraph* measured) {
+    return drawing::Describe(graph, subject.words, subject.title, drawing::Depth::Ops, unroll_, measured);
   };
-  add(after_.empty() ? "program" : after_, "", *subject.graph);
+  const auto add = [&](std::string_view name, std::string_view says, const ir::Graph& graph) {
+    tabs.push_back({std::string(name), std::string(says), describe(graph, nullptr)});
+  };
+  const Variant variant = subject.variant            ? *subject.variant
+                          : subject.entry != nullptr ? ChooseVariant(subject.entry->kind, variant_, "")
+                                                     : Variant::Forward;
+  add(after_.empty() ? "program" : after_, "",
+      subject.measured ? Source(*subject.entry, variant) : *subject.graph);
   if (subject.entry == nullptr || !after_.empty()) return tabs;
-  const Variant variant = ChooseVariant(subject.entry->kind, variant_, "");
   passes::PassOptions options = PassFlags().Make(timer_, subject.title);
   for (const std::string_view name : passes::PassNames()) options.print_after.emplace_back(name);
   options.print = [&](std::string_view name, const ir::Graph& graph, bool changed) {
@@ -164,6 +270,7 @@ std::vector<drawing::PageTab> Graph::TabsOf(const Subject& subject) {
       if (pass.name == name) add(name, std::string(name) + " " + std::string(pass.what), graph);
   };
   passes::RunPipeline(Source(*subject.entry, variant), variant, options);
+  if (subject.measured) tabs.back().model = describe(*subject.graph, &*subject.measured);
   return tabs;
 }
 
@@ -183,13 +290,14 @@ Status Graph::WritePage(const std::vector<Subject>& subjects, const frontend::Pr
 }
 
 Status Graph::Write(const std::vector<Subject>& subjects, const std::string& format) const {
-  const bool work = IsHir(program_.file) || !after_.empty() || !variant_.empty();
+  const bool work = IsHir(program_.file) || !after_.empty() || (!variant_.empty() && !profile_);
   const drawing::Depth depth = !depth_.empty() ? kDepths.at(depth_)
                                : work          ? drawing::Depth::Ops
                                                : drawing::Depth::Modules;
   std::vector<drawing::Model> models;
   for (const Subject& subject : subjects)
-    models.push_back(drawing::Describe(*subject.graph, subject.words, subject.title, depth, unroll_));
+    models.push_back(drawing::Describe(*subject.graph, subject.words, subject.title, depth, unroll_,
+                                       subject.measured ? &*subject.measured : nullptr));
   if (format == "dot") return frontend::WriteText(output_, drawing::Dot(models));
   std::vector<drawing::Drawing> drawings;
   for (drawing::Model& model : models) {

@@ -118,7 +118,9 @@ void CloseModules(Model& model, const std::vector<bool>& open) {
     if (!fresh) stands_for[i] = found->second;
   }
   for (const auto& [key, box] : closed) {
+    const Work work = model.boxes[box].work;
     model.boxes[box] = ClosedBox(model, key.first, key.second);
+    model.boxes[box].work = work;
     if (const auto pair = closed.find({key.first, false}); key.second && pair != closed.end())
       model.boxes[box].pair = pair->second;
   }

@@ -77,7 +77,7 @@ class Collector {
     model_.modules.emplace_back();
   }
 
-  Model Take() {
+  Model Take(const MeasuredGraph* measured) {
     Reach();
     FindPaths();
     for (NodeId id : reached_) MakeBox(id);
@@ -86,6 +86,7 @@ class Collector {
         Connect(box_of_[operand.source.value], box_of_[id.value]);
     for (const auto& [name, value] : graph_.outputs) MakeOutput(name, value);
     Pair();
+    if (measured != nullptr) Warm(*measured);
     Dissolve();
     CountParameters();
     ListAxes();
@@ -318,6 +319,32 @@ class Collector {
     }
   }
 
+  /// Work goes to the box that shows a value: its own, or the first that has it in its text.
+  void Warm(const MeasuredGraph& measured) {
+    model_.scale = measured.scale;
+    std::vector<int> shown_by = box_of_;
+    const auto claim = [&](NodeId from, int box) {
+      std::vector<NodeId> stack = {from};
+      while (!stack.empty()) {
+        const NodeId id = stack.back();
+        stack.pop_back();
+        for (NodeId input : graph_[id].inputs) {
+          if (shown_by[input.value] >= 0) continue;
+          shown_by[input.value] = box;
+          stack.push_back(input);
+        }
+      }
+    };
+    for (NodeId id : reached_) claim(id, box_of_[id.value]);
+    for (const auto& [name, value] : graph_.outputs) {  // behind renames
+      const int box = box_of_[Source(graph_, value).value];
+      if (shown_by[value.value] < 0) shown_by[value.value] = box;
+      claim(value, box);
+    }
+    for (const auto& [id, work] : measured.work)
+      if (shown_by[id.value] >= 0) model_.boxes[shown_by[id.value]].work.Add(work);
+  }
+
   /// A call that one box shows is no module.
   void Dissolve() {
     for (size_t i = model_.modules.size(); i-- > 1;) {
@@ -370,8 +397,9 @@ class Collector {
 
 }  // namespace
 
-Model ModelOf(const Graph& graph, const frontend::ProgramWords* words, const std::string& title, bool wordy) {
-  return Collector(graph, words, title, wordy).Take();
+Model ModelOf(const Graph& graph, const frontend::ProgramWords* words, const std::string& title, bool wordy,
+              const MeasuredGraph* measured) {
+  return Collector(graph, words, title, wordy).Take(measured);
 }
 
 }  // namespace heed::drawing

@@ -47,7 +47,8 @@ class Writer {
     for (size_t i = 1; i < model_.modules.size(); ++i) {
       const Module& child = model_.modules[i];
       if (child.parent != module) continue;
-      out_ += "subgraph cluster_" + prefix_ + std::to_string(i) + " {\nlabel=\"" + Escaped(TitleOf(child)) +
+      out_ += "subgraph cluster_" + prefix_ + std::to_string(i) + " {\nlabel=\"" +
+              Escaped(TitleOf(model_, static_cast<int>(i))) +
               "\";\nlabeljust=l;\nlabelloc=t;\nstyle=rounded;\ncolor=\"" + Light("line") +
               "\";\npenwidth=" + (child.count > 1 ? "2" : "1") + ";\n";
       Contents(static_cast<int>(i));
@@ -58,15 +59,17 @@ class Writer {
   void Node(int number) {
     const Box& box = model_.boxes[number];
     std::string label;
-    for (const TextLine& line : LinesOf(box)) label += (label.empty() ? "" : "\n") + line.text;
+    for (const TextLine& line : LinesOf(model_, box)) label += (label.empty() ? "" : "\n") + line.text;
     out_ +=
-        Name(number) + " [label=\"" + Escaped(label) + "\", fillcolor=\"" + Light(RoleOf(box.kind)) + "\"";
+        Name(number) + " [label=\"" + Escaped(label) + "\", fillcolor=\"" + Light(RoleOf(model_, box)) + "\"";
     if (box.kind == Kind::Parameter) out_ += ", shape=note, style=filled";
     if (box.kind == Kind::Cache) out_ += ", shape=cylinder, style=filled";
     if (box.kind == Kind::Input || box.kind == Kind::Output) out_ += ", shape=ellipse";
     if (box.reference || !box.only.empty()) out_ += ", style=\"filled,dashed\"";
     if (box.gradient) out_ += ", color=\"" + Light("gradient") + "\"";
-    out_ += ", tooltip=\"" + Escaped(box.place) + "\"];\n";
+    std::string tip = model_.scale ? WorkText(box.work, *model_.scale) : "";
+    if (!tip.empty() && !box.place.empty()) tip += "\n";
+    out_ += ", tooltip=\"" + Escaped(tip + box.place) + "\"];\n";
   }
 
   void Edge(const Wire& wire) {

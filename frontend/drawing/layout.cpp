@@ -42,9 +42,9 @@ std::string Name(const End& end) {
 
 std::string PortName(const Port& port) { return (port.out ? "out" : "in") + std::to_string(port.value); }
 
-Point SizeOf(const Box& box) {
+Point SizeOf(const Model& model, const Box& box) {
   double width = 0, height = kAround;
-  for (const TextLine& line : LinesOf(box)) {
+  for (const TextLine& line : LinesOf(model, box)) {
     width = std::max(width, TextWidth(line.text, line.size));
     height += line.size + 3.5;
   }
@@ -118,7 +118,7 @@ class Layouter {
     out << (level.boxes.size() > kManyBoxes ? "splines=line; nslimit=2; mclimit=0.5;\n" : "splines=true;\n");
     out << "node [fixedsize=true, label=\"\", shape=box]; edge [dir=none];\n";
     for (int box : level.boxes) {
-      const Point size = SizeOf(model_.boxes[box]);
+      const Point size = SizeOf(model_, model_.boxes[box]);
       out << "b" << box << " [width=" << size.x * scale / 72 << ", height=" << size.y * scale / 72 << "];\n";
     }
     for (int child : level.children)
@@ -223,7 +223,7 @@ class Layouter {
     for (auto& [number, curve] : graph.curves)
       for (Point& point : curve) point = {point.x / scale, point.y / scale};
     Placed& placed = placed_[module];
-    const std::string title = module == 0 ? "" : TitleOf(model_.modules[module]);
+    const std::string title = module == 0 ? "" : TitleOf(model_, module);
     const double least = TextWidth(title, kLetters, true) + 2 * kPadding;
     const double shift = kPadding + std::max(0.0, (least - graph.width) / 2);
     placed.width = std::max(graph.width, least) + 2 * kPadding;
@@ -244,7 +244,7 @@ class Layouter {
       return Point{point.x + origin.x, point.y + origin.y};
     };
     for (int box : level.boxes) {
-      const Point size = SizeOf(model_.boxes[box]), at = centre({End::Kind::Box, box});
+      const Point size = SizeOf(model_, model_.boxes[box]), at = centre({End::Kind::Box, box});
       layout_.boxes[box] = {at.x - size.x / 2, at.y - size.y / 2, size.x, size.y};
     }
     for (int child : level.children) {
@@ -314,7 +314,7 @@ class Layouter {
 
 }  // namespace
 
-std::vector<TextLine> LinesOf(const Box& box) {
+std::vector<TextLine> LinesOf(const Model& model, const Box& box) {
   std::vector<TextLine> lines;
   const auto add = [&](const std::string& text, double size) {
     std::istringstream rest(text);
@@ -323,17 +323,21 @@ std::vector<TextLine> LinesOf(const Box& box) {
   add(box.label, kLetters);
   add(box.detail, kSmallLetters);
   add(box.only, kSmallLetters);
+  if (model.scale) add(ShareText(box.work, *model.scale), kSmallLetters);
   if (lines.empty()) lines.push_back({"", kLetters});
   return lines;
 }
 
-std::string TitleOf(const Module& module) {
+std::string TitleOf(const Model& model, int index) {
+  const Module& module = model.modules[index];
   std::string title = module.name;
   if (!module.class_name.empty()) title += "  " + module.class_name;
   if (module.count > 1) title += " \u00d7 " + std::to_string(module.count);
   if (module.parameters != 0)
     title += ", " + ShortNumber(module.parameters) + (module.count > 1 ? " each" : "");
-  return title;
+  if (!model.scale) return title;
+  const std::string share = ShareText(WorkIn(model, index), *model.scale);
+  return share.empty() ? title : title + ", " + share;
 }
 
 Result<Layout> LayOut(Model& model, int seconds) {

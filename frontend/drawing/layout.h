@@ -46,9 +46,10 @@ struct TextLine {
   std::string text;
   double size = kLetters;
 };
-std::vector<TextLine> LinesOf(const Box& box);
+std::vector<TextLine> LinesOf(const Model& model, const Box& box);
 /// What stands above an open module: "h  Block × 12, 7.1 M each".
-std::string TitleOf(const Module& module);
+/// and if it was measured, its share of the time.
+std::string TitleOf(const Model& model, int module);
 
 /// Runs Graphviz once for each depth of nesting, for at most `seconds` in all. Modules that are too large for
 /// that are closed in `model`, and a remark says so. An error if Graphviz is missing or the outermost module

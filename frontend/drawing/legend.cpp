@@ -19,6 +19,17 @@ std::string AxesText(const Model& model) {
   return text;
 }
 
+/// Kinds whose boxes look different without their colours.
+bool HasShape(Kind kind) {
+  return kind == Kind::Parameter || kind == Kind::Cache || kind == Kind::Input || kind == Kind::Output;
+}
+
+void AddHeat(std::vector<LegendEntry>& legend) {
+  for (const HeatStep& step : HeatSteps())
+    legend.push_back({std::string(step.words), Kind::Pointwise, step.role});
+  legend.push_back({"no time of its own: computed with a box that has", Kind::Pointwise, "cold"});
+}
+
 }  // namespace
 
 std::vector<LegendEntry> LegendOf(const Model& model) {
@@ -30,14 +41,19 @@ std::vector<LegendEntry> LegendOf(const Model& model) {
   const auto any_module = [&](auto is) {
     return std::any_of(model.modules.begin(), model.modules.end(), is);
   };
+  if (model.scale) AddHeat(legend);
   for (Kind kind : kKinds)
     if (any_box([&](const Box& box) { return box.kind == kind && !box.reference; }))
-      legend.push_back({std::string(Words(kind)), kind, {}, false});
+      if (!model.scale || HasShape(kind))
+        legend.push_back({std::string(Words(kind)), kind, model.scale ? "cold" : RoleOf(kind)});
   if (any_box([](const Box& box) { return box.reference; }))
-    legend.push_back({"the same once more", Kind::Parameter, {}, true});
-  if (any_wire(Wire::Kind::Gradient)) legend.push_back({"gradient, \u2202", {}, Wire::Kind::Gradient});
-  if (any_wire(Wire::Kind::Saved)) legend.push_back({"kept for the gradient", {}, Wire::Kind::Saved});
-  if (any_wire(Wire::Kind::Carried)) legend.push_back({"written for the next step", {}, Wire::Kind::Carried});
+    legend.push_back({"the same once more", Kind::Parameter, model.scale ? "cold" : "parameter", true});
+  if (any_wire(Wire::Kind::Gradient))
+    legend.push_back({"gradient, \u2202", {}, {}, false, Wire::Kind::Gradient});
+  if (any_wire(Wire::Kind::Saved))
+    legend.push_back({"kept for the gradient", {}, {}, false, Wire::Kind::Saved});
+  if (any_wire(Wire::Kind::Carried))
+    legend.push_back({"written for the next step", {}, {}, false, Wire::Kind::Carried});
   if (any_module([](const Module& module) { return module.count > 1; }))
     legend.push_back({"\u00d7: equal layers, each on top of the one before"});
   if (model.twins) legend.push_back({"' : another index along the same axis"});

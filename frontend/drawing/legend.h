@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "frontend/drawing/model.h"
@@ -13,8 +14,9 @@ namespace heed::drawing {
 struct LegendEntry {
   std::string text;
   std::optional<Kind> box = {};
+  std::string_view role = {};  ///< of a box: the colour of its inside
+  bool reference = false;      ///< the sample's outline is dashed
   std::optional<Wire::Kind> wire = {};
-  bool reference = false;  ///< the sample's outline is dashed
 };
 
 /// Only what occurs; samples first.

@@ -9,8 +9,8 @@
 namespace heed::drawing {
 
 Model Describe(const ir::Graph& graph, const frontend::ProgramWords* words, const std::string& title,
-               Depth depth, bool unroll) {
-  Model model = ModelOf(graph, words, title, depth != Depth::Ops);
+               Depth depth, bool unroll, const MeasuredGraph* measured) {
+  Model model = ModelOf(graph, words, title, depth != Depth::Ops, measured);
   Close(model, depth);
   if (depth != Depth::Ops) Simplify(model);
   if (!unroll) Fold(model);
@@ -46,6 +46,9 @@ void Unite(Model& model, const std::vector<int>& stands_for) {
   model.wires = std::move(wires);
   for (Box& box : model.boxes)
     if (box.pair >= 0) box.pair = final(box.pair);
+  for (size_t i = 0; i < model.boxes.size(); ++i)
+    if (const int box = final(static_cast<int>(i)); box != static_cast<int>(i))
+      model.boxes[box].work.Add(model.boxes[i].work);
   std::vector<int> number(model.boxes.size(), -1);
   std::vector<Box> boxes;
   for (size_t i = 0; i < model.boxes.size(); ++i) {

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/drawing/heat.h"
 #include "frontend/program.h"
 #include "ir/graph.h"
 
@@ -51,6 +52,7 @@ struct Box {
   std::string tip;         ///< what else there is to say of it: types with all axes
   int pair = -1;           ///< of a gradient: the box whose gradient it is
   ir::NodeId node;         ///< one of the graph's nodes, if it is an expression
+  Work work;               ///< of all values that it shows, if they were measured
 };
 
 /// How an attention is drawn.
@@ -99,10 +101,11 @@ struct Model {
   std::vector<Box> boxes;       ///< in the order of the graph
   std::vector<Wire> wires;
   std::vector<AxisWords> axes;
-  int64_t parameters = 0;  ///< numbers in all of them
-  std::string lifted;      ///< axes that every value has and no box names: "batch"
-  bool padding = false;    ///< positions past an end are left out somewhere
-  bool twins = false;      ///< an axis like seq' occurs
+  int64_t parameters = 0;      ///< numbers in all of them
+  std::string lifted;          ///< axes that every value has and no box names: "batch"
+  bool padding = false;        ///< positions past an end are left out somewhere
+  bool twins = false;          ///< an axis like seq' occurs
+  std::optional<Scale> scale;  ///< what the boxes' work is part of, if it was measured
 };
 
 /// How much is open.
@@ -113,9 +116,10 @@ enum class Depth {
 };
 
 /// Everything in a graph. Without `words`, modules have no classes and calls of functions are no modules.
-/// `wordy`: expressions as programs write them, products inside arithmetic.
+/// `wordy`: expressions as programs write them, products inside arithmetic. `measured`: null, or what the
+/// graph's values took.
 Model ModelOf(const ir::Graph& graph, const frontend::ProgramWords* words, const std::string& title,
-              bool wordy);
+              bool wordy, const MeasuredGraph* measured);
 void Close(Model& model, Depth depth);
 void Simplify(Model& model);
 void Fold(Model& model);
@@ -123,7 +127,7 @@ void Refer(Model& model);
 
 /// All of that.
 Model Describe(const ir::Graph& graph, const frontend::ProgramWords* words, const std::string& title,
-               Depth depth, bool unroll);
+               Depth depth, bool unroll, const MeasuredGraph* measured = nullptr);
 
 // ---- For those who change a model
 

@@ -6,6 +6,7 @@
 #include "frontend/drawing/changes.h"
 #include "frontend/drawing/close.h"
 #include "frontend/drawing/layout.h"
+#include "frontend/drawing/legend.h"
 #include "frontend/drawing/theme.h"
 #include "runtime/base/markup.h"
 
@@ -28,6 +29,8 @@ constexpr std::string_view kScripts[] = {
 #include "page_drawing.js.inc"
     ,
 #include "page_program.js.inc"
+    ,
+#include "page_legend.js.inc"
     ,
 #include "page.js.inc"
 };
@@ -67,8 +70,15 @@ const char* WordFor(Change change) {
 }
 
 /// What boxes and closed modules have in common.
-Json JsonOf(const Box& box) {
+Json JsonOf(const Model& model, const Box& box) {
   Json json = {{"kind", RoleOf(box.kind)}, {"gradient", box.gradient}, {"label", box.label}};
+  if (model.scale) {
+    json["heat"] = HeatRole(box.work, *model.scale);
+    if (std::string share = ShareText(box.work, *model.scale); !share.empty()) {
+      json["share"] = std::move(share);
+      json["work"] = WorkText(box.work, *model.scale);
+    }
+  }
   if (!box.detail.empty()) json["detail"] = box.detail;
   if (!box.only.empty()) json["only"] = box.only;
   if (!box.tip.empty()) json["tip"] = box.tip;
@@ -83,9 +93,14 @@ Json ModulesOf(const Model& model) {
     Json& json = modules.emplace_back(Json{
         {"name", module.name}, {"parent", module.parent}, {"count", module.count}, {"place", module.place}});
     if (i == 0) continue;  // is always open and has no title
-    json["title"] = TitleOf(module);
-    json["closed"] = JsonOf(ClosedBox(model, static_cast<int>(i), false));
-    json["closedGradient"] = JsonOf(ClosedBox(model, static_cast<int>(i), true));
+    const int number = static_cast<int>(i);
+    json["title"] = TitleOf(model, number);
+    if (model.scale) json["work"] = WorkText(WorkIn(model, number), *model.scale);
+    for (const bool gradient : {false, true}) {
+      Box closed = ClosedBox(model, number, gradient);
+      closed.work = WorkIn(model, number, gradient);
+      json[gradient ? "closedGradient" : "closed"] = JsonOf(model, closed);
+    }
   }
   return modules;
 }
@@ -94,7 +109,7 @@ Json BoxesOf(const Model& model, const Changes& changes) {
   Json boxes = Json::array();
   for (size_t i = 0; i < model.boxes.size(); ++i) {
     const Box& box = model.boxes[i];
-    Json& json = boxes.emplace_back(JsonOf(box));
+    Json& json = boxes.emplace_back(JsonOf(model, box));
     json["module"] = box.module;
     if (box.pair >= 0) json["pair"] = box.pair;
     if (box.reference) json["reference"] = true;
@@ -105,16 +120,30 @@ Json BoxesOf(const Model& model, const Changes& changes) {
   return boxes;
 }
 
+Json LegendJson(const Model& model) {
+  Json legend = Json::array();
+  for (const LegendEntry& entry : LegendOf(model)) {
+    Json& json = legend.emplace_back(Json{{"text", entry.text}});
+    if (entry.box) json.update({{"box", RoleOf(*entry.box)}, {"role", entry.role}});
+    if (entry.wire) json["wire"] = WordFor(*entry.wire);
+    if (entry.reference) json["reference"] = true;
+  }
+  return legend;
+}
+
 /// A model, and what changed in it since the one `before`, if there is one.
 Json JsonOf(const Model& model, const Model* before) {
   const Changes changes = before != nullptr ? ChangesOf(*before, model) : Changes{};
   Json wires = Json::array();
   for (const Wire& wire : model.wires)
     wires.push_back({{"from", wire.from}, {"to", wire.to}, {"kind", WordFor(wire.kind)}});
-  return {{"modules", ModulesOf(model)},
-          {"boxes", BoxesOf(model, changes)},
-          {"wires", std::move(wires)},
-          {"gone", changes.gone}};
+  Json json = {{"modules", ModulesOf(model)},
+               {"boxes", BoxesOf(model, changes)},
+               {"wires", std::move(wires)},
+               {"gone", changes.gone},
+               {"legend", LegendJson(model)}};
+  if (model.scale) json["measured"] = true;
+  return json;
 }
 
 /// The colours of all drawings as variables of the page, and one for what is found or changed.

@@ -44,6 +44,10 @@ function reach(item) {
 
 // ---- What is drawn
 
+const narrow = () => view.getBoundingClientRect().width < 600;
+/** What is open at first: nothing, where there is little room. */
+const overview = () => graph.start(!narrow());
+
 function draw() {
   const focus = idOf(document.activeElement);
   layout = new Layout(graph, state.open);
@@ -79,8 +83,9 @@ function modelShown() {
 function show() {
   const {says} = all.graphs[state.shown].tabs[state.tab];
   graph = new Graph(modelShown());
-  state.open ??= graph.start();
+  state.open ??= overview();
   program.link(graph.model.boxes.map(box => box.place));
+  showLegend(byId('legend').querySelector('ul'), legendOf(graph.model, all.graphs[state.shown].tabs.length > 1));
   byId('before').disabled = !state.tab;
   byId('before').setAttribute('aria-pressed', String(state.before && state.tab > 0));
   byId('tabs').querySelectorAll('button').forEach((button, i) => button.setAttribute('aria-selected', String(i === state.tab)));
@@ -104,19 +109,22 @@ function tabOf({name, says, model}, i) {
   return button;
 }
 function showGraph(which) {
-  Object.assign(state, {shown: which, tab: 0, open: undefined});
   const {tabs} = all.graphs[which];
+  // What was measured is the graph after the last pass.
+  Object.assign(state, {shown: which, tab: Math.max(0, tabs.findIndex(tab => tab.model.measured)), open: undefined});
   byId('tabs').replaceChildren(...(tabs.length > 1 ? tabs.map(tabOf) : []));
   byId('before').hidden = byId('changes').hidden = tabs.length < 2;
   show();
   fit();
+  const smallest = 11, readable = 8;  // letters, in pixels
+  if (narrow() && state.at.scale * smallest < readable) zoom(readable / smallest / state.at.scale);
 }
 
 // ---- What is found
 
 function tell(id) {
   const item = graph.item(id);
-  say([item.label, item.detail, item.only, item.tip, item.change, item.place].filter(Boolean).join('   ').replaceAll('\n', ', '));
+  say([item.label, item.work, item.detail, item.only, item.tip, item.change, item.place].filter(Boolean).join('   ').replaceAll('\n', ', '));
   program.mark(item.place);
   const pair = graph.pair(id);
   for (const other of items()) other.classList.toggle('pair', other.dataset.id === pair);
@@ -166,7 +174,7 @@ const actions = {
     fit();
   },
   fold: () => {
-    state.open = graph.start();
+    state.open = overview();
     draw();
     fit();
   },
@@ -184,12 +192,15 @@ const actions = {
     byId('changes').setAttribute('aria-pressed', String(state.alone));
     draw();
   },
+  legend: () => {
+    byId('legend').open = !byId('legend').open;
+  },
   closer: () => zoom(1.25),
   further: () => zoom(.8),
   fit,
 };
-for (const [id, action] of Object.entries(actions)) byId(id).onclick = action;
-const keys = {o: 'unfold', f: 'fold', g: 'half', b: 'before', c: 'changes', '+': 'closer', '-': 'further', 0: 'fit'};
+for (const [id, action] of Object.entries(actions)) if (byId(id).tagName === 'BUTTON') byId(id).onclick = action;
+const keys = {o: 'unfold', f: 'fold', g: 'half', b: 'before', c: 'changes', l: 'legend', '+': 'closer', '-': 'further', 0: 'fit'};
 const arrows = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 /** The item that is next to another in a direction. */
@@ -275,6 +286,7 @@ for (const kind of ['mouseover', 'focusin'])
     for (const other of items()) other.setAttribute('tabindex', other === item ? 0 : -1);
   });
 byId('find').oninput = search;
+byId('legend').open = innerWidth > 700;
 all.graphs.forEach(({title}, i) => byId('graphs').append(new Option(title, i)));
 byId('graphs').hidden = all.graphs.length < 2;
 byId('graphs').onchange = event => showGraph(+event.target.value);

@@ -5,22 +5,24 @@ const element = (tag, attributes, parent) => {
   parent.append(made);
   return made;
 };
+const cornersOf = (kind, height) => ({end: height / 2, parameter: 0, cache: 10})[kind] ?? 5;
 /** `alone`: what did not change is pale. */
 function drawItem(graph, id, spot, level, parent, alone) {
   const item = graph.item(id), closed = id[0] === 'm';
   const styles = ['item', item.gradient ? 'gradient' : 'forward'];
   if (item.reference || item.only) styles.push('reference');
+  if (item.heat) styles.push('heat');
   if (item.change) styles.push('changed');
   if (alone && !item.change) styles.push('dim');
-  const words = [item.gradient && 'gradient', item.label, item.detail, item.only, item.change, closed && 'module'];
+  const words = [item.gradient && 'gradient', item.label, item.detail, item.only, item.work, item.change, closed && 'module'];
   const node = element('g', {
     tabindex: -1, role: 'treeitem', 'aria-level': level, 'data-id': id, class: styles.join(' '),
     'aria-label': words.filter(Boolean).join(', ').replaceAll('\n', ', '),
   }, parent);
   if (closed) node.setAttribute('aria-expanded', 'false');
   const left = spot.x - spot.width / 2, top = spot.y - spot.height / 2;
-  const corners = {end: spot.height / 2, parameter: 0, cache: 10}[item.kind] ?? 5;
-  element('rect', {x: left, y: top, width: spot.width, height: spot.height, rx: corners, style: `fill: var(--${item.kind})`}, node);
+  element('rect', {x: left, y: top, width: spot.width, height: spot.height, rx: cornersOf(item.kind, spot.height), style: `fill: var(--${item.heat || item.kind})`}, node);
+  if (item.work) element('title', {}, node).textContent = item.label + '\n' + item.work;
   let line = top + 2;
   for (const {line: text, size, style} of linesOf(item)) {
     line += size + 4;

@@ -25,10 +25,10 @@ class Graph {
     for (let at = module; at >= 0; at = this.model.modules[at].parent) path.unshift(at);
     return path;
   }
-  /** What is open at first: layers, and what holds them. */
-  start() {
+  /** What is open at first: the whole and, if `layers`, those with what holds them. */
+  start(layers) {
     const open = new Set([this.names[0]]);
-    this.model.modules.forEach((module, i) => {
+    if (layers) this.model.modules.forEach((module, i) => {
       if (module.count > 1) for (const m of this.path(i)) open.add(this.names[m]);
     });
     return open;

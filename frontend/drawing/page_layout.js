@@ -65,8 +65,8 @@ function textWidth(text, size, bold) {
   pen.font = `${bold ? 'bold ' : ''}${size}px Helvetica, Arial, sans-serif`;
   return pen.measureText(text).width;
 }
-/** The lines of a box: what it computes, its details, what a pass did to it. */
-const linesOf = item => [[item.label, 12, ''], [item.detail, 11, 'detail'], [item.only, 11, 'detail'], [item.change, 11, 'change']]
+/** The lines of a box: what it computes, its details, its share of the time, what a pass did to it. */
+const linesOf = item => [[item.label, 12, ''], [item.detail, 11, 'detail'], [item.only, 11, 'detail'], [item.share, 11, 'share'], [item.change, 11, 'change']]
   .flatMap(([text, size, style]) => (text || '').split('\n').filter(Boolean).map(line => ({line, size, style})));
 function sizeOf(item) {
   let width = 0, height = 8;

@@ -59,6 +59,7 @@ void Refer(Model& model) {
       reference.gradient = user.gradient;
       reference.reference = true;
       reference.detail.clear();
+      reference.work = {};
       model.wires[i].from = static_cast<int>(model.boxes.size());
       if (user.gradient) model.wires[i].kind = Wire::Kind::Gradient;  // ranked with its user
       model.boxes.push_back(std::move(reference));

@@ -134,11 +134,18 @@ class Writer {
     out_ += "<g transform=\"translate(" + At({left, kHeading}) + ")\">\n";
     for (size_t i = 1; i < model.modules.size(); ++i) WriteFrame(model.modules[i], layout.modules[i]);
     for (const Line& line : layout.lines) WriteLine(model, line);
-    for (size_t i = 1; i < model.modules.size(); ++i) WriteTitle(model.modules[i], layout.modules[i]);
-    for (size_t i = 0; i < model.boxes.size(); ++i) WriteBox(model.boxes[i], layout.boxes[i]);
-    out_ += "</g>\n<g class=\"legend\" transform=\"translate(" + At({0, kHeading + layout.height}) + ")\">\n";
+    for (size_t i = 1; i < model.modules.size(); ++i)
+      WriteTitle(model, static_cast<int>(i), layout.modules[i]);
+    for (size_t i = 0; i < model.boxes.size(); ++i) WriteBox(model, model.boxes[i], layout.boxes[i]);
+    out_ += "</g>\n";
+    WriteLegend(legend, {0, kHeading + layout.height});
+    out_ += "</g>\n";
+  }
+
+  void WriteLegend(const PlacedLegend& legend, Point corner) {
+    out_ += "<g class=\"legend\" transform=\"translate(" + At(corner) + ")\">\n";
     for (const PlacedEntry& entry : legend.entries) WriteEntry(entry);
-    out_ += "</g>\n</g>\n";
+    out_ += "</g>\n";
   }
 
   void WriteFrame(const Module& module, const Rectangle& at) {
@@ -152,13 +159,15 @@ class Writer {
   }
 
   /// With a halo, since a wire may pass behind it.
-  void WriteTitle(const Module& module, const Rectangle& at) {
+  void WriteTitle(const Model& model, int index, const Rectangle& at) {
+    const Module& module = model.modules[index];
     std::string tip = module.path;
     if (!module.layers.empty()) tip += ", layers " + module.layers;
     if (module.parameters != 0) tip += ", " + LongNumber(module.parameters) + " numbers in parameters";
+    if (model.scale) tip += "\n" + WorkText(WorkIn(model, index), *model.scale);
     if (!module.place.empty()) tip += "\n" + module.place;
     out_ += "<g class=\"module\"><title>" + EscapeMarkup(tip) + "</title>";
-    Text({at.x + 8, at.y + 14}, TitleOf(module), kLetters, "ink on-open",
+    Text({at.x + 8, at.y + 14}, TitleOf(model, index), kLetters, "ink on-open",
          " font-weight=\"bold\" paint-order=\"stroke\" stroke-width=\"4\"" + Stroke("open"));
     out_ += "</g>\n";
   }
@@ -207,22 +216,26 @@ class Writer {
            "\" height=\"" + Number(at.height) + "\" rx=\"" + (end ? "11" : "4") + "\"" + rest + "/>";
   }
 
-  std::string Outline(Kind kind, bool gradient, bool dashed) const {
-    const std::string inside(RoleOf(kind)), line = gradient ? "gradient" : "line";
+  std::string Outline(std::string_view role, bool gradient, bool dashed) const {
+    const std::string inside(role), line = gradient ? "gradient" : "line";
     return " class=\"" + inside + " on-" + line + "\"" + Fill(inside) + Stroke(line) +
            (dashed ? " stroke-dasharray=\"4 3\"" : "");
   }
 
-  void WriteBox(const Box& box, const Rectangle& at) {
+  void WriteBox(const Model& model, const Box& box, const Rectangle& at) {
     std::string tip = box.label;
-    for (const std::string& more : {box.tip, box.place})
+    const std::string work = model.scale ? WorkText(box.work, *model.scale) : "";
+    for (const std::string& more : {work, box.tip, box.place})
       if (!more.empty()) tip += "\n" + more;
-    out_ += "<g class=\"box\"><title>" + EscapeMarkup(tip) + "</title>" +
-            Shape(box.kind, at, Outline(box.kind, box.gradient, box.reference || !box.only.empty())) + "\n";
+    out_ +=
+        "<g class=\"box\"><title>" + EscapeMarkup(tip) + "</title>" +
+        Shape(box.kind, at, Outline(RoleOf(model, box), box.gradient, box.reference || !box.only.empty())) +
+        "\n";
     double y = at.y + 2;
-    for (const TextLine& line : LinesOf(box)) {
+    for (const TextLine& line : LinesOf(model, box)) {
       y += line.size + 3;
-      Text({at.x + at.width / 2, y - 2}, line.text, line.size, line.size == kLetters ? "ink" : "soft",
+      const bool plain = line.size == kLetters || model.scale;  // pale letters are lost on hot boxes
+      Text({at.x + at.width / 2, y - 2}, line.text, line.size, plain ? "ink" : "soft",
            " text-anchor=\"middle\"");
     }
     out_ += "</g>\n";
@@ -232,7 +245,7 @@ class Writer {
     const LegendEntry& entry = placed.entry;
     const Rectangle sample{placed.at.x + 1, placed.at.y - 11, kSample - 2, 13};
     if (placed.sample && entry.box)
-      out_ += Shape(*entry.box, sample, Outline(*entry.box, false, entry.reference)) + "\n";
+      out_ += Shape(*entry.box, sample, Outline(entry.role, false, entry.reference)) + "\n";
     if (placed.sample && entry.wire) {
       const double y = placed.at.y - 4;
       out_ +=

@@ -23,8 +23,10 @@ struct Colour {
 std::span<const Colour> Colours();
 const Colour& ColourOf(std::string_view role);
 
-/// The role of a box's inside: "product", "attention".
+/// The role of a kind of box's inside: "product", "attention".
 std::string_view RoleOf(Kind kind);
+/// Of a box of the model: its kind's, or what its work says if that was measured.
+std::string_view RoleOf(const Model& model, const Box& box);
 /// What boxes of the kind are, for the legend.
 std::string_view Words(Kind kind);
 

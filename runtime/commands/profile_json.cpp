@@ -92,6 +92,19 @@ Json EventJson(const Profiler& profiler, const TraceEvent& event) {
   return json;
 }
 
+/// Axes and constants that were given when the program was built: drawings of its graph need them again.
+Json SetJson(const HeedProgram& program) {
+  Json json = Json::object();
+  for (int64_t i = 0; i < program.set_count; ++i) {
+    const std::string_view name = program.set[i];
+    for (int64_t a = 0; a < program.axis_count; ++a)
+      if (name == program.axes[a].name) json[program.axes[a].name] = program.axes[a].size;
+    for (int64_t c = 0; c < program.const_count; ++c)
+      if (name == program.consts[c].name) json[program.consts[c].name] = program.consts[c].value;
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string ProfileJson(const Profile& profile) {
@@ -101,6 +114,7 @@ std::string ProfileJson(const Profile& profile) {
                {"heed", profile.program->heed_version},
                {"cpu", profile.program->cpu_level},
                {"command", profile.command},
+               {"set", SetJson(*profile.program)},
                {"threads", profile.threads},
                {"peak_flops", profile.peak.flops},
                {"peak_bytes", profile.peak.bytes},

@@ -272,6 +272,7 @@ TEST(Drawing, LettersAndLinesStandOutInBothThemes) {
     if (line || ground.role == "ink" || ground.role == "soft") continue;
     EXPECT_GE(Contrast(ink.light, ground.light), 4.5) << ground.role;
     EXPECT_GE(Contrast(ink.dark, ground.dark), 4.5) << ground.role;
+    if (ground.role.starts_with("heat") || ground.role == "cold") continue;  // has no pale letters
     EXPECT_GE(Contrast(soft.light, ground.light), 4.5) << ground.role;
     EXPECT_GE(Contrast(soft.dark, ground.dark), 4.5) << ground.role;
   }
@@ -280,6 +281,18 @@ TEST(Drawing, LettersAndLinesStandOutInBothThemes) {
       EXPECT_GE(Contrast(ColourOf(role).light, ColourOf(ground).light), 3) << role;
       EXPECT_GE(Contrast(ColourOf(role).dark, ColourOf(ground).dark), 3) << role;
     }
+}
+
+TEST(Drawing, HotterIsFurtherFromThePageWhoeverLooks) {
+  const Colour* before = &ColourOf("cold");
+  for (const HeatStep& step : HeatSteps()) {
+    const Colour& colour = ColourOf(step.role);
+    EXPECT_LT(Luminance(colour.light), Luminance(before->light)) << step.role;
+    EXPECT_GT(Luminance(colour.dark), Luminance(before->dark)) << step.role;
+    EXPECT_GE(Contrast(colour.light, before->light), 1.1) << step.role;
+    EXPECT_GE(Contrast(colour.dark, before->dark), 1.1) << step.role;
+    before = &colour;
+  }
 }
 
 }  // namespace

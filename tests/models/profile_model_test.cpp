@@ -158,6 +158,53 @@ TEST_F(ProfileModel, ChangesNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(folder / ""));
 }
 
+TEST_F(ProfileModel, IsDrawnAsHeat) {
+  ASSERT_TRUE(Program().ok());
+  const std::string file = Program().File("profile.json"), page = Program().File("heat.html");
+  const auto draw = [&](const std::string& program, const std::string& output,
+                        std::vector<std::string> more = {}) {
+    std::vector<std::string> command = {Binary("heed"), "graph", Source("examples/" + program), "-o", output,
+                                        "--profile",    file};
+    command.insert(command.end(), more.begin(), more.end());
+    return RunProcess(command);
+  };
+  for (const auto run : {&Train, &Complete}) {
+    const Json profile = run();
+    const ProcessResult drawn = draw("gpt2.heed", page);  // sizes are those of the profile
+    if (drawn.err.find("pages need the library dagre") != std::string::npos) GTEST_SKIP() << drawn.err;
+    ASSERT_TRUE(drawn.ok()) << drawn.err;
+    const std::string html = FileBytes(page), mark = "<script id=\"graph\" type=\"application/json\">";
+    const size_t begin = html.find(mark) + mark.size();
+    const Json all = Json::parse(html.substr(begin, html.find("</script", begin) - begin));
+    size_t graph = 0;
+    for (const Json& function : profile["functions"]) {
+      if (function["calls"] == 0) continue;
+      ASSERT_LT(graph, all["graphs"].size());
+      const Json& model = all["graphs"][graph++]["tabs"].back()["model"];
+      EXPECT_TRUE(model.contains("measured"));
+      double shares = 0, boxes = 0;
+      for (const Json& box : model["boxes"]) {
+        if (!box.contains("share")) continue;
+        const std::string share = box["share"];
+        shares += std::strtod(share.c_str() + (share[0] == '<' ? 2 : 0), nullptr);
+        ++boxes;
+      }
+      EXPECT_GT(boxes, 10);
+      EXPECT_NEAR(shares, 100 * Sum(function, "ns") / function["ns"].get<double>(), 0.1 * boxes)
+          << function["name"] << ": each is rounded";
+    }
+    EXPECT_EQ(graph, all["graphs"].size());
+  }
+  const auto fails = [](const ProcessResult& result, int status, const std::string& expected) {
+    EXPECT_EQ(result.status, status) << result.out;
+    EXPECT_NE(result.err.find(expected), std::string::npos) << result.err;
+  };
+  fails(draw("transformer.heed", page), 1, "the profile is of a program that was built with these --set");
+  fails(draw("gpt2.heed", page, {"--set", "layer=3"}), 2, "leave out --set");
+  fails(draw("gpt2.heed", page, {"--after", "cse"}), 2, "leave out --after");
+  fails(draw("gpt2.heed", page, {"--entry", "train"}), 1, "it has prefill/complete");
+}
+
 TEST_F(ProfileModel, WrongCommandLines) {
   ASSERT_TRUE(Program().ok());
   const std::string weights = Program().File("w.safetensors");

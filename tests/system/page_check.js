@@ -41,6 +41,9 @@
     expect(items().length === before, where + ': Fold does not fold all');
   }
   function checkReader() {
+    const small = Math.min(...[...world.querySelectorAll('text')].map(text => parseFloat(getComputedStyle(text).fontSize))) * state.at.scale;
+    expect(innerWidth > 700 || small > 7.99, `letters of ${small.toFixed(1)} px at first`);
+    if (graph.model.measured) expect(world.querySelector('.heat > title'), 'no box says what it took');
     const first = items()[0];
     first.focus();
     const reached = new Set([first.dataset.id]);
@@ -63,6 +66,12 @@
     const {height} = view.getBoundingClientRect();
     say('a long text '.repeat(99));
     expect(view.getBoundingClientRect().height === height, 'what is said moves the drawing');
+    const legend = byId('legend');
+    expect(legend.open === innerWidth > 700, 'the legend is open where there is no room, or folded where there is');
+    press('l', document.body);
+    expect(legend.open === innerWidth <= 700, 'the key l does not turn the legend');
+    expect(legend.querySelectorAll('li svg rect').length > 4, 'the legend shows no boxes');
+    press('l', document.body);
     press('g');
     expect(world.getAttribute('class') === 'only-forward', 'halves are not taken apart');
     press('g');
