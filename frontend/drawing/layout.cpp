@@ -19,6 +19,14 @@ constexpr double kBeside = 14, kAround = 7;  // room in boxes
 constexpr double kLane = 9;                  // from a border to the lane that turns there
 constexpr double kLargestTable = 16'000;     // Graphviz keeps heights of tables in 16 bits
 constexpr size_t kManyBoxes = 400, kTooManyBoxes = 4'000;
+constexpr size_t kTriedBoxes = 60;  // a level with more is laid out once
+
+/// How straight Graphviz keeps wires: to borders, and to the modules of a level. None suits every level.
+struct Weights {
+  int border = 1, child = 1;
+};
+constexpr Weights kTried[] = {{}, {0, 1}, {0, 8}};
+constexpr double kWorthIt = 0.92;
 
 /// A module that has been laid out.
 struct Placed {
@@ -66,8 +74,11 @@ class Layouter {
     for (size_t depth = depths.size(); depth-- > 0;) {
       std::string source;
       int largest = depths[depth][0];
+      std::vector<int> tried;  // by graph
       for (int module : depths[depth]) {
-        source += SourceOf(module);
+        const size_t variants = IsTried(levels_[module]) ? std::size(kTried) : 1;
+        for (size_t i = 0; i < variants; ++i) source += SourceOf(module, kTried[i]);
+        tried.insert(tried.end(), variants, module);
         if (levels_[module].boxes.size() > levels_[largest].boxes.size()) largest = module;
       }
       if (levels_[largest].boxes.size() > kTooManyBoxes) return std::vector<int>{largest};
@@ -78,8 +89,13 @@ class Layouter {
       const Result<GraphvizRun> run = RunGraphviz(source, seconds);
       if (!run) return run.error();
       if (run->too_slow) return std::vector<int>{largest};
-      if (run->graphs.size() != depths[depth].size()) return Error{"dot gave another number of graphs"};
-      for (size_t i = 0; i < depths[depth].size(); ++i) Place(depths[depth][i], run->graphs[i]);
+      if (run->graphs.size() != tried.size()) return Error{"dot gave another number of graphs"};
+      // The narrowest, if that is worth it: heights hardly differ, but ports move, which may cost more
+      // outside.
+      for (size_t i = 0, best = 0; i < tried.size(); ++i) {
+        if (tried[i] != tried[best] || run->graphs[i].width < kWorthIt * run->graphs[best].width) best = i;
+        if (i + 1 == tried.size() || tried[i + 1] != tried[i]) Place(tried[i], run->graphs[best]);
+      }
     }
     return std::vector<int>{};
   }
@@ -96,6 +112,14 @@ class Layouter {
  private:
   bool IsStack(int module) const { return model_.modules[module].count > 1; }
 
+  /// Where forward values and gradients pass each other, a level may become much too wide.
+  bool IsTried(const Level& level) const {
+    return level.boxes.size() <= kTriedBoxes &&
+           std::any_of(level.stretches.begin(), level.stretches.end(), [&](const Stretch& stretch) {
+             return model_.wires[stretch.wire].kind == Wire::Kind::Gradient;
+           });
+  }
+
   /// Drawn by us: from stack to stack, which stand side by side.
   bool IsLane(const Stretch& stretch) const {
     return stretch.from.kind == End::Kind::Child && stretch.to.kind == End::Kind::Child &&
@@ -110,7 +134,7 @@ class Layouter {
   }
 
   /// A level in Graphviz's language.
-  std::string SourceOf(int module) const {
+  std::string SourceOf(int module, const Weights& weights) const {
     const Level& level = levels_[module];
     const double scale = ScaleOf(module);
     std::ostringstream out;
@@ -136,10 +160,16 @@ class Layouter {
           kind == Wire::Kind::Saved || kind == Wire::Kind::Carried || StandsBeside(level, stretch);
       const std::string from = Named(stretch.from), to = Named(stretch.to);
       out << (back ? to : from) << " -> " << (back ? from : to)
-          << " [color=" << EdgeColour(static_cast<int>(i)) << (loose ? ", constraint=false" : "") << "];\n";
+          << " [color=" << EdgeColour(static_cast<int>(i)) << (loose ? ", constraint=false" : "")
+          << ", weight=" << WeightOf(stretch, weights) << "];\n";
     }
     out << "}\n";
     return out.str();
+  }
+
+  static int WeightOf(const Stretch& stretch, const Weights& weights) {
+    const auto is = [&](End::Kind kind) { return stretch.from.kind == kind || stretch.to.kind == kind; };
+    return is(End::Kind::Border) ? weights.border : is(End::Kind::Child) ? weights.child : 1;
   }
 
   std::string Named(const End& end) const {

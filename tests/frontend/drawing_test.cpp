@@ -211,11 +211,11 @@ TEST(Drawing, ModulesCanBeReadOnPaper) {
     const Drawing drawing = Drawn(*program, subject, Depth::Modules);
     CheckGeometry(drawing);
     EXPECT_GE(LettersOnPaper(Svg({drawing}, Theme::Auto)), 6.0);
-    // Steps of attention are too many for a page where both stacks have a gradient.
-    if (subject.file == "transformer" && subject.passes) continue;
     const Drawing one = Drawn(*program, subject, Depth::One);
     CheckGeometry(one);
-    EXPECT_GE(LettersOnPaper(Svg({one}, Theme::Auto)), 5.95);  // rounds to 6
+    // Steps of attention are too many for a page where both stacks have a gradient.
+    const bool many = subject.file == "transformer" && subject.variant == Variant::Train && subject.passes;
+    EXPECT_GE(LettersOnPaper(Svg({one}, Theme::Auto)), many ? 4.2 : 5.95);  // rounds to 6
   }
 }
 
