@@ -19,6 +19,12 @@ std::string AxesText(const Model& model) {
   return text;
 }
 
+LegendEntry Fact(std::string text) {
+  LegendEntry entry{std::move(text)};
+  entry.fact = true;
+  return entry;
+}
+
 /// Kinds whose boxes look different without their colours.
 bool HasShape(Kind kind) {
   return kind == Kind::Parameter || kind == Kind::Cache || kind == Kind::Input || kind == Kind::Output;
@@ -57,11 +63,36 @@ std::vector<LegendEntry> LegendOf(const Model& model) {
   if (any_module([](const Module& module) { return module.count > 1; }))
     legend.push_back({"\u00d7: equal layers, each on top of the one before"});
   if (model.twins) legend.push_back({"' : another index along the same axis"});
-  if (!model.lifted.empty()) legend.push_back({"every value is for each element of " + model.lifted});
+  if (!model.lifted.empty()) legend.push_back(Fact("every value is for each element of " + model.lifted));
   if (model.padding) legend.push_back({"positions past the end of an example are left out"});
-  if (model.parameters != 0) legend.push_back({LongNumber(model.parameters) + " numbers in parameters"});
-  if (!model.axes.empty()) legend.push_back({AxesText(model)});
+  if (model.parameters != 0) legend.push_back(Fact(LongNumber(model.parameters) + " numbers in parameters"));
+  if (!model.axes.empty()) legend.push_back(Fact(AxesText(model)));
   return legend;
+}
+
+SharedLegend ShareLegends(const std::vector<std::vector<LegendEntry>>& legends) {
+  SharedLegend result{{}, std::vector<std::vector<LegendEntry>>(legends.size())};
+  if (legends.size() == 1) return {{}, legends};
+  const auto has = [](const std::vector<LegendEntry>& legend, const LegendEntry& entry) {
+    return std::any_of(legend.begin(), legend.end(),
+                       [&](const LegendEntry& other) { return other.text == entry.text; });
+  };
+  for (size_t i = 0; i < legends.size(); ++i)
+    for (const LegendEntry& entry : legends[i]) {
+      const bool own = entry.fact && !std::all_of(legends.begin(), legends.end(),
+                                                  [&](const auto& legend) { return has(legend, entry); });
+      std::vector<LegendEntry>& to = own ? result.own[i] : result.shared;
+      if (!has(to, entry)) to.push_back(entry);
+    }
+  // Samples first, facts last, as in the legend of one.
+  std::stable_sort(result.shared.begin(), result.shared.end(),
+                   [](const LegendEntry& a, const LegendEntry& b) {
+                     const auto rank = [](const LegendEntry& entry) {
+                       return entry.box ? 0 : entry.wire ? 1 : entry.fact ? 3 : 2;
+                     };
+                     return rank(a) < rank(b);
+                   });
+  return result;
 }
 
 }  // namespace heed::drawing

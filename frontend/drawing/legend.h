@@ -17,9 +17,17 @@ struct LegendEntry {
   std::string_view role = {};  ///< of a box: the colour of its inside
   bool reference = false;      ///< the sample's outline is dashed
   std::optional<Wire::Kind> wire = {};
+  bool fact = false;  ///< of this model, not of drawings: sizes, counts
 };
 
 /// Only what occurs; samples first.
 std::vector<LegendEntry> LegendOf(const Model& model);
+
+/// Of drawings that share a page: what is said once, and what only of each.
+struct SharedLegend {
+  std::vector<LegendEntry> shared;
+  std::vector<std::vector<LegendEntry>> own;
+};
+SharedLegend ShareLegends(const std::vector<std::vector<LegendEntry>>& legends);
 
 }  // namespace heed::drawing

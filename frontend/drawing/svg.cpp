@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "frontend/drawing/legend.h"
+#include "frontend/drawing/paper.h"
 #include "frontend/drawing/text_width.h"
 #include "runtime/base/markup.h"
 
@@ -69,16 +70,35 @@ class Writer {
   explicit Writer(Theme theme) : theme_(theme) {}
 
   std::string Write(const std::vector<Drawing>& drawings) {
-    double x = kMargin, height = 0;
-    for (const Drawing& drawing : drawings) {
-      const double width = std::max(drawing.layout.width, kLeastWidth);
-      const PlacedLegend legend = PlaceLegend(LegendOf(drawing.model), width);
-      Body(drawing, legend, {x, kMargin});
-      height = std::max(height, kHeading + drawing.layout.height + legend.height);
-      x += width + kGap;
+    std::vector<std::vector<LegendEntry>> legends;
+    for (const Drawing& drawing : drawings) legends.push_back(LegendOf(drawing.model));
+    const SharedLegend split = ShareLegends(legends);
+    std::vector<PlacedLegend> own;
+    std::vector<Point> sizes;
+    for (size_t i = 0; i < drawings.size(); ++i) {
+      const Layout& layout = drawings[i].layout;
+      const double across = std::max(layout.width, kLeastWidth);
+      own.push_back(PlaceLegend(split.own[i], across));
+      sizes.push_back({across, kHeading + layout.height + own.back().height});
     }
-    const double width = x - kGap + kMargin;
-    height += 2 * kMargin;
+    double width = 0, height = kMargin;
+    size_t next = 0;
+    for (const size_t count : RowsOnPaper(sizes, kGap)) {
+      double x = kMargin, tallest = 0;
+      for (const size_t end = next + count; next < end; ++next) {
+        Body(drawings[next], own[next], {x, height});
+        tallest = std::max(tallest, sizes[next].y);
+        x += sizes[next].x + kGap;
+      }
+      width = std::max(width, x - kGap + kMargin);
+      height += tallest + kGap;
+    }
+    height += kMargin - kGap;
+    if (!split.shared.empty()) {
+      const PlacedLegend shared = PlaceLegend(split.shared, width - 2 * kMargin);
+      WriteLegend(shared, {kMargin, height});
+      height += shared.height + kMargin;
+    }
     std::string title;
     for (const Drawing& drawing : drawings) title += (title.empty() ? "" : "; ") + drawing.model.title;
     const std::string size = Number(width) + "\" height=\"" + Number(height);

@@ -15,7 +15,9 @@ struct Drawing {
   Layout layout;
 };
 
-/// Side by side, each with its title and legend. Tooltips say where in the program things come from.
+/// Side by side, in as many rows as fit on paper best, each with its title; what
+/// legends have in common is said once. Tooltips say where in
+/// the program things come from.
 std::string Svg(const std::vector<Drawing>& drawings, Theme theme);
 
 }  // namespace heed::drawing

@@ -1,5 +1,6 @@
 // Drawings: what they show, where it lies, and that letters can be read on paper.
 #include "frontend/drawing/dot.h"
+#include "frontend/drawing/paper.h"
 #include "frontend/drawing/svg.h"
 #include "ir/axis_words.h"
 #include "passes/pass.h"
@@ -217,6 +218,38 @@ TEST(Drawing, ModulesCanBeReadOnPaper) {
     const bool many = subject.file == "transformer" && subject.variant == Variant::Train && subject.passes;
     EXPECT_GE(LettersOnPaper(Svg({one}, Theme::Auto)), many ? 4.2 : 5.95);  // rounds to 6
   }
+}
+
+TEST(Drawing, EntriesShareAPage) {
+  if (OnPath("dot").empty()) GTEST_SKIP() << "no Graphviz";
+  // Programs with so many entries that their letters are smaller.
+  const std::map<std::string, double> many = {{"four_steps", 3.5}, {"hard_sampled", 4}, {"cross", 5}};
+  for (const auto& file : std::filesystem::directory_iterator(test::Source("examples/attention"))) {
+    if (file.path().extension() != ".heed") continue;
+    const std::string name = file.path().stem();
+    const auto program = ProgramIn("attention/" + name);
+    ASSERT_TRUE(program);
+    std::vector<Drawing> drawings;
+    for (const frontend::Entry& entry : program->entries) {
+      const Variant variant = entry.kind == frontend::EntryKind::Minimize   ? Variant::Train
+                              : entry.kind == frontend::EntryKind::Generate ? Variant::Step
+                                                                            : Variant::Forward;
+      drawings.push_back(Drawn(*program, {"attention/" + name, entry.name, variant, true}, Depth::Modules));
+    }
+    const auto least = many.find(name);
+    EXPECT_GE(LettersOnPaper(Svg(drawings, Theme::Auto)), least != many.end() ? least->second : 6.0) << name;
+  }
+}
+
+TEST(Drawing, RowsAreThoseThatFillThePaper) {
+  const auto rows = [](std::vector<Point> sizes) { return RowsOnPaper(sizes, 10); };
+  EXPECT_EQ(rows({}), std::vector<size_t>{});
+  EXPECT_EQ(rows({{5000, 10}}), std::vector<size_t>{1});
+  EXPECT_EQ(rows({{300, 400}, {300, 400}}), std::vector<size_t>{2}) << "they fit side by side";
+  EXPECT_EQ(rows({{500, 500}, {500, 500}, {500, 500}, {500, 500}}), (std::vector<size_t>{2, 2}));
+  EXPECT_EQ(rows({{1000, 200}, {450, 200}, {450, 200}}), (std::vector<size_t>{1, 2}));
+  EXPECT_DOUBLE_EQ(ScaleOnPaper({100, 100}), 1);
+  EXPECT_DOUBLE_EQ(ScaleOnPaper({1570, 100}), 0.5) << "turned";
 }
 
 TEST(Drawing, AttentionIsSaidInTheWordsOfTheProgram) {
