@@ -128,7 +128,7 @@ class AttentionCommand final : public Command {
     if (!out_.empty() && out_ != "-") {
       if (Status ok = CheckCanWrite(out_); !ok) return ok.error();
     }
-    Engine engine(program_, threads);
+    Engine engine(program_, threads, line_.profiler());
     std::vector<AttentionMap> drawn;
     const auto each = [&](const Sentence& sentence) { return Look(engine, *parameters, sentence, drawn); };
     if (Status ok = ForEachSentence(each); !ok) return ok.error();
@@ -199,7 +199,8 @@ class AttentionCommand final : public Command {
       if (FindInvalidUtf8(*text)) return UsageError("the text is not valid UTF-8");
     if (json_ && !out_.empty()) return UsageError("--json and -o exclude each other");
     if (!out_.empty() && out_ != "-" && !out_.ends_with(".svg") && !out_.ends_with(".html"))
-      return UsageError("-o " + out_ + ": maps are SVG or a page; the name must end in .svg or .html");
+      return UsageError("-o " + out_ + ": maps are SVG or a page; the name must end in .svg or .html" +
+                        (line_.profiler() ? "; the -o of a profile stands before `attention`" : ""));
     if (style_ == "lines" && out_.ends_with(".html"))
       return UsageError("--style lines is for .svg; a page shows rows and columns");
     AttentionChoice choice;

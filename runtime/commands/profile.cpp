@@ -19,6 +19,7 @@ class ProfileCommand final : public Command {
     RegisterScore(commands_);
     RegisterGenerate(commands_);
     RegisterCall(commands_);
+    RegisterAttention(commands_);
   }
   std::string Name() const override { return "profile"; }
   std::string Summary() const override { return "run a command; where its time goes"; }

@@ -38,6 +38,29 @@ std::vector<std::string> With(std::vector<std::string> arguments, const std::vec
   return arguments;
 }
 
+TEST(AttentionCommand, CanBeProfiled) {
+  const std::string file = Translator().File("profile.json");
+  const std::string weights = Translator().File("weights.safetensors");
+  const ProcessResult plain = Attention(kPair);
+  const std::vector<std::string> profiled = {"profile", "-o", file, "attention", "--weights", weights};
+  const ProcessResult result = Translator().Run(With(profiled, kPair));
+  ASSERT_TRUE(result.ok()) << result.err;
+  EXPECT_TRUE(result.out.starts_with(plain.out)) << "the maps come first";
+  const Json profile = Json::parse(FileBytes(file));
+  ASSERT_EQ(profile["functions"].size(), 1u);
+  EXPECT_EQ(profile["functions"][0]["name"], "weights/score");
+  EXPECT_GT(profile["functions"][0]["steps"].size(), 10u);
+  const ProcessResult drawn = RunProcess({Binary("heed"), "graph", Source("examples/transformer.heed"),
+                                          "--profile", file, "-o", Translator().File("heat.dot")});
+  EXPECT_TRUE(drawn.ok()) << drawn.err;
+  EXPECT_HAS(FileBytes(Translator().File("heat.dot")), "entry score, weights, 1 call of ");
+  // The other -o is that of the maps.
+  const ProcessResult wrong =
+      Translator().Run(With({"profile", "attention", "--weights", weights, "-o", file}, kPair));
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_HAS(wrong.err, "the -o of a profile stands before `attention`");
+}
+
 TEST(AttentionCommand, NumbersAreDistributions) {
   const ProcessResult result = Attention(With(kPair, {"--json"}));
   ASSERT_TRUE(result.ok()) << result.err;
