@@ -1,6 +1,7 @@
 // See profile.h.
 #include "frontend/drawing/profile.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/base/json_input.h"
@@ -12,6 +13,11 @@ using Json = nlohmann::json;
 
 constexpr int kDeepest = 16;  // levels of nesting; a profile has six
 
+/// Messages and drawings repeat names: none may steer a terminal.
+bool IsPlain(std::string_view name) {
+  return std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
 /// Fields of one object. What is missing or of another kind is remembered and gives something empty.
 class Fields {
  public:
@@ -22,7 +28,10 @@ class Fields {
 
   std::string Text(const char* key) const {
     const Json* const field = Find(key, &Json::is_string, "text");
-    return field ? field->get<std::string>() : "";
+    std::string text = field ? field->get<std::string>() : "";
+    if (IsPlain(text)) return text;
+    Fail("has a `" + std::string(key) + "` with control characters");
+    return "";
   }
   bool Truth(const char* key) const {
     const Json* const field = Find(key, &Json::is_boolean, "true or false");
@@ -124,7 +133,11 @@ Result<MeasuredProfile> ReadProfile(std::string_view text) {
   MeasuredProfile profile;
   for (const auto& [name, value] : whole.Object("set").items()) {
     const double number = value.is_number() ? value.get<double>() : NAN;
-    if (name.empty() || !std::isfinite(number)) whole.Fail("sets `" + name + "` to what is no number");
+    if (name.empty() || !IsPlain(name)) {
+      whole.Fail("sets what is no name");
+      continue;
+    }
+    if (!std::isfinite(number)) whole.Fail("sets `" + name + "` to what is no number");
     profile.set.emplace_back(name, number);
   }
   const double peak_flops = whole.Amount("peak_flops"), peak_bytes = whole.Amount("peak_bytes");

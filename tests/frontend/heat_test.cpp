@@ -84,6 +84,8 @@ TEST(ReadProfile, SaysWhatIsWrong) {
   expect(changed("/heed_profile", 2), "another version");
   expect(changed("/set", 7), "the profile has a `set` that is not an object");
   expect(changed("/set/layer", "x"), "sets `layer`");
+  expect(changed("/set", {{"\x1b[31m", 1}}), "sets what is no name");
+  expect(changed("/functions/0/name", "train/\x1b[31m"), "`name` with control characters");
   expect(changed("/functions", Json::array()), "no function with calls that count");
   expect(changed("/functions/0/calls", 0), "no function with calls that count");
   expect(changed("/functions/0/calls", -1), "impossible `calls`");
