@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { kHeedAbiVersion = 6 };
+enum { kHeedAbiVersion = 7 };
 
 enum HeedDType { kHeedFloat32 = 0, kHeedInt32 = 1, kHeedBool8 = 2 };
 
@@ -224,6 +224,7 @@ struct HeedEntry {
   // The weights of each attention, recomputed to be looked at, or null: outputs w.SITE[KEY], where SITE is
   // the instance that attends and KEY the last dimension; batch is the first, then heads, then queries.
   const struct HeedFunction* weights;
+  int64_t sees_batch;  // Minimize: 1 if the loss of an example depends on the others of its batch
 };
 
 struct HeedConst {  // a declared constant

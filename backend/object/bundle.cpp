@@ -415,7 +415,8 @@ void BundleEmitter::Emit(const std::vector<CompiledEntry>& entries) {
                                    Array(options),
                                    Number(static_cast<int64_t>(kept.size())),
                                    Array(kept),
-                                   Function(compiled[ir::Variant::Weights])}));
+                                   Function(compiled[ir::Variant::Weights]),
+                                   Number(entry.sees_batch)}));
   }
   Fields consts;
   for (const auto& [name, value] : program_.consts) consts.push_back(Struct({Text(name), Real(value)}));

@@ -35,6 +35,7 @@ struct EntrySpec {
   int64_t bound = 0, from = -1;
   std::vector<int64_t> until;
   std::vector<std::pair<std::string, double>> options;
+  bool sees_batch = false;  ///< Minimize: the loss of an example depends on the others of its batch
 };
 struct ProgramSpec {
   std::string source_name;

@@ -3,9 +3,20 @@
 
 #include <filesystem>
 
+#include "ir/batch_axis.h"
 #include "runtime/abi.h"
 
 namespace heed::commands {
+namespace {
+
+bool SeesBatch(const ir::Graph& graph) {
+  for (const ir::NodeId id : graph.Order())
+    for (const ir::Axis axis : graph.axes_of(id))
+      if (axis.root() == ir::BatchAxis()) return true;
+  return false;
+}
+
+}  // namespace
 
 backend::EntrySpec Describe(const frontend::Program& program, const frontend::Entry& entry) {
   backend::EntrySpec spec;
@@ -16,6 +27,7 @@ backend::EntrySpec Describe(const frontend::Program& program, const frontend::En
   for (const frontend::Argument& argument : entry.arguments)
     spec.arguments.push_back({argument.name, argument.type});
   spec.result_axes = entry.result_axes;
+  spec.sees_batch = SeesBatch(*entry.graph);
   if (entry.kind == frontend::EntryKind::Value)
     spec.indexes = entry.graph->type(entry.graph->Output("value")).indexes.text();
   if (entry.graph->generate == nullptr) return spec;

@@ -249,6 +249,7 @@ class InfoCommand final : public Command {
 
   Json DescribeEntry(const HeedEntry& entry) const {
     Json row = {{"name", entry.name}, {"kind", KindName(entry.kind)}, {"arguments", Json::array()}};
+    if (entry.sees_batch) row["sees_batch"] = true;
     const std::vector<DataArgument> forms = DataArguments(program_, entry);
     for (int64_t a = 0; a < entry.argument_count; ++a) {
       const HeedArgument& argument = entry.arguments[a];
@@ -344,7 +345,8 @@ class InfoCommand final : public Command {
     for (int64_t a = 0; a < entry.argument_count; ++a) {
       std::printf("%s%s", a > 0 ? ", " : "", ArgumentText(entry.arguments[a]).c_str());
     }
-    std::printf(")%s  %s", ResultText(entry).c_str(), KindName(entry.kind));
+    std::printf(")%s  %s%s", ResultText(entry).c_str(), KindName(entry.kind),
+                entry.sees_batch ? ", sees its batch" : "");
     if (entry.kind == kHeedEntryGenerate) {
       std::printf(" %s[%s], at most %lld", entry.variable, entry.axis, static_cast<long long>(entry.bound));
       for (int64_t o = 0; o < entry.option_count; ++o) {

@@ -13,7 +13,8 @@
 namespace heed {
 namespace {
 constexpr int64_t kExamplesOfABatch = 32;  // if nothing says how long they are
-}
+constexpr int64_t kComparedExamples = 64;  // if a loss compares them
+}  // namespace
 
 void TrainingData::Declare(CLI::App& app, const HeedProgram& program) {
   const auto data = [&](const char* name, std::string& value, const char* help, bool listed) {
@@ -38,7 +39,8 @@ void TrainingData::Declare(CLI::App& app, const HeedProgram& program) {
                       ->check(WholeNumber(1))
                       ->group("Data");
   batch_examples_option_ = app.add_option("--batch-examples", batch_examples_,
-                                          "examples of a batch, however long (32 where all are equally long)")
+                                          "examples of a batch, however long (32 where all are equally long, "
+                                          "64 where a loss compares them)")
                                ->check(WholeNumber(1))
                                ->type_name("N")
                                ->group("Data");
@@ -140,14 +142,22 @@ Status TrainingData::ChooseBatch(const Start& start) {
     return UsageError(std::string("--batch counts positions, and the examples of entry `") + entry_->name +
                       "` are all equally long: use --batch-examples N");
   }
+  if (entry_->sees_batch && batch_option_->count() > 0) {
+    return UsageError(std::string("--batch counts positions, and the loss of entry `") + entry_->name +
+                      "` compares the examples of a batch: use --batch-examples N");
+  }
   if (batch_option_->count() > 0 && batch_examples_option_->count() > 0)
     return UsageError("--batch and --batch-examples exclude each other");
   if (asked || !start.resumed) {
     size_ = BatchSize(batch_, batch_examples_);
-    if (alike && batch_examples_ == 0) size_.examples = kExamplesOfABatch;
+    if (batch_examples_ == 0 && entry_->sees_batch)
+      size_.examples = kComparedExamples;
+    else if (batch_examples_ == 0 && alike)
+      size_.examples = kExamplesOfABatch;
   } else {
     size_ = start.batch;
   }
+  size_.mixed = entry_->sees_batch;
   return Done{};
 }
 

@@ -94,7 +94,7 @@ std::vector<Batch> ShuffledBatches(const Lengths& data, BatchSize size, uint64_t
   std::vector<int64_t> order = InOrder(data.size());
   Shuffle(order, pass);
   std::vector<Batch> batches;
-  if (data.uniform() > 0) {
+  if (data.uniform() > 0 || size.mixed) {
     CutAlike(data, order, size, batches);
     return batches;
   }
@@ -114,7 +114,7 @@ std::vector<Batch> ShuffledBatches(const Lengths& data, BatchSize size, uint64_t
 std::vector<Batch> OrderedBatches(const Lengths& data, BatchSize size) {
   std::vector<int64_t> order = InOrder(data.size());
   std::vector<Batch> batches;
-  if (data.uniform() > 0) {
+  if (data.uniform() > 0 || size.mixed) {
     CutAlike(data, order, size, batches);
     return batches;
   }

@@ -28,15 +28,19 @@ struct BatchSize {
   BatchSize(int64_t most_tokens, int64_t most_examples = 0) : tokens(most_tokens), examples(most_examples) {}
   int64_t tokens = 0;    ///< rows x (longest of each side, added up), at most, if there is no `examples`
   int64_t examples = 0;  ///< rows; 0: `tokens` says
-  bool operator==(const BatchSize&) const = default;
+  /// Examples of all lengths together, for losses that compare them; needs `examples`. Not part of the size.
+  bool mixed = false;
+  bool operator==(const BatchSize& other) const {
+    return tokens == other.tokens && examples == other.examples;
+  }
 };
 
 using Batch = std::vector<int64_t>;  ///< example indices
 /// Batches of one pass. Examples that differ: shuffled, sorted by their lengths (the last side first) in
-/// pools of 20,000, cut as `size` says (at least one row), shuffled within the pool. Others: shuffled, max(1,
-/// tokens / uniform()) rows each. A function of its arguments alone.
+/// pools of 20,000, cut as `size` says (at least one row), shuffled within the pool. Others, or `mixed`:
+/// shuffled, max(1, tokens / uniform()) rows each. A function of its arguments alone.
 std::vector<Batch> ShuffledBatches(const Lengths& data, BatchSize size, uint64_t seed, int64_t epoch);
-/// The same grouping in order of length, without any shuffling, for evaluation.
+/// The same grouping in order of length, or `mixed` as they come, without any shuffling, for evaluation.
 std::vector<Batch> OrderedBatches(const Lengths& data, BatchSize size);
 
 /// Deterministic Fisher-Yates.

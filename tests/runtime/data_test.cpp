@@ -185,6 +185,26 @@ TEST(Batches, HoldEveryExampleOnceWithinTheBudget) {
   }
 }
 
+TEST(Batches, MixedOnesHoldAnyLengthsTogether) {
+  const Dataset data = Random(1000);
+  BatchSize size(0, 64);
+  size.mixed = true;
+  const std::vector<Batch> ordered = OrderedBatches(data, size), shuffled = ShuffledBatches(data, size, 3, 2);
+  int64_t next = 0;
+  for (const Batch& batch : ordered)
+    for (int64_t i : batch) EXPECT_EQ(i, next++);
+  std::set<int64_t> seen;
+  int unsorted = 0;
+  for (const Batch& batch : shuffled) {
+    EXPECT_TRUE(batch.size() == 64 || &batch == &shuffled.back());
+    seen.insert(batch.begin(), batch.end());
+    unsorted += !std::ranges::is_sorted(
+        batch, {}, [&](int64_t i) { return data.columns[1][static_cast<size_t>(i)].size(); });
+  }
+  EXPECT_EQ(seen.size(), 1000u);
+  EXPECT_EQ(unsorted, 16);
+}
+
 TEST(Batches, DependOnSeedAndEpochAlone) {
   const Dataset data = Random(3000);
   EXPECT_EQ(ShuffledBatches(data, 600, 3, 2), ShuffledBatches(data, 600, 3, 2));
