@@ -14,6 +14,7 @@
 
 #include "ir/axis_words.h"
 #include "ir/text.h"
+#include "passes/attention_products.h"
 #include "passes/attention_site.h"
 #include "passes/attention_tables.h"
 #include "passes/context.h"
@@ -368,7 +369,7 @@ class HandedOver {
 Graph DecideSites(const Graph& graph, Context& context) {
   const PassOptions plain;
   Context scratch{.variant = context.variant, .options = plain};
-  const Graph canonical = Canonicalize(graph, scratch);
+  const Graph canonical = JoinProducts(Canonicalize(graph, scratch), [](const Node&) { return true; });
   const SiteFinder finder(canonical);
   const HandedOver handed_over(canonical);
   std::map<SiteName, SiteKind> fused;
@@ -423,7 +424,9 @@ Graph DecideSites(const Graph& graph, Context& context) {
   return graph;
 }
 
-Graph FuseAttention(const Graph& graph, Context& context) {
+Graph FuseAttention(const Graph& whole, Context& context) {
+  const Graph graph = JoinProducts(
+      whole, [&](const Node& node) { return !context.sites || context.sites->count(NameOf(node)) != 0; });
   const SiteFinder finder(graph);
   Fusion fusion(graph, context);
   for (NodeId id : graph.Order()) {

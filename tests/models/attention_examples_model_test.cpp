@@ -20,11 +20,13 @@ namespace {
 using Sizes = std::map<std::string, double>;
 const Sizes kSmall = {{"vocab", 7}, {"label", 5},  {"model", 12}, {"heads", 3}, {"kv", 3},   {"rep", 2},
                       {"key", 5},   {"val", 3},    {"align", 5},  {"seq", 13},  {"src", 11}, {"tgt", 9},
-                      {"half", 2},  {"stride", 3}, {"window", 4}, {"cap", 2},   {"near", 3}, {"far", 9}};
+                      {"half", 2},  {"stride", 3}, {"window", 4}, {"cap", 2},   {"near", 3}, {"far", 9},
+                      {"nope", 3},  {"rot", 4},    {"latent", 6}, {"row", 5},   {"col", 6}};
 /// Lengths and widths from which training takes matrix tiles.
 const Sizes kLong = {{"vocab", 7}, {"label", 5},  {"model", 144}, {"heads", 4}, {"kv", 2},    {"rep", 2},
                      {"key", 36},  {"val", 19},   {"align", 33},  {"seq", 139}, {"src", 139}, {"tgt", 133},
-                     {"half", 2},  {"stride", 3}, {"window", 40}, {"cap", 2},   {"near", 5},  {"far", 50}};
+                     {"half", 2},  {"stride", 3}, {"window", 40}, {"cap", 2},   {"near", 5},  {"far", 50},
+                     {"nope", 31}, {"rot", 6},    {"latent", 40}, {"row", 131}, {"col", 3}};
 
 /// Sizes for the names that a program's own `axis` and `const` lines bind to numbers.
 Sizes SizesFor(const std::string& text, const Sizes& all) {

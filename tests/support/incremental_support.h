@@ -137,9 +137,9 @@ class Session {
 /// Names of the programs in examples/attention that generate, at sizes as small as `sizes` says.
 inline std::vector<Example> GeneratingForms() {
   static const std::map<std::string, double> kSizes = {
-      {"vocab", 7}, {"label", 5},  {"model", 12}, {"heads", 3}, {"kv", 3},   {"rep", 2},
-      {"key", 5},   {"val", 3},    {"align", 5},  {"seq", 13},  {"src", 11}, {"tgt", 9},
-      {"half", 2},  {"stride", 3}, {"window", 4}, {"cap", 2},   {"near", 3}, {"far", 9}};
+      {"vocab", 7},  {"label", 5}, {"model", 12}, {"heads", 3}, {"kv", 3},   {"rep", 2},  {"key", 5},
+      {"val", 3},    {"align", 5}, {"seq", 13},   {"src", 11},  {"tgt", 9},  {"half", 2}, {"stride", 3},
+      {"window", 4}, {"cap", 2},   {"near", 3},   {"far", 9},   {"nope", 3}, {"rot", 4},  {"latent", 6}};
   std::vector<Example> examples;
   for (const auto& file : std::filesystem::directory_iterator(Source("examples/attention"))) {
     if (file.path().extension() != ".heed") continue;
