@@ -58,7 +58,28 @@ SiteFinder::SiteFinder(const Graph& graph) : graph_(graph), users_(graph.Users()
 
 bool SiteFinder::IsCandidate(NodeId id) const {
   const Node& node = graph_[id];
-  return (node.op == OpKind::Softmax || node.op == OpKind::LogSumExp) && OverPositions(node);
+  if (node.op != OpKind::Softmax && node.op != OpKind::LogSumExp) return false;
+  if (OverPositions(node)) return true;
+  const NodeId softmax = node.op == OpKind::Softmax ? id : SoftmaxOf(id);
+  return softmax && ReadsComputedKeys(softmax);
+}
+
+/// Products with parameters have better kernels: experts and tables of classes are no attention.
+bool SiteFinder::ReadsComputedKeys(NodeId softmax) const {
+  Site site;
+  std::string why;
+  site.softmax = site.weights = softmax;
+  if (graph_[softmax].attributes.axes.size() != 1) return false;
+  site.key = graph_[softmax].attributes.axes[0];
+  return FindSum(site, why) && FindDot(site, {}, why) && !IsParameter(site.k) && !IsParameter(site.v);
+}
+
+/// A parameter, or a part or another form of one.
+bool SiteFinder::IsParameter(NodeId id) const {
+  while (!graph_[id].inputs.empty() &&
+         (ir::Info(graph_.op(id)).family == ir::Family::Axes || graph_.op(id) == OpKind::Gather))
+    id = graph_[id].inputs[0];
+  return graph_.op(id) == OpKind::Param;
 }
 
 bool SiteFinder::OverPositions(const Node& node) const {
@@ -78,7 +99,7 @@ std::string SiteFinder::Loop(NodeId id) const {
   site.softmax = site.weights = id;
   site.key = node.attributes.axes[0];
   return node.attributes.axes.size() == 1 && FindSum(site, why)
-             ? "is not fused: its keys are on " + site.key.text() + ", which is neither dynamic nor a twin"
+             ? "is not fused: its keys or values on " + site.key.text() + " are parameters"
              : "is a loop";
 }
 
@@ -99,7 +120,10 @@ std::optional<Site> SiteFinder::Match(NodeId candidate, std::optional<SiteKind> 
   Site site;
   site.softmax = site.weights = candidate;
   if (node.attributes.axes.size() != 1) {
-    why = "it has more than one key axis";
+    const bool all_static =
+        std::ranges::none_of(node.attributes.axes, [&](Axis axis) { return graph_.axes().IsDynamic(axis); });
+    why = all_static ? "its weights are random, or go to no sum over all of its axes"
+                     : "it has several key axes, and their lengths differ between examples";
     return std::nullopt;
   }
   site.key = node.attributes.axes[0];

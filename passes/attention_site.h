@@ -46,7 +46,8 @@ class SiteFinder {
  public:
   explicit SiteFinder(const Graph& graph);
 
-  /// Softmaxes and log-sum-exps over positions; others (over a vocabulary, say) are no attention.
+  /// Softmaxes and log-sum-exps over positions, or along static axes that keys and values lie on that are
+  /// computed; others (over a vocabulary, say) are no attention.
   bool IsCandidate(NodeId id) const;
   /// What becomes of a softmax, log_softmax or logsumexp that is no candidate; "" for every other op.
   std::string Loop(NodeId id) const;
@@ -61,6 +62,8 @@ class SiteFinder {
  private:
   AxisList ValueAxes(const Site& site) const;
   bool OverPositions(const Node& softmax) const;
+  bool ReadsComputedKeys(NodeId softmax) const;
+  bool IsParameter(NodeId id) const;
   std::vector<NodeId> Uses(NodeId id) const;
   bool FindSum(Site& site, std::string& why) const;
   std::string WhyNoSum(const Site& site, const std::vector<NodeId>& uses) const;

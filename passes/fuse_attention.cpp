@@ -14,6 +14,7 @@
 
 #include "ir/axis_words.h"
 #include "ir/text.h"
+#include "passes/attention_keys.h"
 #include "passes/attention_products.h"
 #include "passes/attention_site.h"
 #include "passes/attention_tables.h"
@@ -364,12 +365,17 @@ class HandedOver {
   std::vector<Dependence> dependence_;
 };
 
+/// Attentions with one product and one key axis each.
+Graph OneProductAndKey(const Graph& graph, const std::function<bool(const Node&)>& of) {
+  return JoinProducts(MergeKeys(graph, of), of);
+}
+
 }  // namespace
 
 Graph DecideSites(const Graph& graph, Context& context) {
   const PassOptions plain;
   Context scratch{.variant = context.variant, .options = plain};
-  const Graph canonical = JoinProducts(Canonicalize(graph, scratch), [](const Node&) { return true; });
+  const Graph canonical = OneProductAndKey(Canonicalize(graph, scratch), [](const Node&) { return true; });
   const SiteFinder finder(canonical);
   const HandedOver handed_over(canonical);
   std::map<SiteName, SiteKind> fused;
@@ -425,7 +431,7 @@ Graph DecideSites(const Graph& graph, Context& context) {
 }
 
 Graph FuseAttention(const Graph& whole, Context& context) {
-  const Graph graph = JoinProducts(
+  const Graph graph = OneProductAndKey(
       whole, [&](const Node& node) { return !context.sites || context.sites->count(NameOf(node)) != 0; });
   const SiteFinder finder(graph);
   Fusion fusion(graph, context);
