@@ -24,6 +24,12 @@ int64_t Product(const std::vector<int64_t>& shape) {
   return product;
 }
 
+/// Of two elements at positions i and j: the larger first, a number before what is none, else by position.
+bool ComesBefore(double x, int64_t i, double y, int64_t j) {
+  if (std::isnan(x) || std::isnan(y)) return std::isnan(y) && (!std::isnan(x) || i < j);
+  return x > y || (x == y && i < j);
+}
+
 }  // namespace
 
 int64_t Tensor::count() const { return Product(shape); }
@@ -288,6 +294,20 @@ Tensor Interpreter::EvaluateReduce(const Node& node) const {
       case ReduceKind::LogSoftmax:
       case ReduceKind::LogSumExp:
       case ReduceKind::Softmax:
+      case ReduceKind::Rank: {
+        int64_t here = 0;
+        Walk<3>(row, inner, start, [&](const auto& at) {
+          const double value = x.data[at[0]];
+          int64_t there = 0, before = 0;
+          Walk<3>(row, inner, start, [&](const auto& other) {
+            if (mask.data[other[1]] != 0) before += ComesBefore(x.data[other[0]], there, value, here);
+            ++there;
+          });
+          result.data[at[2]] = static_cast<double>(before);
+          ++here;
+        });
+        return;
+      }
         break;
     }
     each([&](double value, int64_t) { largest = std::max(largest, value); });

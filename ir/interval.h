@@ -97,8 +97,8 @@ class IntervalRules {
       case OpKind::Sigmoid: case OpKind::Sin: case OpKind::Sqrt: case OpKind::Tanh:
         return std::nullopt;
       case OpKind::Const: case OpKind::Input: case OpKind::Param: case OpKind::Positions: case OpKind::Length:
-      case OpKind::Argmax: case OpKind::LogSoftmax: case OpKind::LogSumExp: case OpKind::Max: case OpKind::Softmax:
-      case OpKind::Sum:
+      case OpKind::Argmax: case OpKind::LogSoftmax: case OpKind::LogSumExp: case OpKind::Max: case OpKind::Rank:
+      case OpKind::Softmax: case OpKind::Sum:
       case OpKind::Contract:
       case OpKind::Broadcast: case OpKind::Merge: case OpKind::Rename: case OpKind::Slice: case OpKind::Split:
       case OpKind::Stack:

@@ -102,8 +102,9 @@ inline bool IsComparison(OpKind kind) {
   return IsPointwise(kind) && Info(kind).elements == Elements::Compared;
 }
 inline bool IsReduce(OpKind kind) { return Info(kind).family == Family::Reduce; }
-/// Reductions whose result keeps the axes: softmax and log_softmax.
-inline bool KeepsAxes(OpKind kind) { return kind == OpKind::Softmax || kind == OpKind::LogSoftmax; }
+inline bool IsSoftmax(OpKind kind) { return kind == OpKind::Softmax || kind == OpKind::LogSoftmax; }
+/// Reductions whose result keeps the axes: softmaxes and rank.
+inline bool KeepsAxes(OpKind kind) { return IsSoftmax(kind) || kind == OpKind::Rank; }
 /// Cotangents of an attention's inputs from those of its output and of its log-sum-exp, either of which may
 /// be none: one computation for both.
 std::vector<NodeId> AttentionCotangents(Graph& graph, const Node& attention, NodeId d_output,

@@ -1,7 +1,7 @@
 // Reductions along axes, with an optional mask: a masked element is not there.
 //
-// The softmaxes keep the axes, the others remove them. Over nothing a sum and a softmax are 0, a maximum
-// or a log-sum-exp is -infinity. Several axes count as one, row-major in the order given.
+// The softmaxes and rank keep the axes, the others remove them. Over nothing a sum and a softmax are 0, a
+// maximum or a log-sum-exp is -infinity. Several axes count as one, row-major in the order given.
 #include "ir/op_record.h"
 
 namespace heed::ir {
@@ -105,6 +105,19 @@ struct Op<OpKind::Max> {
       for (size_t i = 0; i < before.size(); ++i) t = graph.Mul(hot(largest[i], before[i], {}), t);
     }
     return Masked(graph, node, graph.Mul(hot(x, last, mask), t));
+  }
+};
+
+template <>
+struct Op<OpKind::Rank> {
+  static constexpr std::string_view kDoc =
+      "how many elements that are there come before each: larger ones, equal ones at a lower position, every "
+      "number before what is none";
+  static constexpr std::string_view kFunction = "rank";
+  static constexpr std::string_view kNoGradient = "steps are flat";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
+    Require(graph.type(inputs[0]).dtype != DType::Bool, "the rank of truth values");
+    return {KeepingOp::Infer(graph, inputs, at).axes, DType::Int, {}};
   }
 };
 

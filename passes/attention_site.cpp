@@ -90,7 +90,7 @@ bool SiteFinder::OverPositions(const Node& node) const {
 
 std::string SiteFinder::Loop(NodeId id) const {
   const Node& node = graph_[id];
-  if (IsCandidate(id) || (!ir::KeepsAxes(node.op) && node.op != OpKind::LogSumExp)) return "";
+  if (IsCandidate(id) || (!ir::IsSoftmax(node.op) && node.op != OpKind::LogSumExp)) return "";
   if (node.op == OpKind::LogSoftmax)
     return OverPositions(node) ? "is not fused: logarithms are no weights of a sum" : "is a loop";
   if (node.op == OpKind::LogSumExp) return "is a loop";

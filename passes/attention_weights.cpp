@@ -21,7 +21,7 @@ namespace {
 
 /// Over positions, or over the elements of a static axis that attend to each other; not over a vocabulary.
 bool IsSite(const Graph& graph, const Node& node) {
-  if (!ir::KeepsAxes(node.op) || node.attributes.axes.size() != 1) return false;
+  if (!ir::IsSoftmax(node.op) || node.attributes.axes.size() != 1) return false;
   const Axis key = node.attributes.axes[0];
   return graph.axes().IsDynamic(key) || std::ranges::any_of(node.type.axes, [&](Axis query) {
            return query != key && query.root() == key.root();
@@ -33,7 +33,7 @@ std::map<ir::Origin, uint32_t> FirstNumbers(const Graph& graph) {
   std::map<ir::Origin, uint32_t> numbers;
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph[NodeId{i}];
-    if (ir::KeepsAxes(node.op)) numbers.try_emplace(node.origin, i);
+    if (ir::IsSoftmax(node.op)) numbers.try_emplace(node.origin, i);
   }
   return numbers;
 }

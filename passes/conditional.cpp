@@ -132,7 +132,7 @@ class Uses {
       default:
         break;
     }
-    const NodeId mask = ir::MaskOf(node);
+    const NodeId mask = node.op == OpKind::Rank ? NodeId{} : ir::MaskOf(node);
     const AxisList row = ir::KeepsAxes(node.op) ? node.attributes.axes : AxisList{};
     for (NodeId input : node.inputs)
       if (input != mask) Give(input, use, mask ? std::vector<NodeId>{mask} : std::vector<NodeId>{}, row);

@@ -140,6 +140,10 @@ class Analysis {
       case OpKind::LogSumExp:
         VisitReduction(node, way);
         return;
+      case OpKind::Rank:
+        Give(in[0], way);  // also where it is masked, for its own rank
+        VisitReduction(node, way);
+        return;
       case OpKind::Contract:
         VisitContraction(node, way);
         return;

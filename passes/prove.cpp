@@ -138,6 +138,11 @@ Range Prover::Compute(NodeId id) {
       for (size_t i = 1; i < node.inputs.size(); ++i) range = Union(range, of(i));
       return range;
     }
+    case OpKind::Rank: {
+      double count = 1;
+      for (Axis axis : node.attributes.axes) count *= bound(axis);
+      return {0, count};
+    }
     case OpKind::Sum: {
       double count = 1;
       for (Axis axis : node.attributes.axes) count *= bound(axis);

@@ -73,6 +73,7 @@ void LoopEmitter::Accumulate(Reduction& reduction, int accumulator, int u) {
     }
     case ir::ReduceKind::LogSoftmax:
     case ir::ReduceKind::LogSumExp:
+    case ir::ReduceKind::Rank:
     case ir::ReduceKind::Softmax:
       break;  // several reductions by now (backend/plan/expand.cpp)
   }

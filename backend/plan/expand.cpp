@@ -7,6 +7,8 @@
 
 namespace heed::backend {
 
+using ir::Axis;
+using ir::AxisList;
 using ir::Graph;
 using ir::Node;
 using ir::NodeId;
@@ -32,6 +34,35 @@ Exponentials MakeExponentials(Graph& graph, NodeId x, const ir::AxisList& axes, 
   const NodeId some = graph.Pointwise(OpKind::Gt, {made.sum, graph.Const(0.0)});
   made.divisor = mask ? graph.Select(some, made.sum, graph.Const(1.0)) : made.sum;
   return made;
+}
+
+/// The number of elements that are there and come before each.
+NodeId ExpandRank(Graph& graph, NodeId x, const AxisList& axes, NodeId mask) {
+  const auto point = [&](OpKind op, NodeId a, NodeId b) { return graph.Pointwise(op, {a, b}); };
+  x = graph.Broadcast(x, axes);
+  AxisList have = graph.axes_of(x), others;
+  if (mask) have = ir::Union(have, graph.axes_of(mask));
+  std::vector<std::pair<Axis, Axis>> renames;
+  for (Axis axis : axes) {
+    int number = 1;
+    while (ir::Contains(have, axis.Fresh(number))) ++number;
+    others.push_back(axis.Fresh(number));
+    have.push_back(others.back());
+    renames.emplace_back(axis, others.back());
+  }
+  const NodeId y = graph.Rename(x, renames);
+  NodeId earlier;  // in the order of rows: the first axis counts most
+  for (size_t i = axes.size(); i-- > 0;) {
+    const NodeId here = graph.Positions(axes[i]), there = graph.Positions(others[i]);
+    const NodeId lower = point(OpKind::Lt, there, here);
+    earlier = earlier ? point(OpKind::Or, lower, graph.And(point(OpKind::Eq, there, here), earlier)) : lower;
+  }
+  NodeId before = point(OpKind::Or, point(OpKind::Gt, y, x), graph.And(point(OpKind::Eq, y, x), earlier));
+  if (graph.type(x).dtype == ir::DType::Float) {
+    const NodeId none = point(OpKind::Ne, x, x), number = point(OpKind::Eq, y, y);
+    before = point(OpKind::Or, before, graph.And(none, point(OpKind::Or, number, earlier)));
+  }
+  return graph.Reduce(OpKind::Sum, before, others, mask ? graph.Rename(mask, renames) : NodeId{});
 }
 
 }  // namespace
@@ -67,6 +98,8 @@ Graph Expand(const Graph& graph) {
             const Exponentials e = MakeExponentials(copy, inputs[0], attributes.axes, mask);
             return copy.Add(copy.Pointwise(OpKind::Log, {e.sum}), e.largest);
           }
+          case OpKind::Rank:
+            return ExpandRank(copy, inputs[0], attributes.axes, inputs.size() > 1 ? inputs[1] : NodeId{});
           case OpKind::Onehot: {
             const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[0], copy.Positions(attributes.axis)});
             return copy.Select(hit, copy.Const(1.0), copy.Const(0.0));

@@ -67,8 +67,8 @@ std::vector<Sample> Samples() {
                        }});
   }
 
-  for (OpKind op :
-       {OpKind::Sum, OpKind::Max, OpKind::Softmax, OpKind::LogSoftmax, OpKind::LogSumExp, OpKind::Argmax}) {
+  for (OpKind op : {OpKind::Sum, OpKind::Max, OpKind::Softmax, OpKind::LogSoftmax, OpKind::LogSumExp,
+                    OpKind::Rank, OpKind::Argmax}) {
     const auto reduce = [op](AxisList along, AxisList mask_axes) {
       return [=](Graph& graph) {
         const NodeId x = Float(graph, "x", {kA, kSeq, kB});

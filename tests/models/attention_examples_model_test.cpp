@@ -211,7 +211,7 @@ TEST_P(AttentionForm, WeightsToLookAtAreTheSoftmaxes) {
     const Graph plain = Passed(*entry.infer, {"batch", "canonicalize"});
     std::set<NodeId> softmaxes;
     for (NodeId id : plain.Order()) {
-      const bool over_positions = ir::KeepsAxes(plain.op(id)) && plain[id].attributes.axes.size() == 1 &&
+      const bool over_positions = ir::IsSoftmax(plain.op(id)) && plain[id].attributes.axes.size() == 1 &&
                                   plain[id].attributes.axes[0] != Axis("vocab") &&
                                   plain[id].attributes.axes[0] != Axis("label");
       if (over_positions) softmaxes.insert(id);
