@@ -80,6 +80,7 @@ struct Attributes {
   int64_t captures = 0;  ///< Attention, AttentionGrad: how many inputs after q, k, v are captures
   std::shared_ptr<const AttentionRegions> regions = {};
   Axis query = {};  ///< Attention, AttentionGrad: the axis of queries; none if there is one query
+  friend bool operator==(const Attributes&, const Attributes&) = default;
 };
 // Attention: axis = the key axis, axes = those s is summed over, to = all axes of the score.
 

@@ -177,6 +177,8 @@ Tensor Interpreter::EvaluateIndex(const Node& node) const {
       return values_.at(node.inputs[0]);
     case IndexKind::Gather:
       return EvaluateGather(node);
+    case IndexKind::GroupedContract:
+      return EvaluateGroupedContract(node);
     case IndexKind::Onehot: {
       const Tensor& index = values_.at(node.inputs[0]);
       Tensor result = Filled(node.type.axes);
@@ -291,9 +293,6 @@ Tensor Interpreter::EvaluateReduce(const Node& node) const {
         result.data[start[2]] = best;
         return;
       }
-      case ReduceKind::LogSoftmax:
-      case ReduceKind::LogSumExp:
-      case ReduceKind::Softmax:
       case ReduceKind::Rank: {
         int64_t here = 0;
         Walk<3>(row, inner, start, [&](const auto& at) {
@@ -308,6 +307,9 @@ Tensor Interpreter::EvaluateReduce(const Node& node) const {
         });
         return;
       }
+      case ReduceKind::LogSoftmax:
+      case ReduceKind::LogSumExp:
+      case ReduceKind::Softmax:
         break;
     }
     each([&](double value, int64_t) { largest = std::max(largest, value); });
@@ -421,6 +423,29 @@ Tensor Interpreter::EvaluateGather(const Node& node) const {
             const double i = index.data[at[1]];
             if (i >= 0 && i < static_cast<double>(extent))
               result.data[at[2]] = x.data[at[0] + static_cast<int64_t>(i) * stride];
+          });
+  return result;
+}
+
+Tensor Interpreter::EvaluateGroupedContract(const Node& node) const {
+  const AxisList& summed = node.attributes.axes;
+  const Tensor &x = values_.at(node.inputs[0]), &index = values_.at(node.inputs[1]);
+  std::vector<Tensor> factors;
+  for (size_t i = 2; i < node.inputs.size(); ++i)
+    factors.push_back(Transposed(values_.at(node.inputs[i]), values_.at(node.inputs[2]).axes));
+  Tensor result = Filled(node.type.axes);
+  const Strides of_x = StridesAlong(x, summed), of_factor = StridesAlong(factors[0], summed);
+  Walk<4>(result.shape,
+          {StridesAlong(x, node.type.axes), StridesAlong(index, node.type.axes),
+           StridesAlong(factors[0], node.type.axes), StridesAlong(result, node.type.axes)},
+          [&](const auto& at) {
+            const double i = index.data[at[1]];
+            if (!(i >= 0 && i < static_cast<double>(factors.size()))) return;
+            const Tensor& factor = factors[static_cast<size_t>(i)];
+            double total = 0;
+            Walk<2>(Shape(summed), {of_x, of_factor}, {at[0], at[2]},
+                    [&](const auto& term) { total += x.data[term[0]] * factor.data[term[1]]; });
+            result.data[at[3]] = total;
           });
   return result;
 }

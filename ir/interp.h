@@ -62,6 +62,7 @@ class Interpreter {
   Tensor EvaluateAxes(const Node& node) const;
   Tensor EvaluateIndex(const Node& node) const;
   Tensor EvaluateGather(const Node& node) const;
+  Tensor EvaluateGroupedContract(const Node& node) const;
   Tensor EvaluateScatterAdd(const Node& node) const;
   Tensor EvaluateWrite(const Node& node) const;
   Tensor EvaluateRandom(const Node& node) const;

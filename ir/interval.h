@@ -102,7 +102,7 @@ class IntervalRules {
       case OpKind::Contract:
       case OpKind::Broadcast: case OpKind::Merge: case OpKind::Rename: case OpKind::Slice: case OpKind::Split:
       case OpKind::Stack:
-      case OpKind::Element: case OpKind::Gather: case OpKind::Onehot: case OpKind::ScatterAdd: case OpKind::Write:
+      case OpKind::Element: case OpKind::Gather: case OpKind::GroupedContract: case OpKind::Onehot: case OpKind::ScatterAdd: case OpKind::Write:
       case OpKind::Gumbel: case OpKind::Keep:
       case OpKind::Attention: case OpKind::AttentionGrad:
         // clang-format on

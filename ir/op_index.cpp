@@ -37,6 +37,43 @@ struct Op<OpKind::Gather> {
 };
 
 template <>
+struct Op<OpKind::GroupedContract> {
+  static constexpr std::string_view kDoc =
+      "the sum over axes of the product of a value and that of several factors which an index names; 0 where "
+      "it "
+      "names none";
+  static Type Infer(const Graph& graph, Inputs inputs, const Attributes& at) {
+    Require(inputs.size() > 2, "takes a value, an index and factors");
+    RequireInt(graph, inputs[1]);
+    const AxisList &x = graph.axes_of(inputs[0]), &index = graph.axes_of(inputs[1]);
+    const AxisList& factor = graph.axes_of(inputs[2]);
+    for (NodeId id : inputs.subspan(2))
+      Require(SameSet(graph.axes_of(id), factor), "factors of different axes");
+    Require(SameSet(Intersection(x, factor), at.axes),
+            "value and factors share other axes than those summed");
+    Require(!at.axes.empty() && factor.size() > at.axes.size(), "the factors are no matrices");
+    Require(Intersection(index, factor).empty(), "the index has an axis of the factors");
+    return {Minus(Union(Union(x, index), factor), at.axes), DType::Float, {}};
+  }
+  static Cotangents Vjp(Graph& graph, const Node& node, NodeId, NodeId d) {
+    const NodeId x = node.inputs[0], index = node.inputs[1];
+    const AxisList& factor = graph.axes_of(node.inputs[2]);
+    d = graph.Broadcast(d, node.type.axes);
+    Cotangents cotangents(node.inputs.size());
+    std::vector<NodeId> inputs = node.inputs;
+    inputs[0] = d;
+    cotangents[0] =
+        graph.Make(OpKind::GroupedContract, std::move(inputs), {.axes = Minus(factor, node.attributes.axes)});
+    const AxisList rows = Minus(Union(graph.axes_of(d), graph.axes_of(x)), factor);
+    for (size_t i = 2; i < cotangents.size(); ++i) {
+      const NodeId number = graph.ConstInt(static_cast<int64_t>(i) - 2);
+      cotangents[i] = graph.Contract(d, x, rows, graph.Pointwise(OpKind::Eq, {index, number}));
+    }
+    return cotangents;
+  }
+};
+
+template <>
 struct Op<OpKind::Onehot> {
   static constexpr std::string_view kDoc = "1 where the position along an axis is the index, else 0";
   static constexpr std::string_view kFunction = "onehot";

@@ -142,7 +142,8 @@ enum HeedStepKind {
   kHeedStepAttention = 3,     // HeedAttention
   kHeedStepAttentionBackward = 4,
   kHeedStepScatter = 5,
-  kHeedStepLookup = 6
+  kHeedStepLookup = 6,
+  kHeedStepGroupedMatmul = 7  // HeedGroupedMatmul
 };
 // What a step of a function is, for profiles. `run` does the steps in this order, each by one call of
 // HeedServices.parallel, whose context is the descriptor of its kind.

@@ -80,6 +80,7 @@ std::string KernelTable::SymbolOf(const Plan& plan, const Step& step) {
     if constexpr (std::is_same_v<Work, LoopKernel>) return LoopSymbol(work);
     if constexpr (std::is_same_v<Work, AttentionStep>) return AttentionSymbol(work);
     if constexpr (std::is_same_v<Work, ScatterStep>) return "heed_scatter_add";
+    if constexpr (std::is_same_v<Work, GroupedStep>) return "heed_grouped_matmul";
     if constexpr (std::is_same_v<Work, LookupStep>) return "heed_unpack";
     if constexpr (std::is_same_v<Work, MatmulStep>)
       return plan.buffers[work.b.buffer].kind == BufferKind::Packed ? "heed_packed_matmul" : "heed_matmul";
@@ -125,6 +126,7 @@ class FunctionEmitter {
   void EmitStep(const AttentionStep& attention);
   void EmitStep(const ScatterStep& scatter);
   void EmitStep(const LookupStep& lookup);
+  void EmitStep(const GroupedStep& grouped);
 
   llvm::Module& module_;
   const Plan& plan_;
@@ -313,6 +315,33 @@ void FunctionEmitter::EmitStep(const LookupStep& step) {
   }
   if (all.size() > kHeedMaxAxes) throw InternalError("a look-up of too many axes");
   Call("heed_unpack", Product(all), ScratchOf("heed_unpack_scratch"));
+}
+
+void FunctionEmitter::EmitStep(const GroupedStep& step) {
+  table_.grouped = true;
+  const bool packed = plan_.buffers[step.b[0].buffer].kind == BufferKind::Packed;
+  if (packed) table_.packed = table_.matmul = true;
+  constexpr int kDescriptor = sizeof(HeedGroupedMatmul) / 8;
+  for (size_t i = 0; i < step.b.size(); ++i) Put(kDescriptor + static_cast<int>(i), Pointer(step.b[i]));
+  int slot = 0;
+  Put(slot++, Pointer(step.index));
+  Put(slot++, b_.CreateConstGEP1_64(b_.getInt64Ty(), context_, kDescriptor));
+  Put(slot++, I64(static_cast<int64_t>(step.b.size())));
+  Put(slot++, I64(packed));
+  for (const Base& base : {step.a, Base{}, step.c, Base{}, Base{}}) Put(slot++, Pointer(base));
+  Put(slot++, FinishOf(std::nullopt));
+  Put(slot++, I64(0));  // not split
+  Put(slot++, I64(0));  // no loops
+  const std::vector<MatmulAxis>* const nests[] = {&step.ms, &step.ns, &step.ks};
+  std::vector<Size> all;
+  for (const auto* nest : nests) Put(slot++, I64(static_cast<int64_t>(nest->size())));
+  for (const auto* nest : nests) {
+    for (const MatmulAxis& axis : *nest) {
+      all.push_back(axis.extent);
+      for (const Size* size : {&axis.extent, &axis.a, &axis.b, &axis.c, &axis.mask}) Put(slot++, *size);
+    }
+  }
+  Call("heed_grouped_matmul", Product(all), ScratchOf("heed_grouped_matmul_scratch"));
 }
 
 void FunctionEmitter::EmitStep(const ScatterStep& step) {

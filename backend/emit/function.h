@@ -40,7 +40,7 @@ class KernelTable {
   const std::vector<Loop>& loops() const { return loops_; }
   const std::vector<Attention>& attentions() const { return attentions_; }
   const std::vector<Finish>& finishes() const { return finishes_; }
-  bool matmul = false, packed = false, scatter = false;
+  bool matmul = false, packed = false, grouped = false, scatter = false;
 
  private:
   std::vector<Loop> loops_;

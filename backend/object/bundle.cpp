@@ -254,9 +254,10 @@ Constant* BundleEmitter::Steps(const Plan& plan) {
                                                                        : kHeedStepMatmul;
     if (const auto* attention = std::get_if<AttentionStep>(&step.work))
       return attention->backward ? kHeedStepAttentionBackward : kHeedStepAttention;
-    return std::holds_alternative<ScatterStep>(step.work)  ? kHeedStepScatter
-           : std::holds_alternative<LookupStep>(step.work) ? kHeedStepLookup
-                                                           : kHeedStepLoop;
+    return std::holds_alternative<ScatterStep>(step.work)   ? kHeedStepScatter
+           : std::holds_alternative<LookupStep>(step.work)  ? kHeedStepLookup
+           : std::holds_alternative<GroupedStep>(step.work) ? kHeedStepGroupedMatmul
+                                                            : kHeedStepLoop;
   };
   Fields elements;
   for (const Step& step : plan.steps) {

@@ -35,6 +35,7 @@ std::vector<ModuleJob> KernelJobs(const KernelTable& table, const KernelLibrary&
                      "heed_unpack_scratch", "heed_unpack", "heed_packed_scales", "heed_packed_matmul_scratch",
                      "heed_packed_matmul"});
   }
+  if (table.grouped) whole("grouped", {"heed_grouped_matmul", "heed_grouped_matmul_scratch"});
   for (const KernelTable::Finish& finish : table.finishes()) {
     jobs.push_back({finish.symbol, Effort::All, [&](LLVMContext& context, const TargetMachine& machine) {
                       return library.Finish(context, machine, finish);

@@ -33,11 +33,12 @@ Result<KernelLibrary> KernelLibrary::Open(const std::string& folder, const Targe
   std::vector<std::string> families = {"math"};
   if (table.matmul) families.push_back("matmul");
   if (table.packed) families.push_back("packed");
+  if (table.grouped) families.push_back("grouped");
   if (!table.finishes().empty()) families.push_back("finish");
   if (table.scatter) families.push_back("scatter");
   if (!table.attentions().empty()) families.push_back("attention");
   for (const std::string& family : families) {
-    const bool own = family == "matmul" || family == "packed" || family == "attention";
+    const bool own = family == "matmul" || family == "packed" || family == "grouped" || family == "attention";
     const std::string& level = own ? target.name : target.kernels;
     const std::string path = folder + "/" + family + "." + level + ".bc";
     std::ifstream file(path, std::ios::binary);

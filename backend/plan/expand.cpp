@@ -113,6 +113,13 @@ Graph Expand(const Graph& graph) {
                 floats[i] = copy.Pointwise(OpKind::Cast, {floats[i]});
             return floats == inputs ? NodeId{} : copy.Make(node.op, std::move(floats), attributes);
           }
+          case OpKind::GroupedContract: {
+            std::vector<NodeId> floats = inputs;
+            for (size_t i = 0; i < floats.size(); ++i)
+              if (i != 1 && copy.type(floats[i]).dtype != ir::DType::Float)
+                floats[i] = copy.Pointwise(OpKind::Cast, {floats[i]});
+            return floats == inputs ? NodeId{} : copy.Make(node.op, std::move(floats), attributes);
+          }
           case OpKind::Write: {
             if (IsInPlace(graph, id, users)) return {};
             const NodeId hit = copy.Pointwise(OpKind::Eq, {inputs[2], copy.Positions(attributes.axis)});

@@ -99,7 +99,7 @@ class Fuser {
   bool HasOwnItem(NodeId id) const {
     const OpKind op = graph_.op(id);
     return op == OpKind::Contract || op == OpKind::Attention || op == OpKind::AttentionGrad ||
-           op == OpKind::ScatterAdd || lookups_.count(id);
+           op == OpKind::ScatterAdd || op == OpKind::GroupedContract || lookups_.count(id);
   }
   bool IsMaterial(NodeId id) const { return IsLeaf(id) || root_[id.value] || HasOwnItem(id); }
 
@@ -221,13 +221,18 @@ class Fuser {
         if (std::any_of(writes.begin(), writes.end(), [&](NodeId write) { return needs.count(write) != 0; }))
           write_out();
       }
-      if (node.op == OpKind::Contract || node.op == OpKind::ScatterAdd) {
+      const auto alone = [&](Item::Kind kind) {
         item_of_[id.value] = static_cast<int>(items_.size());
-        items_.push_back(
-            {node.op == OpKind::Contract ? Item::Kind::Matmul : Item::Kind::Scatter, {id}, {}, {}, {}, {}});
+        items_.push_back({kind, {id}, {}, {}, {}, {}});
+      };
+      if (node.op == OpKind::Contract) {
+        alone(Item::Kind::Matmul);
+      } else if (node.op == OpKind::ScatterAdd) {
+        alone(Item::Kind::Scatter);
+      } else if (node.op == OpKind::GroupedContract) {
+        alone(Item::Kind::Grouped);
       } else if (lookups_.count(id)) {
-        item_of_[id.value] = static_cast<int>(items_.size());
-        items_.push_back({Item::Kind::Lookup, {id}, {}, {}, {}, {}});
+        alone(Item::Kind::Lookup);
       } else if (node.op == OpKind::Attention || node.op == OpKind::AttentionGrad) {
         // Results of one computation differ in `index` only.
         std::string key = std::string(ir::Info(node.op).name) + "/" +

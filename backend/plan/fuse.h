@@ -18,7 +18,7 @@
 namespace heed::backend {
 
 struct Item {
-  enum class Kind { Loop, Matmul, Attention, Scatter, Lookup } kind;
+  enum class Kind { Loop, Matmul, Attention, Scatter, Lookup, Grouped } kind;
   std::vector<ir::NodeId> nodes;  ///< Loop: its roots; Attention: every result that is used; else one
   // Loop only: axes outside and inside (reduced; for a loop without reductions the inner one is the last in
   // order).

@@ -288,7 +288,7 @@ void Layout::ChooseOrders(const OutputOrders& orders) {
       chosen = orders_[node.inputs[0].value];
       continue;
     }
-    chosen = wanted[id.value];
+    if (node.op != OpKind::GroupedContract) chosen = wanted[id.value];  // its columns lie adjacent
     if (chosen.empty() && !node.type.axes.empty()) chosen = OwnOrder(node);
   }
 }

@@ -51,6 +51,9 @@ Plan Planner::Run() {
       case Item::Kind::Scatter:
         Scatter(item.nodes[0]);
         break;
+      case Item::Kind::Grouped:
+        Grouped(item.nodes[0]);
+        break;
       case Item::Kind::Lookup:
         Lookup(item.nodes[0]);
         break;

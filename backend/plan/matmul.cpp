@@ -16,9 +16,6 @@ using ir::InternalError;
 using ir::Node;
 using ir::NodeId;
 
-namespace {
-
-/// Neighbours that every operand walks as one axis become one.
 void Join(std::vector<MatmulAxis>& nest) {
   for (size_t i = 0; i + 1 < nest.size();) {
     const MatmulAxis &outer = nest[i], &inner = nest[i + 1];
@@ -32,8 +29,6 @@ void Join(std::vector<MatmulAxis>& nest) {
     }
   }
 }
-
-}  // namespace
 
 void Planner::FindEpilogues() {
   for (size_t i = 0; i < fusion_.items.size(); ++i) {

@@ -217,6 +217,13 @@ class StepPrinter {
     out_ << "lookup " << sizes_(lookup.out) << " = " << sizes_(lookup.table) << " at "
          << sizes_(lookup.index);
   }
+  void Head(const GroupedStep& product) {
+    out_ << "grouped_matmul " << sizes_(product.c) << " = " << sizes_(product.a) << " @ " << product.b.size()
+         << " at " << sizes_(product.index);
+    Nest("m", product.ms);
+    Nest("n", product.ns);
+    Nest("k", product.ks);
+  }
   void Head(const ScatterStep& scatter) {
     out_ << "scatter " << sizes_(scatter.out) << " += " << sizes_(scatter.dy) << " at "
          << sizes_(scatter.index);

@@ -202,6 +202,17 @@ struct MatmulStep {
     return bases;
   }
 };
+/// Products of rows with that of several factors which an index names (HeedGroupedMatmul).
+struct GroupedStep {
+  Base a, index, c;
+  std::vector<Base> b;                 ///< all packed matrices, or none
+  std::vector<MatmulAxis> ms, ns, ks;  ///< `mask`: strides of the index
+  std::vector<const Base*> Bases() const {
+    std::vector<const Base*> bases = {&a, &index, &c};
+    for (const Base& factor : b) bases.push_back(&factor);
+    return bases;
+  }
+};
 struct AttentionLoop {
   Size extent, q, k, v, o, lse;
   ir::Axis axis;  ///< for the regions: which axis of the score this is
@@ -272,7 +283,7 @@ struct StepOrigin {
 std::string Text(const StepOrigin& origin);
 
 struct Step {
-  using Work = std::variant<LoopKernel, MatmulStep, AttentionStep, ScatterStep, LookupStep>;
+  using Work = std::variant<LoopKernel, MatmulStep, AttentionStep, ScatterStep, LookupStep, GroupedStep>;
   std::vector<StepOrigin> origins;
   Work work;
   size_t result = 0;  ///< of the origins: the one that the others are computed for, or with

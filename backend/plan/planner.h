@@ -1,6 +1,6 @@
 // The state in which a graph becomes a plan, shared by the files that make one kind of step each:
-// make_plan.cpp drives, matmul.cpp, attention.cpp, lookup.cpp and scatter.cpp make steps. Private to
-// backend/plan.
+// make_plan.cpp drives; matmul.cpp, grouped.cpp, attention.cpp, lookup.cpp and scatter.cpp make steps.
+// Private to backend/plan.
 #pragma once
 
 #include <map>
@@ -17,6 +17,9 @@
 namespace heed::backend {
 
 inline const Size kZero{.factor = 0};
+
+/// Neighbours that every operand walks as one axis become one.
+void Join(std::vector<MatmulAxis>& nest);
 
 class Planner {
  public:
@@ -63,7 +66,8 @@ class Planner {
   /// row. The bounds of the axes decide, not the extents of a batch, of which results must not depend.
   bool SplitPays(const ir::AxisList& rows, const ir::AxisList& columns, const ir::AxisList& terms) const;
 
-  // ---- lookup.cpp, scatter.cpp
+  // ---- grouped.cpp, lookup.cpp, scatter.cpp
+  void Grouped(ir::NodeId id);
   void Lookup(ir::NodeId id);
   void Scatter(ir::NodeId id);
 

@@ -138,6 +138,7 @@ int Unfolder::Indexed(const Node& node, const AxisMap& map) {
       return Value(node.inputs[0], map);
     case ir::IndexKind::Gather:
       return Gather(node, map);
+    case ir::IndexKind::GroupedContract:
     case ir::IndexKind::Onehot:
     case ir::IndexKind::ScatterAdd:
     case ir::IndexKind::Write:

@@ -205,6 +205,19 @@ StepWork WorkOf(const Plan& plan, const ScatterStep& step) {
   return work;
 }
 
+StepWork WorkOf(const Plan& plan, const GroupedStep& step) {
+  StepWork work;
+  work.flops = {Times(2, Extent(step.ms) * Extent(step.ns) * Extent(step.ks))};
+  const std::vector<const std::vector<MatmulAxis>*> nests = {&step.ms, &step.ns, &step.ks};
+  Uses uses(plan);
+  uses.Read(step.a, Elements(nests, &MatmulAxis::a));
+  uses.Read(step.index, Elements(nests, &MatmulAxis::mask));
+  for (const Base& factor : step.b) uses.Read(factor, Elements(nests, &MatmulAxis::b));
+  uses.Write(step.c, Elements(nests, &MatmulAxis::c));
+  work.uses = uses.Take();
+  return work;
+}
+
 StepWork WorkOf(const Plan& plan, const LookupStep& step) {
   const std::vector<const std::vector<LookupAxis>*> nests = {&step.ms, &step.ks};
   Uses uses(plan);
@@ -245,6 +258,10 @@ class Labels {
     std::string text = step.query_axis ? " " + step.query_axis.text() : " 1";
     text += " x " + step.key_axis.text() + " x " + Name(step.dots) + (step.split ? " split" : "");
     return text + (step.loops.empty() ? "" : ", each" + Nest(step.loops));
+  }
+  std::string Of(const GroupedStep& step) const {
+    return Nest(step.ms) + " x" + Nest(step.ns) + " x" + Nest(step.ks) + " of " +
+           std::to_string(step.b.size());
   }
   std::string Of(const ScatterStep& step) const { return Nest(step.summed) + " into " + Name(step.size); }
   std::string Of(const LookupStep& step) const { return Nest(step.ms) + " x" + Nest(step.ks); }

@@ -21,7 +21,8 @@ Json Amounts(const StepProfile& step) {
 
 const char* KindName(int64_t kind) {
   static constexpr const char* kNames[] = {
-      "loop", "matmul", "packed_matmul", "attention", "attention_backward", "scatter", "lookup"};
+      "loop",    "matmul", "packed_matmul", "attention", "attention_backward",
+      "scatter", "lookup", "grouped_matmul"};
   return kind >= 0 && kind < 7 ? kNames[kind] : "unknown";
 }
 

@@ -122,6 +122,19 @@ struct HeedPackedMatmul {
 int64_t heed_packed_matmul_scratch(const struct HeedPackedMatmul* matmul);
 void heed_packed_matmul(const struct HeedPackedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
 
+// ---- Grouped product: c[m, n] = sum over k of a[m, k] * factors[index[m]][k, n], 0 where the index names no
+// factor. Each row gives what it gives in the product, or the product with packed weights, of that factor
+// alone; no other factor is read for it.
+struct HeedGroupedMatmul {
+  const int32_t* index;        // [m], by the strides `mask`
+  const void* const* factors;  // float, or HeedPackedWeights if `packed`
+  int64_t count;               // of factors
+  int64_t packed;
+  struct HeedMatmul matmul;  // no loops, no mask; b is null and its strides are those of floats
+};
+int64_t heed_grouped_matmul_scratch(const struct HeedGroupedMatmul* matmul);
+void heed_grouped_matmul(const struct HeedGroupedMatmul* matmul, int64_t part, int64_t parts, void* scratch);
+
 // ---- Attention, one pass over the keys (Dao et al. 2022; online softmax: Milakov & Gimelshein 2018)
 //   s[i, j] = sum over d of q[i, d] * k[j, d], or of term(q[i, d], k[j, d], d);
 //   t = score(s, i, j), masked pairs are not there;

@@ -320,6 +320,25 @@ HWY_NOINLINE void PackedMatmulBlock(const PackedMatmulState& state, int64_t m_fi
   }
 }
 
+/// The same for weights of a type that is not plain.
+HWY_INLINE void PackedMatmulOfType(const PackedMatmulState& state, int64_t type, int64_t m_first,
+                                   int64_t m_end, int64_t n_first, int64_t n_end) {
+  switch (type) {
+    case kHeedWeightsF32:
+      PackedMatmulBlock<FloatRows<float>>(state, m_first, m_end, n_first, n_end);
+      break;
+    case kHeedWeightsBF16:
+      PackedMatmulBlock<FloatRows<uint32_t>>(state, m_first, m_end, n_first, n_end);
+      break;
+    case kHeedWeightsInt8:
+      PackedMatmulBlock<WholeRows<Int8Form>>(state, m_first, m_end, n_first, n_end);
+      break;
+    default:
+      PackedMatmulBlock<WholeRows<Int4Form>>(state, m_first, m_end, n_first, n_end);
+      break;
+  }
+}
+
 /// Bytes of `rows` packed rows, all terms.
 HWY_INLINE int64_t PackedRowsBytes(int64_t type, int64_t rows, int64_t terms) {
   switch (type) {
@@ -401,20 +420,7 @@ HWY_INLINE void PackedMatmul(const HeedPackedMatmul& matmul, int64_t part, int64
     n_end = Min(panels * (part + 1) / parts * kPanel, state.columns);
   }
   if (m_first >= m_end || n_first >= n_end) return;
-  switch (matmul.weights->type) {
-    case kHeedWeightsF32:
-      PackedMatmulBlock<FloatRows<float>>(state, m_first, m_end, n_first, n_end);
-      break;
-    case kHeedWeightsBF16:
-      PackedMatmulBlock<FloatRows<uint32_t>>(state, m_first, m_end, n_first, n_end);
-      break;
-    case kHeedWeightsInt8:
-      PackedMatmulBlock<WholeRows<Int8Form>>(state, m_first, m_end, n_first, n_end);
-      break;
-    default:
-      PackedMatmulBlock<WholeRows<Int4Form>>(state, m_first, m_end, n_first, n_end);
-      break;
-  }
+  PackedMatmulOfType(state, matmul.weights->type, m_first, m_end, n_first, n_end);
 }
 
 }  // namespace HWY_NAMESPACE

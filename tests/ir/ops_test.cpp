@@ -108,6 +108,19 @@ std::vector<Sample> Samples() {
                        return graph.Contract(x, x, {kC});
                      }});
 
+  const auto grouped = [](AxisList x, AxisList index, AxisList factor, AxisList along) {
+    return [=](Graph& graph) {
+      std::vector<NodeId> inputs{Float(graph, "x", x), Int(graph, "i", index)};
+      for (const char* name : {"y0", "y1"}) inputs.push_back(Float(graph, name, factor));
+      return graph.Make(OpKind::GroupedContract, inputs, {.axes = along});
+    };
+  };
+  samples.push_back({OpKind::GroupedContract, "rows of x", grouped({kSeq, kC}, {kSeq}, {kB, kC}, {kC})});
+  samples.push_back(
+      {OpKind::GroupedContract, "rows of the index", grouped({kC}, {kSeq, kA}, {kC, kB}, {kC})});
+  samples.push_back(
+      {OpKind::GroupedContract, "two axes", grouped({kC, kSeq, kB, kA}, {kSeq}, {kB, kPair, kC}, {kB, kC})});
+
   const auto one = [&](OpKind op, const char* name, AxisList axes, Attributes attributes) {
     samples.push_back(
         {op, name, [=](Graph& graph) { return graph.Make(op, {Float(graph, "x", axes)}, attributes); }});
