@@ -65,7 +65,8 @@ std::vector<std::string_view> Pipeline(Variant variant) {
   std::vector<std::string_view> names{"sites"};
   if (variant == Variant::Prefill || variant == Variant::Step) names.push_back("incremental");
   if (variant == Variant::Prefill) names.push_back("last_row");
-  for (std::string_view name : {"checks", "batch", "canonicalize", "fuse_attention"}) names.push_back(name);
+  for (std::string_view name : {"checks", "batch", "canonicalize", "fuse_attention", "group_experts"})
+    names.push_back(name);
   if (variant == Variant::Train) names.push_back("grad");
   for (std::string_view name : {"canonicalize", "cse"}) names.push_back(name);
   return names;
