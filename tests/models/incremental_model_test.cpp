@@ -52,6 +52,40 @@ entry translate(x: vocab[src]) = generate y: vocab[seq] from 1 until 2 by net(x,
   ExpectStepsToEqualTheWhole(*program);
 }
 
+/// Keys on one static axis and on two, which every step is given, and two products in one score.
+TEST(IncrementalNative, StaticKeysAndSeveralProducts) {
+  const auto program = CompileText("static.heed", R"(
+axis vocab = 11, model = 6, key = 4, rot = 2, slot = 5, row = 3, col = 2, seq <= 9
+
+module Net(x: vocab[seq]) -> [seq, vocab] {
+  param E[vocab, model] ~ normal(0, 1), M[slot, model] ~ normal(0, 1), G[row, col, model] ~ normal(0, 1)
+  param W[key, model], U[key, model], R[rot, model]
+  z = E[x]
+  q = W @model z
+  m = tanh(M)
+  g = tanh(G)
+  t = q @key (U @model m)
+  u = q @key (U @model g)
+  s = q @key (U @model z)[seq -> seq'] - (R @model z) @rot (R @model z)[seq -> seq'] / 2 + (seq' - seq) / 4
+  o = softmax[seq' | seq' <= seq](s, logsumexp[slot](t)) @seq' z[seq -> seq']
+  o = o + softmax[slot](t, logsumexp[seq' | seq' <= seq](s)) @slot m
+  E @model (z + o + softmax[row, col | row + col < 3](u) @[row, col] g)
+}
+
+part net = Net
+
+entry complete(p: vocab[seq]) = generate y: vocab[seq] from p by net(y)
+)");
+  ASSERT_TRUE(program);
+  for (const Variant variant : {Variant::Forward, Variant::Prefill, Variant::Step}) {
+    const Graph graph = passes::RunPipeline(*program->entries[0].infer, variant, {});
+    for (NodeId id : graph.Order())
+      EXPECT_TRUE(graph.op(id) != OpKind::Softmax && graph.op(id) != OpKind::LogSumExp)
+          << passes::Name(variant);
+  }
+  ExpectStepsToEqualTheWhole(*program);
+}
+
 /// Long enough for several tiles of keys, blocks of a product and moves of a ring; attention with a window
 /// and without, attention that is not fused, running sums, a window without attention.
 constexpr const char* kLong = R"(
