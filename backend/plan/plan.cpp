@@ -219,7 +219,8 @@ class StepPrinter {
   }
   void Head(const GroupedStep& product) {
     out_ << "grouped_matmul " << sizes_(product.c) << " = " << sizes_(product.a) << " @ " << product.b.size()
-         << " at " << sizes_(product.index);
+         << (plan_.buffers[product.b[0].buffer].kind == BufferKind::Packed ? " packed" : "") << " at "
+         << sizes_(product.index);
     Nest("m", product.ms);
     Nest("n", product.ns);
     Nest("k", product.ks);
