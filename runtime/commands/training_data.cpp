@@ -17,18 +17,31 @@ constexpr int64_t kComparedExamples = 64;  // if a loss compares them
 }  // namespace
 
 void TrainingData::Declare(CLI::App& app, const HeedProgram& program) {
-  const auto data = [&](const char* name, std::string& value, const char* help, bool listed) {
-    // Given all the same, Choose says what to give.
-    app.add_option(name, value, help)->type_name("FILE")->group(listed ? "Data" : "");
-  };
   const auto minimized = EntriesOfKind(program, kHeedEntryMinimize);
-  const TextCounts counts = CountTexts(program, minimized);
-  data("--source", source_, "source text, one line an example", counts.pair);
-  data("--target", target_, "its translations, line by line", counts.pair);
-  data("--text", text_, "one text, cut into windows", counts.single);
-  data("--valid-source", valid_source_, "held-out source", counts.pair);
-  data("--valid-target", valid_target_, "held-out target", counts.pair);
-  data("--valid-text", valid_text_, "held-out text", counts.single);
+  const bool texts = std::ranges::any_of(
+      minimized, [&](const HeedEntry* entry) { return static_cast<bool>(TextArguments(program, *entry)); });
+  const TextCounts counts = texts ? CountTexts(program, minimized) : TextCounts{};
+  const auto named = [&](const char* name) {
+    return std::ranges::any_of(minimized, [&](const HeedEntry* entry) {
+      return std::ranges::any_of(DataArguments(program, *entry),
+                                 [&](const DataArgument& one) { return one.name == name; });
+    });
+  };
+  // An argument of the same name has the option too. Given all the same, Choose says what to give.
+  const auto data = [&](const char* name, std::string& training, std::string& held_out, const char* help,
+                        bool as_it_is) {
+    const bool listed = as_it_is || named(name);
+    const std::string what = as_it_is ? help : std::string("`") + name + "`, a line each";
+    for (const bool valid : {false, true}) {
+      app.add_option(std::string(valid ? "--valid-" : "--") + name, valid ? held_out : training,
+                     (valid ? "held-out: " : "") + what)
+          ->type_name("FILE")
+          ->group(listed ? "Data" : "");
+    }
+  };
+  data("source", source_, valid_source_, "source text, one line an example", counts.pair);
+  data("target", target_, valid_target_, "its translations, line by line", counts.pair);
+  data("text", text_, valid_text_, "one text, cut into windows", counts.single);
   app.add_option("--tokenizer", tokenizer_name_,
                  "bpe (the default), chars, bytes, or a file: tokenizer.json, vocab.json, .model")
       ->type_name("NAME|FILE")
