@@ -2,8 +2,7 @@
 //
 // Every op can occur. Values stay of moderate size and inside the domains of the ops, so that a test may
 // compare f32 with f64; with `smooth` nothing jumps where rounding could decide (floor, argmax and
-// comparisons of floats). Graphs are for one example; `batch` may lift them. The axes: a=3, b=5, ab=15, c=7,
-// pair={first, second}, vocab=11, seq dynamic up to 9 (its extent below it is the test's choice).
+// comparisons of floats). Graphs are for one example; `batch` may lift them.
 #pragma once
 
 #include <algorithm>
@@ -13,17 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "ir/graph.h"
 #include "ir/interp.h"
-#include "ir/op.h"
+#include "tests/support/test_attention.h"
 
 namespace heed::testing {
-
-using ir::Axis;
-using ir::AxisList;
-using ir::DType;
-using ir::NodeId;
-using ir::OpKind;
 
 struct RandomGraphOptions {
   uint64_t seed = 1;
@@ -34,63 +26,6 @@ struct RandomGraphOptions {
   bool attention = true;  ///< with fused attention (needs `dynamic`)
   size_t max_rank = 4;
 };
-
-inline std::shared_ptr<ir::AxisTable> TestAxes() {
-  using Kind = ir::Extent::Kind;
-  auto table = std::make_shared<ir::AxisTable>();
-  table->Set(Axis("a"), {Kind::Static, 3, {}});
-  table->Set(Axis("b"), {Kind::Static, 5, {}});
-  table->Set(Axis("ab"), {Kind::Static, 15, {}});
-  table->Set(Axis("c"), {Kind::Static, 7, {}});
-  table->Set(Axis("pair"), {Kind::Static, 2, {"first", "second"}});
-  table->Set(Axis("vocab"), {Kind::Static, 11, {}});
-  table->Set(Axis("seq"), {Kind::Dynamic, 9, {}});
-  table->Set(Axis("batch"), {Kind::Lifted, 0, {}});
-  return table;
-}
-
-/// Regions of an attention on captures c0 (added to half the product) and c1 (whose sigmoid is a weight),
-/// causal.
-inline std::shared_ptr<const ir::AttentionRegions> TestRegions(std::shared_ptr<const ir::AxisTable> table,
-                                                               const AxisList& score_axes, const ir::Type& c0,
-                                                               const ir::Type& c1) {
-  const auto make = [&](bool gradient) {
-    auto region = std::make_shared<ir::Graph>(table);
-    const auto input = [&](const char* name, const AxisList& axes) {
-      return region->Make(OpKind::Input, {}, {.axes = axes, .name = name});
-    };
-    const NodeId s = input("s", score_axes), bias = input("c0", c0.axes), gate = input("c1", c1.axes);
-    const NodeId weight = region->Pointwise(OpKind::Sigmoid, {gate});
-    if (!gradient) {
-      region->SetOutput("score", region->Add(region->Mul(s, region->Const(0.5)), bias));
-      region->SetOutput("mask", region->Pointwise(OpKind::Le, {region->Positions(Axis("seq'")),
-                                                               region->Positions(Axis("seq"))}));
-      region->SetOutput("weight", weight);
-    } else {
-      const NodeId ds = input("ds", score_axes), dw = input("dw", score_axes);
-      region->SetOutput("dr", region->Mul(ds, region->Const(0.5)));
-      region->SetOutput("dc0", ds);
-      const NodeId slope = region->Mul(weight, region->Sub(region->Const(1), weight));
-      region->SetOutput("dc1", region->Mul(dw, slope));
-    }
-    return region;
-  };
-  auto regions = std::make_shared<ir::AttentionRegions>();
-  regions->score = make(false);
-  regions->gradient = make(true);
-  return regions;
-}
-
-/// An attention of q[seq, a, c], k[seq', a, c], v[seq', a, b] on captures c0[a, seq'] and c1[seq].
-inline NodeId TestAttention(ir::Graph& graph, NodeId q, NodeId k, NodeId v, NodeId c0, NodeId c1) {
-  const AxisList score = {Axis("a"), Axis("seq"), Axis("seq'")};
-  return graph.Make(OpKind::Attention, {q, k, v, c0, c1},
-                    {.axes = {Axis("c")},
-                     .to = score,
-                     .axis = Axis("seq'"),
-                     .captures = 2,
-                     .regions = TestRegions(graph.shared_axes(), score, graph.type(c0), graph.type(c1))});
-}
 
 class RandomGraphMaker {
  public:
@@ -364,7 +299,14 @@ class RandomGraphMaker {
     AxisList along = Subset(graph_->axes_of(x.id), 2);
     if (along.empty()) return;
     const NodeId mask = MaybeMask(graph_->axes_of(x.id));
-    switch (Below(4)) {
+    switch (Below(6)) {
+      case 4: {
+        const NodeId sum = graph_->Reduce(OpKind::LogSumExp, x.id, along, mask);
+        return AddFloat(P(OpKind::Maximum, {sum, C(-9)}), std::max(x.bound + 9, 9.0));
+      }
+      case 5:
+        if (!options_.smooth) AddInt(graph_->Reduce(OpKind::Rank, x.id, along, mask));
+        return;
       case 0:
         return AddFloat(graph_->Reduce(OpKind::Sum, x.id, along, mask), x.bound * Elements(along));
       case 1: {
@@ -381,7 +323,25 @@ class RandomGraphMaker {
     }
   }
 
+  /// A product with one of two parameters, or with none, as an index says.
+  void Grouped() {
+    const Float x = AnyFloat(), factor = floats_[2 * Below(3) + 1];
+    const AxisList &of_x = graph_->axes_of(x.id), &of_factor = graph_->axes_of(factor.id);
+    const AxisList along = ir::Intersection(of_x, of_factor);
+    const NodeId index =
+        P(OpKind::Sub, {P(OpKind::Mod, {AnyInt(), graph_->ConstInt(3)}), graph_->ConstInt(1)});
+    const AxisList rest = ir::Minus(ir::Union(ir::Union(of_x, graph_->axes_of(index)), of_factor), along);
+    if (graph_->op(factor.id) != OpKind::Param || along.empty() || along.size() == of_factor.size() ||
+        !ir::Intersection(graph_->axes_of(index), of_factor).empty() || !Fits(rest))
+      return;
+    AddFloat(
+        graph_->Make(OpKind::GroupedContract,
+                     {x.id, index, factor.id, graph_->Mul(factor.id, graph_->Const(0.5))}, {.axes = along}),
+        x.bound * factor.bound * Elements(along));
+  }
+
   void Contract() {
+    if (Chance(25)) return Grouped();
     const Float x = AnyFloat(), y = AnyFloat();
     const AxisList both = ir::Union(graph_->axes_of(x.id), graph_->axes_of(y.id));
     AxisList along = Subset(ir::Intersection(graph_->axes_of(x.id), graph_->axes_of(y.id)), 2);
