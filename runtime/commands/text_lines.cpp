@@ -145,8 +145,10 @@ TextEnds EndsOf(const HeedProgram& program, const TextArgument& text) {
 }
 
 TextEnds RecordEnds(const HeedProgram& program, const HeedEntry& entry, const TextArgument& text) {
-  if (entry.kind == kHeedEntryMinimize && entry.argument_count == 1 && IsGenerated(program, text.axis))
-    return {true, true, BeginOf(program, text)};
+  if (entry.kind == kHeedEntryMinimize && entry.argument_count == 1 && IsGenerated(program, text.axis)) {
+    const int32_t begin = BeginOf(program, text);
+    return {begin >= 0, true, begin};
+  }
   return EndsOf(program, text);
 }
 

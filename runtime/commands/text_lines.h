@@ -55,8 +55,8 @@ int32_t BeginOf(const HeedProgram& program, const TextArgument& target);
 /// both, a single one (cut from a stream) none. A text beside arguments of other kinds gets both along the
 /// axis that a `generate` entry makes. None if nothing is trained on such texts.
 TextEnds EndsOf(const HeedProgram& program, const TextArgument& text);
-/// The same of a text in a record: along the axis that a `generate` entry makes both, so that what is learned
-/// begins and ends; elsewhere as EndsOf says.
+/// The same of a text in a record: along the axis that a `generate` entry makes, what is learned begins as
+/// that entry begins (with nothing, where it continues a prompt) and ends; elsewhere as EndsOf says.
 TextEnds RecordEnds(const HeedProgram& program, const HeedEntry& entry, const TextArgument& text);
 /// Ids of a line; ends that the tokenizer does not have are left out.
 std::vector<int32_t> LineIds(const Tokenizer& tokenizer, std::string_view line, TextEnds ends);

@@ -87,8 +87,10 @@ TEST_F(Checks, WholeNumbers) {
 TEST_F(Checks, IntsOfFloats) {
   EXPECT_EQ(Result("whole", {{"z", Row({7, -0.0, -2147483648.0, 2147483520})}}, {}),
             (std::vector<double>{7, 0, -2147483648.0, 2147483520}));
-  for (const auto& [v, shown] : std::vector<std::pair<double, const char*>>{
-           {2.5, "an int of 2.5,"}, {2147483648.0, "an int of "}, {NAN, "an int of no number"}, {INFINITY, "inf"}})
+  for (const auto& [v, shown] : std::vector<std::pair<double, const char*>>{{2.5, "an int of 2.5,"},
+                                                                            {2147483648.0, "an int of "},
+                                                                            {NAN, "an int of no number"},
+                                                                            {INFINITY, "inf"}})
     EXPECT_NE(Message("whole", {{"z", Row({1, v})}}, {}).find(shown), std::string::npos) << v;
 }
 
