@@ -68,6 +68,10 @@ void TrainingData::DeclareArguments(CLI::App& app, const HeedProgram& program) {
 Status TrainingData::Choose(const HeedProgram& program, const HeedEntry& entry) {
   program_ = &program;
   entry_ = &entry;
+  if (entry_->sees_batch && batch_option_->count() > 0) {
+    return UsageError(std::string("--batch counts positions, and the loss of entry `") + entry_->name +
+                      "` compares the examples of a batch: use --batch-examples N");
+  }
   Result<std::vector<TextArgument>> texts = TextArguments(program, entry);
   const bool as_they_are = texts && texts->size() <= 2;
   if (!as_they_are) {
@@ -154,10 +158,6 @@ Status TrainingData::ChooseBatch(const Start& start) {
   if (alike && batch_option_->count() > 0) {
     return UsageError(std::string("--batch counts positions, and the examples of entry `") + entry_->name +
                       "` are all equally long: use --batch-examples N");
-  }
-  if (entry_->sees_batch && batch_option_->count() > 0) {
-    return UsageError(std::string("--batch counts positions, and the loss of entry `") + entry_->name +
-                      "` compares the examples of a batch: use --batch-examples N");
   }
   if (batch_option_->count() > 0 && batch_examples_option_->count() > 0)
     return UsageError("--batch and --batch-examples exclude each other");
