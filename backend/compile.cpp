@@ -3,6 +3,7 @@
 #include "backend/compile.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <new>
 #include <sstream>
 
@@ -270,6 +271,8 @@ Status CompileFor(const ProgramSpec& program, const CompileOptions& options, con
 void OnLostCompile(void (*handler)(const char* message)) {
   static void (*lost)(const char*) = nullptr;
   lost = handler;
+  // A linker that is lost as well, being of LLVM, would leave files of its crash report behind.
+  setenv("LLVM_DISABLE_SYMBOLIZATION", "1", 0);
   std::set_new_handler([] { lost(nullptr); });
   llvm::install_bad_alloc_error_handler([](void*, const char*, bool) { lost(nullptr); });
   llvm::install_fatal_error_handler([](void*, const char* reason, bool) { lost(reason); });
