@@ -3,6 +3,7 @@
 // runs in one part: results do not depend on the number of parts.
 #include "backend/emit/function.h"
 
+#include <initializer_list>
 #include <map>
 
 #include "backend/emit/attention.h"
@@ -127,6 +128,10 @@ class FunctionEmitter {
   void EmitStep(const ScatterStep& scatter);
   void EmitStep(const LookupStep& lookup);
   void EmitStep(const GroupedStep& grouped);
+  /// Numbers of axes, then `sizes` of each, from `slot` on; their extents.
+  template <class Axis>
+  std::vector<Size> PutNests(int slot, std::initializer_list<const std::vector<Axis>*> nests,
+                             std::initializer_list<Size Axis::*> sizes);
 
   llvm::Module& module_;
   const Plan& plan_;
@@ -264,6 +269,24 @@ void FunctionEmitter::EmitStep(const LoopKernel& loop) {
   Call(symbol, Product(all), scratch);
 }
 
+/// As the kernels' descriptors have them.
+const std::initializer_list<Size MatmulAxis::*> kMatmulSizes = {
+    &MatmulAxis::extent, &MatmulAxis::a, &MatmulAxis::b, &MatmulAxis::c, &MatmulAxis::mask};
+
+template <class Axis>
+std::vector<Size> FunctionEmitter::PutNests(int slot, std::initializer_list<const std::vector<Axis>*> nests,
+                                            std::initializer_list<Size Axis::*> sizes) {
+  std::vector<Size> extents;
+  for (const auto* nest : nests) Put(slot++, I64(static_cast<int64_t>(nest->size())));
+  for (const auto* nest : nests) {
+    for (const Axis& axis : *nest) {
+      extents.push_back(axis.extent);
+      for (const auto size : sizes) Put(slot++, axis.*size);
+    }
+  }
+  return extents;
+}
+
 void FunctionEmitter::EmitStep(const MatmulStep& step) {
   table_.matmul = true;
   // A product with packed weights has them before the descriptor of the plain one.
@@ -282,15 +305,7 @@ void FunctionEmitter::EmitStep(const MatmulStep& step) {
       Put(descriptor + static_cast<int>(i), Pointer(step.epilogue->operands[i].base));
     }
   }
-  const std::vector<MatmulAxis>* const nests[] = {&step.loops, &step.ms, &step.ns, &step.ks};
-  std::vector<Size> all;
-  for (const auto* nest : nests) Put(slot++, I64(static_cast<int64_t>(nest->size())));
-  for (const auto* nest : nests) {
-    for (const MatmulAxis& axis : *nest) {
-      all.push_back(axis.extent);
-      for (const Size* size : {&axis.extent, &axis.a, &axis.b, &axis.c, &axis.mask}) Put(slot++, *size);
-    }
-  }
+  const std::vector<Size> all = PutNests(slot, {&step.loops, &step.ms, &step.ns, &step.ks}, kMatmulSizes);
   if (all.size() > kHeedMaxAxes) throw InternalError("a matrix product of too many axes");
   if (packed) {
     table_.packed = true;
@@ -305,14 +320,9 @@ void FunctionEmitter::EmitStep(const LookupStep& step) {
   int slot = 0;
   for (const Base* base : {&step.table, &step.index, &step.out}) Put(slot++, Pointer(*base));
   Put(slot++, step.table_column);
-  std::vector<Size> all;
-  for (const auto* nest : {&step.ms, &step.ks}) Put(slot++, I64(static_cast<int64_t>(nest->size())));
-  for (const auto* nest : {&step.ms, &step.ks}) {
-    for (const LookupAxis& axis : *nest) {
-      all.push_back(axis.extent);
-      for (const Size* size : {&axis.extent, &axis.index, &axis.out, &axis.table}) Put(slot++, *size);
-    }
-  }
+  const std::vector<Size> all =
+      PutNests(slot, {&step.ms, &step.ks},
+               {&LookupAxis::extent, &LookupAxis::index, &LookupAxis::out, &LookupAxis::table});
   if (all.size() > kHeedMaxAxes) throw InternalError("a look-up of too many axes");
   Call("heed_unpack", Product(all), ScratchOf("heed_unpack_scratch"));
 }
@@ -332,15 +342,7 @@ void FunctionEmitter::EmitStep(const GroupedStep& step) {
   Put(slot++, FinishOf(std::nullopt));
   Put(slot++, I64(0));  // not split
   Put(slot++, I64(0));  // no loops
-  const std::vector<MatmulAxis>* const nests[] = {&step.ms, &step.ns, &step.ks};
-  std::vector<Size> all;
-  for (const auto* nest : nests) Put(slot++, I64(static_cast<int64_t>(nest->size())));
-  for (const auto* nest : nests) {
-    for (const MatmulAxis& axis : *nest) {
-      all.push_back(axis.extent);
-      for (const Size* size : {&axis.extent, &axis.a, &axis.b, &axis.c, &axis.mask}) Put(slot++, *size);
-    }
-  }
+  const std::vector<Size> all = PutNests(slot, {&step.ms, &step.ns, &step.ks}, kMatmulSizes);
   Call("heed_grouped_matmul", Product(all), ScratchOf("heed_grouped_matmul_scratch"));
 }
 
@@ -350,15 +352,10 @@ void FunctionEmitter::EmitStep(const ScatterStep& step) {
   for (const Base* base : {&step.out, &step.dy, &step.index, &step.mask}) Put(slot++, Pointer(*base));
   Put(slot++, step.size);
   Put(slot++, step.out_stride);
-  std::vector<Size> all = {Size{4, {}}};
-  for (const auto* nest : {&step.kept, &step.summed}) Put(slot++, I64(static_cast<int64_t>(nest->size())));
-  for (const auto* nest : {&step.kept, &step.summed}) {
-    for (const ScatterAxis& axis : *nest) {
-      all.push_back(axis.extent);
-      for (const Size* size : {&axis.extent, &axis.out, &axis.dy, &axis.index, &axis.mask})
-        Put(slot++, *size);
-    }
-  }
+  std::vector<Size> all = PutNests(
+      slot, {&step.kept, &step.summed},
+      {&ScatterAxis::extent, &ScatterAxis::out, &ScatterAxis::dy, &ScatterAxis::index, &ScatterAxis::mask});
+  all.insert(all.begin(), Size{4, {}});
   if (step.kept.size() + step.summed.size() > kHeedMaxAxes) throw InternalError("a scatter of too many axes");
   Call("heed_scatter_add", Product(all), I64(0));
 }
