@@ -17,6 +17,7 @@
 #include "backend/plan/plan.h"
 #include "backend/plan/sum_orders.h"
 #include "backend/target/target.h"
+#include "ir/batch_axis.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
@@ -60,7 +61,7 @@ ir::AxisList OrderOf(const ir::Graph& graph, const std::string& output, const ir
 ir::Graph WithWholeResult(const ir::Graph& graph, const EntrySpec& entry, ir::Variant variant) {
   ir::Graph whole = graph;
   for (const auto& [name, value] : graph.outputs) {
-    ir::AxisList axes = {ir::Axis("batch")};
+    ir::AxisList axes = {ir::BatchAxis()};
     if (name == kLogitsOutput) axes.push_back(ir::Axis(entry.indexes));
     if (name == kLogitsOutput && variant == ir::Variant::Forward) axes.push_back(ir::Axis(entry.axis));
     if (name == kLogitsOutput || name == kValueOutput) whole.SetOutput(name, whole.Broadcast(value, axes));
@@ -102,7 +103,7 @@ void DeclareArguments(Plan& plan, const EntrySpec& entry, ir::Variant variant) {
           return std::count(plan.extents.begin(), plan.extents.end(), axis.root()) && !gives_extents(axis);
         });
     if (variant == ir::Variant::Weights && !gives_length) continue;
-    TensorInfo input{argument.name, argument.type.dtype, {ir::Axis("batch")}, {}};
+    TensorInfo input{argument.name, argument.type.dtype, {ir::BatchAxis()}, {}};
     input.axes.insert(input.axes.end(), argument.type.axes.begin(), argument.type.axes.end());
     for (ir::Axis axis : input.axes) input.extents.push_back(extent_of(axis));
     plan.inputs.push_back(std::move(input));
